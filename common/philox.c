@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/philox.h"
+
+#include <string.h>
+
+#define ROUNDS 10
+#define MULTIPLIER_0 UINT64_C(0xD2511F53)
+#define MULTIPLIER_1 UINT64_C(0xCD9E8D57)
+#define WEYL_0 UINT32_C(0x9E3779B9) /* the golden ratio */
+#define WEYL_1 UINT32_C(0xBB67AE85) /* the square root of 3, less 1 */
+
+void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t ret[4])
+{
+	uint32_t c[4], k0 = key[0], k1 = key[1];
+
+	memcpy(c, counter, sizeof(c));
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t p0 = MULTIPLIER_0 * c[0], p1 = MULTIPLIER_1 * c[2];
+		uint32_t next[4] = {
+			(uint32_t)(p1 >> 32) ^ c[1] ^ k0,
+			(uint32_t)p1,
+			(uint32_t)(p0 >> 32) ^ c[3] ^ k1,
+			(uint32_t)p0,
+		};
+
+		memcpy(c, next, sizeof(c));
+		k0 += WEYL_0;
+		k1 += WEYL_1;
+	}
+	memcpy(ret, c, sizeof(c));
+}
+
+uint64_t philox_u64(uint64_t key, uint64_t stream, uint64_t counter)
+{
+	const uint32_t k[2] = { (uint32_t)key, (uint32_t)(key >> 32) };
+	const uint32_t c[4] = { (uint32_t)counter, (uint32_t)(counter >> 32), (uint32_t)stream,
+				(uint32_t)(stream >> 32) };
+	uint32_t block[4];
+
+	philox4x32(c, k, block);
+	return (uint64_t)block[1] << 32 | block[0];
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "migrator/cli/options.h"
+
+#include <getopt.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/units.h"
+
+enum option_kind { KIND_FLAG, KIND_TEXT, KIND_COUNT, KIND_DURATION, KIND_RATE };
+
+#define ALWAYS 0 /* of every command */
+#define FIRST_VALUE 256 /* getopt's codes of options without a letter */
+
+static const struct option_row {
+	unsigned bit;
+	const char *name;
+	char letter; /* or 0 */
+	const char *argument;
+	enum option_kind kind;
+	size_t offset;
+	const char *help;
+} rows[] = {
+#define ROW(bit, name, letter, argument, kind, member, help) \
+	{ bit, name, letter, argument, kind, offsetof(struct options, member), help }
+	ROW(OPTION_BLACKOUT, "blackout", 0, "DURATION", KIND_DURATION, blackout_ns,
+	    "the silence that the move promises (default: 20ms)"),
+	ROW(OPTION_BLACKOUT_MAX, "blackout-max", 0, "DURATION", KIND_DURATION, blackout_max_ns,
+	    "how far the promise may be raised when it cannot be kept (default: 2s)"),
+	ROW(OPTION_BANDWIDTH, "bandwidth", 0, "RATE", KIND_RATE, bandwidth_bps,
+	    "cap for the pages, such as 200Mbit (default: none)"),
+	ROW(OPTION_MOVE_TIMEOUT, "timeout", 0, "DURATION", KIND_DURATION, move_timeout_ns,
+	    "give the move up after so long (default: 10m)"),
+	ROW(OPTION_FORCE, "force", 'f', NULL, KIND_FLAG, force,
+	    "also when a controller has charge of the VM, and past checks that may be forced"),
+	ROW(OPTION_DRY_RUN, "dry-run", 'n', NULL, KIND_FLAG, dry_run,
+	    "check both sides and say what would block it; move nothing"),
+	ROW(OPTION_DETACH, "detach", 'd', NULL, KIND_FLAG, detach,
+	    "return once the order is accepted"),
+	ROW(OPTION_RUN_HERE, "run-here", 0, NULL, KIND_FLAG, run_here,
+	    "the VM shall run on this node: the other copy is gone for good"),
+	ROW(OPTION_DISCARD, "discard", 0, NULL, KIND_FLAG, discard,
+	    "drop this node's copy: the VM runs on the other node"),
+	ROW(OPTION_YES, "yes", 'y', NULL, KIND_FLAG, yes, "do not ask"),
+	ROW(OPTION_ON, "on", 0, "NODE", KIND_TEXT, on,
+	    "the node that carries it out (through placementd)"),
+	ROW(OPTION_ID, "id", 0, "UUID", KIND_TEXT, id, "the device's identity"),
+	ROW(OPTION_BACKGROUND, "background", 0, NULL, KIND_FLAG, background,
+	    "a background VM of the device: it does not follow on its own"),
+	ROW(OPTION_VM, "vm", 0, "VM", KIND_TEXT, vm, "only moves of this VM"),
+	ROW(OPTION_LIMIT, "limit", 0, "N", KIND_COUNT, limit, "only the newest N"),
+	ROW(OPTION_TO, "to", 0, "FILE", KIND_TEXT, to, "the file that the line is added to"),
+	ROW(OPTION_NODE, "node", 0, "NODE", KIND_TEXT, node,
+	    "speak to this migratord (a name of nodes: or an endpoint), not to placementd"),
+	ROW(OPTION_TIMEOUT, "timeout", 0, "DURATION", KIND_DURATION, timeout_ns,
+	    "how long to wait for an answer (default: 5s; vm start, vm stop: 30s)"),
+	ROW(OPTION_CONFIG, "config", 'c', "FILE", KIND_TEXT, config,
+	    "configuration (default: $TAGALONG_CONFIG, ~/.config/tagalong/migrator.yaml)"),
+	ROW(OPTION_JSON, "json", 'j', NULL, KIND_FLAG, json, "print JSON"),
+	ROW(ALWAYS, "help", 'h', NULL, KIND_FLAG, help, "print this help"),
+	ROW(ALWAYS, "version", 'V', NULL, KIND_FLAG, version, "print the version"),
+#undef ROW
+};
+
+static bool is_in(const struct option_row *row, unsigned set)
+{
+	return row->bit == ALWAYS || (row->bit & set);
+}
+
+static int value_of(const struct option_row *row)
+{
+	return FIRST_VALUE + (int)(row - rows);
+}
+
+static const struct option_row *row_of(int value)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (value == value_of(&rows[i]))
+			return &rows[i];
+	return NULL;
+}
+
+static int count_parse(const char *text, uint64_t *ret)
+{
+	char *end;
+
+	if (text[0] < '1' || text[0] > '9' || strlen(text) > 9)
+		return -EINVAL;
+	*ret = strtoul(text, &end, 10);
+	return *end ? -EINVAL : 0;
+}
+
+/* Stores one option's argument. */
+static int row_set(const struct option_row *row, const char *argument, struct options *o,
+		   struct mg_error *err)
+{
+	void *member = (char *)o + row->offset;
+	const char *expected;
+	int r = 0;
+
+	switch (row->kind) {
+	case KIND_FLAG:
+		*(bool *)member = true;
+		return 0;
+	case KIND_TEXT:
+		*(const char **)member = argument;
+		expected = "a word";
+		r = argument[0] ? 0 : -EINVAL;
+		break;
+	case KIND_COUNT:
+		expected = "a number from 1";
+		r = count_parse(argument, member);
+		break;
+	case KIND_DURATION:
+		expected = "a duration such as 20ms or 1.5s";
+		r = duration_parse(argument, member);
+		if (r == 0 && *(uint64_t *)member == 0)
+			r = -EINVAL;
+		break;
+	default:
+		expected = "a rate such as 200Mbit";
+		r = rate_parse(argument, member);
+		if (r == 0 && *(uint64_t *)member == 0)
+			r = -EINVAL;
+	}
+	return r < 0 ? mg_error_set(err, -EINVAL, "--%s: '%.40s' is not %s", row->name, argument,
+				    expected) : 0;
+}
+
+struct getopt_tables {
+	char letters[2 * ARRAY_SIZE(rows) + 2];
+	struct option names[ARRAY_SIZE(rows) + 1];
+};
+
+static void tables_fill(struct getopt_tables *t, unsigned set)
+{
+	size_t letters = 0, names = 0;
+
+	t->letters[letters++] = ':'; /* tell a missing argument from an unknown option */
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (!is_in(&rows[i], set))
+			continue;
+		t->names[names++] = (struct option){
+			.name = rows[i].name,
+			.has_arg = rows[i].argument ? required_argument : no_argument,
+			.val = value_of(&rows[i]),
+		};
+		if (rows[i].letter) {
+			t->letters[letters++] = rows[i].letter;
+			if (rows[i].argument)
+				t->letters[letters++] = ':';
+		}
+	}
+	t->letters[letters] = '\0';
+	t->names[names] = (struct option){ 0 };
+}
+
+static const struct option_row *row_of_letter(int letter, unsigned set)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].letter && rows[i].letter == letter && is_in(&rows[i], set))
+			return &rows[i];
+	return NULL;
+}
+
+int options_parse(int argc, char **argv, unsigned set, struct options *ret, int *ret_first,
+		  struct mg_error *err)
+{
+	struct getopt_tables tables;
+	struct options o = { 0 };
+	int value;
+
+	tables_fill(&tables, set);
+	opterr = 0;
+	optind = 0; /* glibc: start over, also after an earlier parse */
+	while ((value = getopt_long(argc, argv, tables.letters, tables.names, NULL)) != -1) {
+		const struct option_row *row = row_of(value);
+		int r;
+
+		if (!row)
+			row = row_of_letter(value, set);
+		if (value == ':')
+			return mg_error_set(err, -EINVAL, "%s needs an argument",
+					    argv[optind - 1]);
+		if (!row)
+			return mg_error_set(err, -EINVAL, "unknown option %.80s", argv[optind - 1]);
+		r = row_set(row, optarg, &o, err);
+		if (r < 0)
+			return r;
+	}
+	*ret = o;
+	*ret_first = optind;
+	return 0;
+}
+
+int options_skip(int argc, char **argv)
+{
+	struct getopt_tables tables;
+
+	tables_fill(&tables, ~0u);
+	opterr = 0;
+	optind = 0;
+	while (getopt_long(argc, argv, tables.letters, tables.names, NULL) != -1)
+		; /* what is wrong is found once the command is known */
+	return optind;
+}
+
+void options_help(FILE *out, unsigned set)
+{
+	fprintf(out, "\noptions:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char name[64];
+
+		if (!is_in(&rows[i], set))
+			continue;
+		snprintf(name, sizeof(name), "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
+			 rows[i].argument ? rows[i].argument : "");
+		if (rows[i].letter)
+			fprintf(out, "  -%c, %-24s %s\n", rows[i].letter, name, rows[i].help);
+		else
+			fprintf(out, "      %-24s %s\n", name, rows[i].help);
+	}
+}

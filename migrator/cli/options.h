@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Options. One table (options.c) feeds the parser, --help, the shell completion
+ * and the test that compares all of it with the manual page.
+ */
+#ifndef MIGRATOR_CLI_OPTIONS_H
+#define MIGRATOR_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/error.h"
+
+/* Which options a command takes: a set of these. */
+enum option_bit {
+	OPTION_BACKGROUND = 1 << 0,
+	OPTION_BANDWIDTH = 1 << 1,
+	OPTION_BLACKOUT = 1 << 2,
+	OPTION_BLACKOUT_MAX = 1 << 3,
+	OPTION_CONFIG = 1 << 4,
+	OPTION_DETACH = 1 << 5,
+	OPTION_DISCARD = 1 << 6,
+	OPTION_DRY_RUN = 1 << 7,
+	OPTION_FORCE = 1 << 8,
+	OPTION_ID = 1 << 9,
+	OPTION_JSON = 1 << 10,
+	OPTION_LIMIT = 1 << 11,
+	OPTION_MOVE_TIMEOUT = 1 << 12,
+	OPTION_NODE = 1 << 13,
+	OPTION_ON = 1 << 14,
+	OPTION_RUN_HERE = 1 << 15,
+	OPTION_TIMEOUT = 1 << 16,
+	OPTION_TO = 1 << 17,
+	OPTION_VM = 1 << 18,
+	OPTION_YES = 1 << 19,
+};
+
+/* What was given; what was not is 0, false or NULL. */
+struct options {
+	bool background, detach, discard, dry_run, force, help, json, run_here, version, yes;
+	uint64_t bandwidth_bps;  /* bits a second */
+	uint64_t blackout_ns, blackout_max_ns;
+	uint64_t move_timeout_ns;
+	uint64_t timeout_ns;     /* for an answer */
+	uint64_t limit;
+	const char *config, *id, *node, *on, *to, *vm;
+};
+
+/* Parses argv[1…], options and operands in any order; "--" ends the options.
+ * `set` is the options that are allowed besides --help and --version. Leaves
+ * the operands in argv[*ret_first …]. Errors: -EINVAL, with the text. */
+int options_parse(int argc, char **argv, unsigned set, struct options *ret, int *ret_first,
+		  struct mg_error *err);
+
+/* Moves all options to the front of argv, whatever command they are of, and
+ * returns where the operands begin. An option whose argument is missing then
+ * stands before an operand: parse the argv from before. */
+int options_skip(int argc, char **argv);
+
+/* The "options:" part of a help text. */
+void options_help(FILE *out, unsigned set);
+
+#endif

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "migrator/cli/view.h"
+
+#include "common/cleanup.h"
+#include "common/move_state.h"
+#include "common/uuid.h"
+
+const struct column view_node_columns[] = {
+	{ "NODE", "name", COLUMN_TEXT },
+	{ "MIGRATORD", "migrator_up", COLUMN_FLAG },
+	{ "TELEMETRYD", "telemetry_up", COLUMN_FLAG },
+	{ "VMS", "vms", COLUMN_COUNT },
+	{ "USED", "memory_used_bytes", COLUMN_SIZE },
+	{ "MEMORY", "memory_bytes", COLUMN_SIZE },
+	{ "VCPUS", "vcpus", COLUMN_COUNT },
+	{ "QEMU", "qemu_version", COLUMN_TEXT },
+	{ "LAST SEEN", "last_seen_utc_ns", COLUMN_TIME },
+	{ NULL },
+};
+
+const struct column view_vm_columns[] = {
+	{ "VM", "name", COLUMN_TEXT },
+	{ "STATE", "state", COLUMN_TEXT },
+	{ "NODE", "node", COLUMN_TEXT },
+	{ "MEMORY", "memory_bytes", COLUMN_SIZE },
+	{ "VCPUS", "vcpus", COLUMN_COUNT },
+	{ "ACCEL", "accelerator", COLUMN_TEXT },
+	{ "MOVE", "move", COLUMN_SHORT_ID },
+	{ NULL },
+};
+
+const struct column view_vm_fields[] = {
+	{ "Name", "name", COLUMN_TEXT },
+	{ "State", "state", COLUMN_TEXT },
+	{ "Node", "node", COLUMN_TEXT },
+	{ "Memory", "memory_bytes", COLUMN_SIZE },
+	{ "vCPUs", "vcpus", COLUMN_COUNT },
+	{ "Machine", "machine", COLUMN_TEXT },
+	{ "CPU", "cpu", COLUMN_TEXT },
+	{ "Accelerator", "accelerator", COLUMN_TEXT },
+	{ "Firmware", "firmware", COLUMN_TEXT },
+	{ "Kernel", "kernel", COLUMN_TEXT },
+	{ "Initrd", "initrd", COLUMN_TEXT },
+	{ "Command line", "cmdline", COLUMN_TEXT },
+	{ "Disks", "disks", COLUMN_LIST },
+	{ "Networks", "networks", COLUMN_LIST },
+	{ "More arguments", "extra", COLUMN_LIST },
+	{ "Incarnation", "incarnation", COLUMN_TEXT },
+	{ "Move", "move", COLUMN_TEXT },
+	{ "Process", "pid", COLUMN_COUNT },
+	{ "Directory", "directory", COLUMN_TEXT },
+	{ NULL },
+};
+
+const struct column view_pair_columns[] = {
+	{ "DEVICE", "device", COLUMN_TEXT },
+	{ "AT", "device_node", COLUMN_TEXT },
+	{ "VM", "vm", COLUMN_TEXT },
+	{ "ON", "vm_node", COLUMN_TEXT },
+	{ "FOREGROUND", "foreground", COLUMN_FLAG },
+	{ "RTT", "rtt_ns", COLUMN_DURATION },
+	{ NULL },
+};
+
+const struct column view_rtt_columns[] = {
+	{ "DEVICE", "device", COLUMN_TEXT },
+	{ "FROM", "node", COLUMN_TEXT },
+	{ "RTT", "srtt_ns", COLUMN_DURATION },
+	{ "VARIATION", "rttvar_ns", COLUMN_DURATION },
+	{ "MINIMUM", "min_ns", COLUMN_DURATION },
+	{ "SENT", "sent", COLUMN_COUNT },
+	{ "LOST", "lost", COLUMN_COUNT },
+	{ "CONFIDENCE", "confidence", COLUMN_COUNT },
+	{ NULL },
+};
+
+const struct column view_open_move_columns[] = {
+	{ "MOVE", "move", COLUMN_SHORT_ID },
+	{ "VM", "vm", COLUMN_TEXT },
+	{ "FROM", "source", COLUMN_TEXT },
+	{ "TO", "target", COLUMN_TEXT },
+	{ "STATE", "state", COLUMN_TEXT },
+	{ "ROUND", "round", COLUMN_COUNT },
+	{ "SENT", "wire_bytes", COLUMN_SIZE },
+	{ "TO GO", "remaining_bytes", COLUMN_SIZE },
+	{ "LEFT", "left_ns", COLUMN_DURATION },
+	{ "PROBLEM", "failure", COLUMN_TEXT },
+	{ NULL },
+};
+
+const struct column view_move_columns[] = {
+	{ "MOVE", "move", COLUMN_SHORT_ID },
+	{ "BEGUN", "begun_utc_ns", COLUMN_TIME },
+	{ "VM", "vm", COLUMN_TEXT },
+	{ "FROM", "source", COLUMN_TEXT },
+	{ "TO", "target", COLUMN_TEXT },
+	{ "STATE", "state", COLUMN_TEXT },
+	{ "TOOK", "elapsed_ns", COLUMN_DURATION },
+	{ "BLACKOUT", "blackout_ns", COLUMN_DURATION },
+	{ "SENT", "wire_bytes", COLUMN_SIZE },
+	{ "REASON", "reason", COLUMN_TEXT },
+	{ "PROBLEM", "failure", COLUMN_TEXT },
+	{ NULL },
+};
+
+const struct column view_move_fields[] = {
+	{ "  took", "elapsed_ns", COLUMN_DURATION },
+	{ "  blackout", "blackout_ns", COLUMN_DURATION },
+	{ "  start stall", "start_stall_ns", COLUMN_DURATION },
+	{ "  rounds", "round", COLUMN_COUNT },
+	{ "  sent", "wire_bytes", COLUMN_SIZE },
+	{ "  stands for", "guest_bytes", COLUMN_SIZE },
+	{ NULL },
+};
+
+const struct column view_forecast_fields[] = {
+	{ "  would take", "left_ns", COLUMN_DURATION },
+	{ "  blackout", "blackout_ns", COLUMN_DURATION },
+	{ "  would send", "wire_bytes", COLUMN_SIZE },
+	{ "  memory in use", "remaining_bytes", COLUMN_SIZE },
+	{ NULL },
+};
+
+static void put_text(json_t *o, const char *key, const char *text)
+{
+	if (text)
+		json_object_set_new(o, key, json_string(text));
+}
+
+static void put_number(json_t *o, const char *key, bool has, uint64_t value)
+{
+	if (has)
+		json_object_set_new(o, key, json_integer((json_int_t)value));
+}
+
+static void put_flag(json_t *o, const char *key, bool value)
+{
+	json_object_set_new(o, key, json_boolean(value));
+}
+
+static void put_id(json_t *o, const char *key, bool has, const ProtobufCBinaryData *id)
+{
+	struct uuid uuid;
+	char text[UUID_TEXT_SIZE];
+
+	if (!has || id->len != UUID_SIZE)
+		return;
+	memcpy(uuid.bytes, id->data, UUID_SIZE);
+	put_text(o, key, uuid_format(&uuid, text));
+}
+
+static void put_texts(json_t *o, const char *key, char **texts, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(texts[i]));
+	json_object_set_new(o, key, list);
+}
+
+/* {"key": [view(items[0]), ...]}, into `o` or a new document. */
+#define PUT_LIST(o, key, view, items, n)                                   \
+	do {                                                               \
+		json_t *list_ = json_array();                              \
+		for (size_t i_ = 0; i_ < (n); i_++)                        \
+			json_array_append_new(list_, view((items)[i_]));   \
+		json_object_set_new(o, key, list_);                        \
+	} while (0)
+
+/* ---- VMs ------------------------------------------------------------------- */
+
+const char *view_vm_state_name(Tagalong__VmState state)
+{
+	static const char *const names[] = {
+		[TAGALONG__VM_STATE__VM_RUNNING] = "running",
+		[TAGALONG__VM_STATE__VM_PAUSED] = "paused",
+		[TAGALONG__VM_STATE__VM_INCOMING] = "incoming",
+		[TAGALONG__VM_STATE__VM_MOVING] = "moving",
+		[TAGALONG__VM_STATE__VM_STOPPED] = "stopped",
+		[TAGALONG__VM_STATE__VM_GONE] = "gone",
+	};
+
+	return (unsigned)state < ARRAY_SIZE(names) && names[state] ? names[state] : "unknown";
+}
+
+static json_t *view_disk(const Tagalong__Disk *disk)
+{
+	json_t *o = json_object();
+
+	put_text(o, "path", disk->path);
+	put_text(o, "format", disk->format);
+	put_flag(o, "shared", disk->shared);
+	put_flag(o, "readonly", disk->readonly);
+	return o;
+}
+
+static json_t *view_network(const Tagalong__Network *network)
+{
+	json_t *o = json_object();
+
+	put_text(o, "bridge", network->bridge);
+	put_text(o, "mac", network->mac);
+	return o;
+}
+
+json_t *view_vm(const Tagalong__VmInfo *vm)
+{
+	const Tagalong__VmSpec *spec = vm->spec;
+	json_t *o = json_object();
+
+	put_text(o, "name", spec->name);
+	put_text(o, "state", view_vm_state_name(vm->state));
+	put_text(o, "node", vm->node);
+	put_number(o, "memory_bytes", true, spec->memory_bytes);
+	put_number(o, "vcpus", true, spec->vcpus);
+	put_text(o, "machine", spec->machine);
+	put_text(o, "cpu", spec->cpu);
+	put_text(o, "accelerator", spec->accelerator);
+	put_text(o, "kernel", spec->kernel);
+	put_text(o, "initrd", spec->initrd);
+	put_text(o, "cmdline", spec->cmdline);
+	put_text(o, "firmware", spec->firmware);
+	PUT_LIST(o, "disks", view_disk, spec->disks, spec->n_disks);
+	PUT_LIST(o, "networks", view_network, spec->networks, spec->n_networks);
+	put_texts(o, "extra", spec->extra, spec->n_extra);
+	put_id(o, "incarnation", true, &vm->incarnation);
+	put_id(o, "move", vm->has_move, &vm->move);
+	put_number(o, "pid", vm->has_pid, vm->pid);
+	put_text(o, "directory", vm->directory);
+	return o;
+}
+
+json_t *view_vm_list(const Tagalong__VmList *list)
+{
+	json_t *o = json_object();
+
+	PUT_LIST(o, "vms", view_vm, list->vms, list->n_vms);
+	return o;
+}
+
+/* ---- Nodes ------------------------------------------------------------------ */
+
+json_t *view_node(const Tagalong__NodeInfo *node)
+{
+	const Tagalong__NodeHello *hello = node->hello;
+	json_t *o = json_object();
+
+	put_text(o, "name", node->name);
+	put_flag(o, "migrator_up", node->migrator_up);
+	put_flag(o, "telemetry_up", node->telemetry_up);
+	put_number(o, "last_seen_utc_ns", node->has_last_seen_utc_ns, node->last_seen_utc_ns);
+	put_number(o, "vms", node->has_vms, node->vms);
+	put_number(o, "memory_used_bytes", node->has_memory_used_bytes, node->memory_used_bytes);
+	if (!hello)
+		return o;
+	put_number(o, "memory_bytes", hello->has_memory_bytes, hello->memory_bytes);
+	put_number(o, "vcpus", hello->has_vcpus, hello->vcpus);
+	put_text(o, "control_endpoint", hello->control_endpoint);
+	put_text(o, "data_endpoint", hello->data_endpoint);
+	put_text(o, "public_key", hello->public_key);
+	put_text(o, "qemu_version", hello->qemu_version);
+	put_texts(o, "accelerators", hello->accelerators, hello->n_accelerators);
+	put_texts(o, "machine_types", hello->machine_types, hello->n_machine_types);
+	return o;
+}
+
+json_t *view_node_list(const Tagalong__NodeList *list)
+{
+	json_t *o = json_object();
+
+	PUT_LIST(o, "nodes", view_node, list->nodes, list->n_nodes);
+	return o;
+}
+
+/* ---- Pairs ------------------------------------------------------------------- */
+
+static json_t *view_rtt(const Tagalong__NodeRtt *rtt)
+{
+	const Tagalong__RttSample *s = rtt->sample;
+	json_t *o = json_object();
+
+	put_text(o, "node", rtt->node);
+	put_number(o, "srtt_ns", true, s->srtt_ns);
+	put_number(o, "rttvar_ns", true, s->rttvar_ns);
+	put_number(o, "min_ns", true, s->min_ns);
+	put_number(o, "p50_ns", s->has_p50_ns, s->p50_ns);
+	put_number(o, "p95_ns", s->has_p95_ns, s->p95_ns);
+	put_number(o, "p99_ns", s->has_p99_ns, s->p99_ns);
+	put_number(o, "last_ns", s->has_last_ns, s->last_ns);
+	put_number(o, "last_sample_utc_ns", true, s->last_sample_utc_ns);
+	put_number(o, "sent", true, s->sent);
+	put_number(o, "lost", true, s->lost);
+	put_number(o, "confidence", true, s->confidence);
+	return o;
+}
+
+/* From where the VM is to the device: what the whole system is about. */
+static void put_current_rtt(json_t *o, const Tagalong__Pair *pair)
+{
+	for (size_t i = 0; pair->vm_node && i < pair->n_rtts; i++)
+		if (strcmp(pair->rtts[i]->node, pair->vm_node) == 0)
+			put_number(o, "rtt_ns", true, pair->rtts[i]->sample->srtt_ns);
+}
+
+json_t *view_pair(const Tagalong__Pair *pair)
+{
+	json_t *o = json_object();
+
+	put_text(o, "device", pair->device_name);
+	put_id(o, "device_id", true, &pair->device);
+	put_text(o, "vm", pair->vm);
+	put_flag(o, "foreground", pair->foreground);
+	put_text(o, "vm_node", pair->vm_node);
+	put_text(o, "device_node", pair->device_node);
+	put_current_rtt(o, pair);
+	PUT_LIST(o, "rtts", view_rtt, pair->rtts, pair->n_rtts);
+	return o;
+}
+
+json_t *view_pair_list(const Tagalong__PairList *list)
+{
+	json_t *o = json_object();
+
+	PUT_LIST(o, "pairs", view_pair, list->pairs, list->n_pairs);
+	return o;
+}
+
+/* ---- Moves ------------------------------------------------------------------- */
+
+static void put_figures(json_t *o, const Tagalong__MoveFigures *f)
+{
+	put_number(o, "round", f->has_round, f->round);
+	put_number(o, "wire_bytes", f->has_wire_bytes, f->wire_bytes);
+	put_number(o, "guest_bytes", f->has_guest_bytes, f->guest_bytes);
+	put_number(o, "pages_zero", f->has_pages_zero, f->pages_zero);
+	put_number(o, "pages_lz4", f->has_pages_lz4, f->pages_lz4);
+	put_number(o, "pages_raw", f->has_pages_raw, f->pages_raw);
+	put_number(o, "remaining_bytes", f->has_remaining_bytes, f->remaining_bytes);
+	put_number(o, "dirty_bytes_per_s", f->has_dirty_bps, f->dirty_bps);
+	put_number(o, "link_bytes_per_s", f->has_link_bps, f->link_bps);
+	put_number(o, "elapsed_ns", f->has_elapsed_ns, f->elapsed_ns);
+	put_number(o, "left_ns", f->has_left_ns, f->left_ns);
+	put_number(o, "blackout_ns", f->has_blackout_ns, f->blackout_ns);
+	put_number(o, "start_stall_ns", f->has_start_stall_ns, f->start_stall_ns);
+	put_number(o, "qemu_downtime_ns", f->has_qemu_downtime_ns, f->qemu_downtime_ns);
+}
+
+json_t *view_move(const Tagalong__MoveInfo *move)
+{
+	json_t *o = json_object();
+
+	put_id(o, "move", true, &move->move);
+	put_text(o, "vm", move->vm);
+	put_text(o, "source", move->source);
+	put_text(o, "target", move->target);
+	put_text(o, "state", move_state_name(move->state));
+	if (move->reason) {
+		put_text(o, "reason", move->reason->code);
+		put_text(o, "reason_text", move->reason->text);
+	}
+	put_text(o, "failure", move->failure);
+	put_number(o, "begun_utc_ns", move->has_begun_utc_ns, move->begun_utc_ns);
+	put_number(o, "ended_utc_ns", move->has_ended_utc_ns, move->ended_utc_ns);
+	put_id(o, "device_id", move->has_device, &move->device);
+	put_flag(o, "incoming", move->incoming);
+	if (move->figures)
+		put_figures(o, move->figures);
+	return o;
+}
+
+json_t *view_move_list(const Tagalong__MoveList *list)
+{
+	json_t *o = json_object();
+
+	PUT_LIST(o, "moves", view_move, list->moves, list->n_moves);
+	return o;
+}
+
+json_t *view_status(const Tagalong__Status *status)
+{
+	json_t *o = json_object();
+
+	put_number(o, "epoch", true, status->epoch);
+	PUT_LIST(o, "nodes", view_node, status->nodes, status->n_nodes);
+	PUT_LIST(o, "pairs", view_pair, status->pairs, status->n_pairs);
+	PUT_LIST(o, "vms", view_vm, status->vms, status->n_vms);
+	PUT_LIST(o, "moves", view_move, status->moves, status->n_moves);
+	return o;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "migrator/daemon.h"
+
+#include <string.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "migrator/daemon_internal.h"
+#include "migrator/fault.h"
+#include "migrator/incoming.h"
+#include "migrator/node_config.h"
+#include "migrator/outgoing.h"
+#include "migrator/vm.h"
+
+void node_changed(struct node *n)
+{
+	controller_link_changed(((struct daemon *)n)->link);
+}
+
+/* ---- Making it --------------------------------------------------------------------------- */
+
+static int open_host(struct node *n, struct mg_error *err)
+{
+	const struct node_config *c = n->config;
+	int r;
+
+	n->host = (struct guest_host){ .state_dir = c->state_dir, .ram_dir = c->ram_dir,
+				       .qemu = c->qemu, .user = c->qemu_user,
+				       .cgroup_root = c->cgroup };
+	if (geteuid() == 0 && !c->qemu_user)
+		log_warning("daemon", "qemu_user is not set: guests run as root, without capabilities");
+	r = directory_make(c->state_dir, 0755, err);
+	if (r == 0)
+		r = directory_make(c->ram_dir, 0755, err);
+	return r < 0 ? r : guest_host_probe(&n->host, err);
+}
+
+static int open_journal(struct node *n, struct mg_error *err)
+{
+	char path[4096];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/journal.db", n->config->state_dir);
+	r = journal_open(path, &n->journal, err);
+	if (r == 0 && journal_epoch(n->journal, &n->epoch) < 0)
+		r = mg_error_set(err, -EIO, "%s: cannot be read", path);
+	return r;
+}
+
+static int open_bus(struct daemon *d, struct mg_error *err)
+{
+	struct node *n = &d->node;
+	const struct node_config *c = n->config;
+	struct bus_config config = { .name = c->name, .plain_text = c->plain_text_bus };
+	int r = 0;
+
+	if (c->plain_text_bus) {
+		log_warning("daemon", "plain_text_bus: whoever reaches %s may give orders", c->listen);
+	} else {
+		r = keypair_load(c->key, &n->keys, err);
+		if (r == 0)
+			r = allow_list_load(c->allow, &n->allow, err);
+		config.keys = &n->keys;
+		config.allow = n->allow;
+	}
+	if (c->plain_text_data)
+		log_warning("daemon", "plain_text_data: the memory of VMs travels in plain text");
+	if (r == 0)
+		r = bus_new(n->loop, &config, &n->bus, err);
+	if (r == 0)
+		r = bus_listen(n->bus, BUS_ROUTER, c->listen, daemon_on_router, d, &n->router, err);
+	if (r == 0)
+		snprintf(n->control_endpoint, sizeof(n->control_endpoint), "%s",
+			 c->advertise ? c->advertise : bus_endpoint(n->router));
+	return r;
+}
+
+static int adopt_vms(struct node *n, struct mg_error *err)
+{
+	struct journal_vm *rows;
+	size_t count;
+	int r = journal_vms(n->journal, &rows, &count);
+
+	if (r < 0)
+		return mg_error_set(err, r, "the journal cannot be read");
+	for (size_t i = 0; i < count && r == 0; i++) {
+		struct vm *vm;
+
+		r = vm_adopt(n, rows[i].spec, &rows[i].incarnation, VM_OURS, &vm, err);
+		if (r == 0)
+			log_info("daemon", "vm=%s %s", rows[i].spec->name,
+				 vm->guest ? "found again" : "its QEMU is no more");
+	}
+	journal_vms_free(rows, count);
+	return r;
+}
+
+/* Unsettled moves go on where they were; of settled ones the controller may not
+ * know yet. */
+static int restore_moves(struct node *n, struct mg_error *err)
+{
+	struct journal_filter filter = { .open_only = true };
+	struct journal_move *rows;
+	size_t count;
+	int r = journal_moves(n->journal, &filter, &rows, &count);
+
+	if (r < 0)
+		return mg_error_set(err, r, "the journal cannot be read");
+	for (size_t i = 0; i < count && r == 0; i++) {
+		bool incoming = rows[i].incoming;
+
+		log_info("daemon", "vm=%s a move is open at stage '%s'", rows[i].info->vm,
+			 journal_stage_name(rows[i].stage));
+		r = incoming ? incoming_restore(n, &rows[i]) : outgoing_restore(n, &rows[i]);
+	}
+	journal_moves_free(rows, count);
+	return r < 0 ? mg_error_set(err, r, "open moves cannot be taken up: %s", strerror(-r)) : 0;
+}
+
+/* Guests run on. */
+static void close_daemon(void *daemon)
+{
+	struct daemon *d = daemon;
+	struct node *n = &d->node;
+
+	controller_link_free(d->link);
+	d->link = NULL;
+	while (!LIST_EMPTY(&n->outgoing))
+		outgoing_free(LIST_FIRST(&n->outgoing));
+	while (!LIST_EMPTY(&n->incoming))
+		incoming_free(LIST_FIRST(&n->incoming));
+	while (!LIST_EMPTY(&n->vms))
+		vm_free(LIST_FIRST(&n->vms));
+	data_listener_free(d->data);
+	bus_free(n->bus);
+	allow_list_free(n->allow);
+	journal_close(n->journal);
+	guest_host_release(&n->host);
+	sd_event_unref(n->loop);
+	explicit_bzero(&n->keys, sizeof(n->keys));
+	free(d);
+}
+
+static int open_daemon(struct daemon *d, struct mg_error *err)
+{
+	struct node *n = &d->node;
+	int r = fault_init(getenv("TAGALONG_FAULT"), err);
+
+	if (r == 0)
+		r = open_host(n, err);
+	if (r == 0)
+		r = open_journal(n, err);
+	if (r == 0)
+		r = data_listener_new(n, &d->data, err);
+	if (r == 0)
+		r = open_bus(d, err);
+	if (r == 0)
+		r = adopt_vms(n, err);
+	if (r == 0 && n->config->controller)
+		r = controller_link_new(d, &d->link, err);
+	return r < 0 ? r : restore_moves(n, err);
+}
+
+static int start(void *config, sd_event *loop, void **ret, struct mg_error *err)
+{
+	struct daemon *d = calloc(1, sizeof(*d));
+	struct node *n = &d->node;
+	int r;
+
+	if (!d)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	n->config = config;
+	n->loop = sd_event_ref(loop);
+	LIST_INIT(&n->vms);
+	LIST_INIT(&n->outgoing);
+	LIST_INIT(&n->incoming);
+	r = open_daemon(d, err);
+	if (r < 0) {
+		close_daemon(d);
+		return r;
+	}
+	log_info("daemon", "node=%s listen=%s data=%s qemu=%s ready", n->config->name,
+		 n->control_endpoint, n->data_endpoint, n->host.qemu_version);
+	*ret = d;
+	return 0;
+}
+
+static int load(const char *path, void **ret, struct mg_error *err)
+{
+	return node_config_load(path, (struct node_config **)ret, err);
+}
+
+static void unload(void *config)
+{
+	node_config_free(config);
+}
+
+const struct daemon_program migratord_program = {
+	.name = "migratord",
+	.summary = "Owns the VMs of this host and moves them to and from others.",
+	.load = load,
+	.unload = unload,
+	.start = start,
+	.stop = close_daemon,
+};

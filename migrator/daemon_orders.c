@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who may say what, and which part carries it out.
+ *
+ * A node may only speak of moves (Peer…). A controller and operators give
+ * orders. Where a controller is configured it has charge of the node's VMs, and
+ * an operator who moves or stops one behind its back has to force it.
+ */
+#include <string.h>
+
+#include "common/log.h"
+#include "migrator/daemon_internal.h"
+#include "migrator/incoming.h"
+#include "migrator/node_config.h"
+#include "migrator/outgoing.h"
+#include "migrator/vm.h"
+
+#define LIST_MAX 1000 /* moves in one answer: well below the size of a message */
+
+/* ---- May they? ----------------------------------------------------------------------- */
+
+static bool is_peer_message(const Envelope *e)
+{
+	switch (e->body_case) {
+	case TAGALONG__ENVELOPE__BODY_PEER_PREPARE:
+	case TAGALONG__ENVELOPE__BODY_PEER_COMMIT:
+	case TAGALONG__ENVELOPE__BODY_PEER_ABORT:
+	case TAGALONG__ENVELOPE__BODY_PEER_QUERY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_order(const Envelope *e)
+{
+	switch (e->body_case) {
+	case TAGALONG__ENVELOPE__BODY_MOVE_ORDER:
+	case TAGALONG__ENVELOPE__BODY_MOVE_CANCEL:
+	case TAGALONG__ENVELOPE__BODY_MOVE_RESOLVE:
+	case TAGALONG__ENVELOPE__BODY_VM_START:
+	case TAGALONG__ENVELOPE__BODY_VM_STOP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int check_role(const struct bus_peer *from, const Envelope *e, struct mg_error *err)
+{
+	bool peer = is_peer_message(e);
+
+	if (from->role == PEER_ROLE_NONE) /* plain text: anybody may do anything */
+		return 0;
+	if (peer && from->role != PEER_ROLE_NODE)
+		return mg_error_set(err, -EACCES, "%s is no node, and may not speak for one",
+				    from->name);
+	if (!peer && from->role == PEER_ROLE_NODE)
+		return mg_error_set(err, -EACCES, "%s is a node, and may not give orders",
+				    from->name);
+	return 0;
+}
+
+/* A controller's orders carry its epoch; the orders of one that was replaced by
+ * a newer one are void. */
+static int check_epoch(struct node *n, const Envelope *e, struct mg_error *err)
+{
+	int r;
+
+	if (e->epoch < n->epoch)
+		return mg_error_set(err, -ESTALE, "stale order: epoch %llu, but %llu has given orders "
+				    "already", (unsigned long long)e->epoch,
+				    (unsigned long long)n->epoch);
+	if (e->epoch == n->epoch)
+		return 0;
+	r = journal_raise_epoch(n->journal, e->epoch, err);
+	if (r == 0)
+		n->epoch = e->epoch;
+	return r;
+}
+
+static bool is_forced(const Envelope *e)
+{
+	if (e->body_case == TAGALONG__ENVELOPE__BODY_MOVE_ORDER)
+		return e->move_order->force || e->move_order->dry_run;
+	if (e->body_case == TAGALONG__ENVELOPE__BODY_VM_STOP)
+		return e->vm_stop->force;
+	return true; /* starting takes nothing away; cancel and resolve are for emergencies */
+}
+
+static int check_order(struct node *n, const struct bus_peer *from, const Envelope *e,
+		       struct mg_error *err)
+{
+	if (!from || from->role == PEER_ROLE_CONTROLLER)
+		return check_epoch(n, e, err);
+	if (n->controller && !is_forced(e))
+		return mg_error_set(err, -EPERM, "a controller has charge of the VMs of %s; order it "
+				    "there, or use --force", n->config->name);
+	return 0;
+}
+
+/* ---- Orders --------------------------------------------------------------------------- */
+
+static const char *who(const struct bus_peer *from)
+{
+	return !from ? "the controller" : from->name[0] ? from->name : "an operator";
+}
+
+static void on_cancel(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+		      const Envelope *e)
+{
+	struct uuid id = uuid_of(&e->move_cancel->move);
+	struct outgoing *o = outgoing_find(n, &id);
+	struct mg_error err = { 0 };
+
+	if (!o)
+		mg_error_set(&err, -ENOENT, "no such move leaves %s", n->config->name);
+	else
+		(void)outgoing_cancel(o, who(from), &err);
+	if (err.code)
+		bus_reply_failure(s, from, e, &err);
+	else
+		bus_reply_done(s, from, e);
+}
+
+static void on_resolve(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+		       const Envelope *e)
+{
+	struct uuid id = uuid_of(&e->move_resolve->move);
+	bool run_here = e->move_resolve->verdict == TAGALONG__MOVE_RESOLVE__VERDICT__RUN_HERE;
+	struct outgoing *o = outgoing_find(n, &id);
+	struct incoming *in = incoming_find(n, &id);
+	struct mg_error err = { 0 };
+
+	if (o)
+		(void)outgoing_resolve(o, run_here, who(from), &err);
+	else if (in)
+		(void)incoming_resolve(in, run_here, who(from), &err);
+	else
+		mg_error_set(&err, -ENOENT, "no such move is open on %s", n->config->name);
+	if (err.code)
+		bus_reply_failure(s, from, e, &err);
+	else
+		bus_reply_done(s, from, e);
+}
+
+/* ---- Questions -------------------------------------------------------------------------- */
+
+static void on_vm_query(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+			const Envelope *e)
+{
+	Tagalong__VmList list = TAGALONG__VM_LIST__INIT;
+	Envelope answer = TAGALONG__ENVELOPE__INIT;
+
+	if (vm_infos(n, e->vm_query->name, &list.vms, &list.n_vms) < 0)
+		return;
+	answer.body_case = TAGALONG__ENVELOPE__BODY_VM_LIST;
+	answer.vm_list = &list;
+	bus_reply(s, from, e, &answer);
+	vm_infos_free(list.vms, list.n_vms);
+}
+
+int daemon_open_moves(struct node *n, MoveInfo ***ret, size_t *ret_n)
+{
+	size_t outgoing = outgoing_infos(n, NULL), incoming = incoming_infos(n, NULL);
+	MoveInfo **moves = calloc(outgoing + incoming + 1, sizeof(*moves));
+
+	if (!moves)
+		return -ENOMEM;
+	outgoing_infos(n, moves);
+	incoming_infos(n, moves + outgoing);
+	*ret = moves;
+	*ret_n = outgoing + incoming;
+	return 0;
+}
+
+/* What is in memory is newer than what is journaled. */
+static MoveInfo *newest(struct node *n, const struct journal_move *row)
+{
+	struct outgoing *o = row->incoming ? NULL : outgoing_find(n, &row->id);
+	struct incoming *in = row->incoming ? incoming_find(n, &row->id) : NULL;
+
+	if (o)
+		return (MoveInfo *)outgoing_info(o);
+	return in ? (MoveInfo *)incoming_info(in) : row->info;
+}
+
+static int find_moves(struct node *n, const Tagalong__MoveQuery *q, struct journal_move **ret,
+		      size_t *ret_n)
+{
+	struct journal_filter filter = { .vm = q->vm, .limit = LIST_MAX };
+	struct uuid id = uuid_of(&q->move);
+	int r;
+
+	if (q->has_limit && q->limit && q->limit < LIST_MAX)
+		filter.limit = q->limit;
+	if (!q->has_move)
+		return journal_moves(n->journal, &filter, ret, ret_n);
+	*ret = calloc(1, sizeof(**ret));
+	if (!*ret)
+		return -ENOMEM;
+	r = journal_find(n->journal, &id, *ret);
+	*ret_n = r == 0;
+	return 0;
+}
+
+static void on_move_query(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+			  const Envelope *e)
+{
+	Tagalong__MoveList list = TAGALONG__MOVE_LIST__INIT;
+	Envelope answer = TAGALONG__ENVELOPE__INIT;
+	struct mg_error err = { 0 };
+	struct journal_move *rows;
+	size_t count;
+
+	if (find_moves(n, e->move_query, &rows, &count) < 0) {
+		mg_error_set(&err, -EIO, "the journal cannot be read");
+		bus_reply_failure(s, from, e, &err);
+		return;
+	}
+	list.moves = calloc(count + 1, sizeof(*list.moves));
+	for (size_t i = 0; list.moves && i < count; i++)
+		list.moves[list.n_moves++] = newest(n, &rows[i]);
+	answer.body_case = TAGALONG__ENVELOPE__BODY_MOVE_LIST;
+	answer.move_list = &list;
+	bus_reply(s, from, e, &answer);
+	free(list.moves);
+	journal_moves_free(rows, count);
+}
+
+/* ---- Dispatch ----------------------------------------------------------------------------- */
+
+void daemon_on_order(struct daemon *d, struct bus_socket *s, const struct bus_peer *from,
+		     const Envelope *e)
+{
+	struct node *n = &d->node;
+	struct mg_error err = { 0 };
+
+	if (is_order(e) && check_order(n, from, e, &err) < 0) {
+		bus_reply_failure(s, from, e, &err);
+		return;
+	}
+	switch (e->body_case) {
+	case TAGALONG__ENVELOPE__BODY_MOVE_ORDER:
+		outgoing_order(n, s, from, e);
+		break;
+	case TAGALONG__ENVELOPE__BODY_MOVE_CANCEL:
+		on_cancel(n, s, from, e);
+		break;
+	case TAGALONG__ENVELOPE__BODY_MOVE_RESOLVE:
+		on_resolve(n, s, from, e);
+		break;
+	case TAGALONG__ENVELOPE__BODY_VM_START:
+		vm_start_for(n, s, from, e);
+		break;
+	case TAGALONG__ENVELOPE__BODY_VM_STOP:
+		vm_stop_for(n, s, from, e);
+		break;
+	case TAGALONG__ENVELOPE__BODY_VM_QUERY:
+		on_vm_query(n, s, from, e);
+		break;
+	case TAGALONG__ENVELOPE__BODY_MOVE_QUERY:
+		on_move_query(n, s, from, e);
+		break;
+	default:
+		mg_error_set(&err, -EOPNOTSUPP, "a migratord has no answer to %s",
+			     envelope_body_name(e));
+		bus_reply_failure(s, from, e, &err);
+		break;
+	}
+}
+
+static bool is_outgoing(struct node *n, const struct uuid *id)
+{
+	struct journal_move row;
+	bool outgoing;
+
+	if (outgoing_find(n, id))
+		return true;
+	if (journal_find(n->journal, id, &row) < 0)
+		return false;
+	outgoing = !row.incoming;
+	journal_move_clear(&row);
+	return outgoing;
+}
+
+static void on_peer(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+		    const Envelope *e)
+{
+	struct uuid id;
+
+	if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_QUERY) {
+		id = uuid_of(&e->peer_query->move);
+		if (is_outgoing(n, &id)) {
+			outgoing_answer_query(n, s, from, e);
+			return;
+		}
+	}
+	incoming_message(n, s, from, e);
+}
+
+void daemon_on_router(struct bus_socket *s, const struct bus_peer *from, const Envelope *e,
+		      void *userdata)
+{
+	struct daemon *d = userdata;
+	struct mg_error err = { 0 };
+
+	if (check_role(from, e, &err) < 0) {
+		bus_reply_failure(s, from, e, &err);
+		return;
+	}
+	if (is_peer_message(e)) {
+		on_peer(&d->node, s, from, e);
+	} else if (e->body_case == TAGALONG__ENVELOPE__BODY_DONE) {
+		(void)outgoing_take_answer(&d->node, e->reply_to);
+	} else if (e->body_case != TAGALONG__ENVELOPE__BODY_FAILURE) {
+		daemon_on_order(d, s, from, e);
+	}
+}

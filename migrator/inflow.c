@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "migrator/inflow.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "migrator/flow.h"
+#include "migrator/page.h"
+#include "migrator/ram_image.h"
+#include "migrator/receiver.h"
+#include "migrator/return_path.h"
+#include "migrator/stream_frame.h"
+
+#define QEMU_BUFFER ((size_t)256 << 10) /* stream bytes that wait for QEMU */
+#define TICK_NS (100 * NS_PER_MS)
+
+struct inflow {
+	struct flow flow;
+	inflow_event_fn fn;
+	void *userdata;
+	struct receiver receiver;
+	bool receiver_open;
+	struct ram_image *image;
+	uint8_t scratch[PAGE_BATCH_BODY];
+	bool started;
+	_Atomic uint64_t wire_bytes, pages, stream_bytes;
+
+	int qemu_fd;
+	struct ring_op write_op, read_op;
+	uint8_t out[QEMU_BUFFER];
+	size_t out_at, out_end; /* [out_at, out_end) waits for QEMU */
+	uint8_t in[64];
+	struct return_path_reader return_path;
+	bool loaded;
+};
+
+static int fail(struct inflow *i, const struct mg_error *err)
+{
+	if (i->flow.error.code == 0)
+		i->flow.error = *err;
+	return err->code;
+}
+
+/* ---- Frames -------------------------------------------------------------------------- */
+
+static int take_pages(struct inflow *i, const uint8_t *payload, size_t len, struct mg_error *err)
+{
+	struct page_batch_stats stats;
+	int r = page_batch_place(payload, len, i->image, i->scratch, &stats, err);
+
+	if (r < 0)
+		return r;
+	atomic_fetch_add_explicit(&i->pages, stats.pages_zero + stats.pages_data,
+				  memory_order_relaxed);
+	return 0;
+}
+
+static int take_stream(struct inflow *i, const struct frame_header *h, const uint8_t *payload,
+		       struct mg_error *err)
+{
+	size_t n;
+	int r;
+
+	if (i->write_op.pending && QEMU_BUFFER - i->out_end < STREAM_FRAME_BYTES)
+		return -EAGAIN;
+	if (!i->write_op.pending) { /* the buffer may be moved */
+		memmove(i->out, i->out + i->out_at, i->out_end - i->out_at);
+		i->out_end -= i->out_at;
+		i->out_at = 0;
+		if (QEMU_BUFFER - i->out_end < STREAM_FRAME_BYTES)
+			return -EAGAIN;
+	}
+	r = stream_frame_decode(payload, h->length, h->flags, i->out + i->out_end, &n, err);
+	if (r < 0)
+		return r;
+	i->out_end += n;
+	atomic_fetch_add_explicit(&i->stream_bytes, n, memory_order_relaxed);
+	return 0;
+}
+
+static int on_frame(void *userdata, const struct frame_header *h, const uint8_t *payload,
+		    struct mg_error *err)
+{
+	struct inflow *i = userdata;
+
+	if (!i->started) {
+		i->started = true;
+		flow_post(&i->flow, INFLOW_STARTED);
+	}
+	switch (h->type) {
+	case FRAME_PAGES:
+		return take_pages(i, payload, h->length, err);
+	case FRAME_STREAM:
+		return take_stream(i, h, payload, err);
+	default:
+		return mg_error_set(err, -EPROTO, "%s frame in the wrong direction",
+				    frame_type_name(h->type));
+	}
+}
+
+/* ---- QEMU ------------------------------------------------------------------------------ */
+
+static void qemu_broke(struct inflow *i, int res)
+{
+	struct mg_error err;
+
+	if (i->loaded || res == -ECANCELED)
+		return; /* loaded: QEMU closes its end, and nothing more is to come */
+	mg_error_set(&err, res < 0 ? res : -ECONNRESET, "QEMU closed the incoming stream after "
+		     "%zu bytes: it could not load the state; its log says why",
+		     (size_t)atomic_load(&i->stream_bytes));
+	fail(i, &err);
+}
+
+static void on_qemu_written(struct ring_op *op, int res)
+{
+	struct inflow *i = ring_container(op, struct inflow, write_op);
+
+	if (res < 0) {
+		qemu_broke(i, res);
+		return;
+	}
+	i->out_at += (size_t)res;
+	if (i->out_at == i->out_end)
+		i->out_at = i->out_end = 0;
+}
+
+static void write_qemu(struct inflow *i)
+{
+	if (i->write_op.pending || i->out_at == i->out_end || i->flow.error.code)
+		return;
+	ring_send(&i->flow.ring, &i->write_op, i->qemu_fd, i->out + i->out_at,
+		  i->out_end - i->out_at);
+}
+
+static void read_qemu(struct inflow *i)
+{
+	ring_recv(&i->flow.ring, &i->read_op, i->qemu_fd, i->in, sizeof(i->in));
+}
+
+static int on_message(struct inflow *i, enum return_path_type type, uint32_t value)
+{
+	struct mg_error err;
+
+	if (type == RETURN_PATH_PONG)
+		return 0; /* answers a PING that outflow has answered already */
+	if (value != 0) {
+		mg_error_set(&err, -EREMOTEIO, "the target's QEMU could not load the state (%u); its "
+			     "log says why", value);
+		return fail(i, &err);
+	}
+	i->loaded = true;
+	flow_post(&i->flow, INFLOW_LOADED);
+	return 0;
+}
+
+static void on_qemu_read(struct ring_op *op, int res)
+{
+	struct inflow *i = ring_container(op, struct inflow, read_op);
+	const uint8_t *data = i->in;
+	size_t len = res > 0 ? (size_t)res : 0;
+	struct mg_error err;
+	enum return_path_type type;
+	uint32_t value;
+	int r = 1;
+
+	if (res <= 0) {
+		qemu_broke(i, res);
+		return;
+	}
+	while (r > 0 && len) {
+		r = return_path_read(&i->return_path, &data, &len, &type, &value, &err);
+		if (r > 0)
+			r = on_message(i, type, value) < 0 ? -1 : 1;
+		else if (r < 0)
+			fail(i, &err);
+	}
+	if (r >= 0)
+		read_qemu(i);
+}
+
+/* ---- The thread --------------------------------------------------------------------------- */
+
+static int step(struct inflow *i)
+{
+	struct mg_error err;
+	int r;
+
+	receiver_pump(&i->receiver);
+	write_qemu(i);
+	atomic_store_explicit(&i->wire_bytes, i->receiver.wire_bytes, memory_order_relaxed);
+	if (i->receiver.error.code && !i->loaded)
+		return fail(i, &i->receiver.error);
+	if (i->flow.error.code)
+		return i->flow.error.code;
+	r = ring_run(&i->flow.ring, TICK_NS);
+	if (r < 0) {
+		mg_error_set(&err, r, "io_uring: %s", strerror(-r));
+		return fail(i, &err);
+	}
+	return 0;
+}
+
+static void inflow_run(struct flow *flow)
+{
+	struct inflow *i = ring_container(flow, struct inflow, flow);
+	int r = 0;
+
+	flow_watch_wake(flow);
+	receiver_start(&i->receiver);
+	read_qemu(i);
+	while (r >= 0 && !atomic_load(&flow->stopping))
+		r = step(i);
+	if (r >= 0)
+		return;
+	receiver_say_error(&i->receiver, flow->error.text);
+	flow_post(flow, INFLOW_FAILED);
+}
+
+/* ---- For the owner ---------------------------------------------------------------------------- */
+
+static void on_event(struct flow *flow, unsigned event)
+{
+	struct inflow *i = ring_container(flow, struct inflow, flow);
+
+	i->fn(i, (enum inflow_event)event, i->userdata);
+}
+
+int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_event_fn fn,
+		 void *userdata, struct inflow **ret, struct mg_error *err)
+{
+	_cleanup_(inflow_free_p) struct inflow *i = calloc(1, sizeof(*i));
+	int r;
+
+	if (!i)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	i->qemu_fd = -1;
+	i->fn = fn;
+	i->userdata = userdata;
+	i->write_op.done = on_qemu_written;
+	i->read_op.done = on_qemu_read;
+	r = ram_image_open(config->ram_fd, config->ram_bytes, &i->image, err);
+	if (r < 0)
+		return r;
+	r = flow_init(&i->flow, loop, inflow_run, on_event, err);
+	if (r < 0)
+		return r;
+	r = receiver_init(&i->receiver, &i->flow.ring, &config->link, &config->hello,
+			  config->ram_bytes, err);
+	if (r < 0)
+		return r;
+	i->receiver_open = true;
+	i->receiver.frame = on_frame;
+	i->receiver.userdata = i;
+	i->qemu_fd = config->qemu_fd;
+	return_path_tune(i->qemu_fd);
+	r = flow_start(&i->flow, err);
+	if (r < 0) { /* the descriptors remain the caller's */
+		i->qemu_fd = i->receiver.config.fd = -1;
+		return r;
+	}
+	*ret = TAKE_PTR(i);
+	return 0;
+}
+
+void inflow_get_stats(struct inflow *i, struct inflow_stats *ret)
+{
+	*ret = (struct inflow_stats){
+		.wire_bytes = atomic_load_explicit(&i->wire_bytes, memory_order_relaxed),
+		.pages = atomic_load_explicit(&i->pages, memory_order_relaxed),
+		.stream_bytes = atomic_load_explicit(&i->stream_bytes, memory_order_relaxed),
+	};
+}
+
+const struct mg_error *inflow_error(struct inflow *i)
+{
+	return &i->flow.error;
+}
+
+void inflow_free(struct inflow *i)
+{
+	if (!i)
+		return;
+	flow_exit(&i->flow);
+	if (i->receiver_open)
+		receiver_exit(&i->receiver);
+	if (i->qemu_fd >= 0)
+		close(i->qemu_fd);
+	ram_image_free(i->image);
+	free(i);
+}

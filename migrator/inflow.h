@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The incoming half of the data path: frames in, pages written straight into
+ * the guest's shared RAM file, stream bytes handed to the waiting QEMU. One
+ * thread with one io_uring. QEMU's SHUT on the return path means that it has
+ * loaded everything; it is reported, not forwarded.
+ */
+#ifndef MIGRATOR_INFLOW_H
+#define MIGRATOR_INFLOW_H
+
+#include <systemd/sd-event.h>
+
+#include "common/cleanup.h"
+#include "common/error.h"
+#include "migrator/link.h"
+
+struct inflow;
+
+enum inflow_event {
+	INFLOW_STARTED, /* the first page or stream byte has come */
+	INFLOW_LOADED,  /* QEMU has loaded the whole state and waits */
+	INFLOW_FAILED,  /* link, stream or QEMU broke; inflow_error() says how. Not after
+			   INFLOW_LOADED: what breaks then no longer matters here */
+};
+
+typedef void (*inflow_event_fn)(struct inflow *i, enum inflow_event event, void *userdata);
+
+struct inflow_config {
+	int qemu_fd; /* our end of a socketpair whose other end QEMU got for
+			migrate-incoming fd:…; taken over on success */
+	int ram_fd;  /* the RAM file; remains the caller's */
+	uint64_t ram_bytes;
+	struct link_config link; /* with the accepted socket, taken over on success */
+	struct link_hello hello; /* as link_read_hello() returned it */
+};
+
+struct inflow_stats {
+	uint64_t wire_bytes;   /* read from the TCP socket, headers and tags included */
+	uint64_t pages;        /* placed, zero pages included */
+	uint64_t stream_bytes; /* handed to QEMU */
+};
+
+/* Checks the HELLO (move, incarnation, tag, cipher, size of RAM), then starts the
+ * thread. -EACCES when the HELLO's tag is not of this key or the source would
+ * speak plain text where this side does not; nothing is taken over then. The
+ * RAM file may hold anything; what is in it is overwritten page by page. */
+int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_event_fn fn,
+		 void *userdata, struct inflow **ret, struct mg_error *err);
+
+void inflow_get_stats(struct inflow *i, struct inflow_stats *ret);
+
+/* Why INFLOW_FAILED came; valid from then on. */
+const struct mg_error *inflow_error(struct inflow *i);
+
+/* Closes both sockets and joins the thread. NULL is fine. */
+void inflow_free(struct inflow *i);
+DEFINE_CLEANUP(struct inflow, inflow_free)
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What both ends of a data connection agree on. A connection begins with one
+ * HELLO frame from the source, which names the move, the incarnation of the
+ * connection and the ciphers on offer, and the target's WELCOME, which picks
+ * one. Everything after it is numbered, acknowledged and, unless both
+ * configurations say plain text, encrypted and authenticated per frame.
+ *
+ * HELLO and WELCOME are readable by anyone but carry a tag under the session
+ * key; the keys of the frames are derived from that key and both of them, so
+ * that nothing recorded from one connection fits into another.
+ */
+#ifndef MIGRATOR_LINK_H
+#define MIGRATOR_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/uuid.h"
+#include "migrator/seal.h"
+
+#define LINK_KEY_SIZE 32
+#define LINK_HELLO_PAYLOAD 48
+#define LINK_HELLO_SIZE (FRAME_HEADER_SIZE + LINK_HELLO_PAYLOAD + FRAME_TRAILER_SIZE)
+
+struct link_config {
+	int fd; /* a connected TCP socket */
+	struct uuid move;
+	uint32_t incarnation;        /* counts up with every connection of a move */
+	uint8_t key[LINK_KEY_SIZE];  /* the session key that came over the bus */
+	bool plain_text;             /* source: sends plain text; target: would take it */
+};
+
+/* A HELLO while and after it is read from an accepted socket. Zero it first. */
+struct link_hello {
+	uint8_t bytes[LINK_HELLO_SIZE];
+	size_t have;
+	struct uuid move;      /* valid once link_read_hello() returned 0, and */
+	uint32_t incarnation;  /* unproven until inflow_start() checked the tag */
+};
+
+/* Reads as much of a HELLO as there is on a non-blocking socket, never more.
+ * Returns 0 when it is whole, -EAGAIN when the rest has not come yet (call
+ * again on EPOLLIN; the caller sets the time limit), or why the connection
+ * should be closed: -ECONNRESET, -EPROTO (not a HELLO), -EPROTONOSUPPORT.
+ * With move and incarnation the caller finds the move that is being waited for
+ * and hands socket, HELLO and session key to inflow_start(). */
+int link_read_hello(int fd, struct link_hello *hello, struct mg_error *err);
+
+/* ---- For sender.c and receiver.c --------------------------------------------- */
+
+struct link_keys { /* what both ends know after HELLO and WELCOME */
+	enum seal_cipher cipher;
+	uint8_t secret[LINK_KEY_SIZE];
+};
+
+/* Prepares a connected socket: blocking (io_uring waits by itself), no delay,
+ * little unsent data in the kernel, and dead peers noticed. */
+void link_tune_socket(int fd);
+
+/* The source's first frame. */
+int link_make_hello(const struct link_config *config, uint64_t ram_bytes,
+		    uint8_t out[LINK_HELLO_SIZE], struct mg_error *err);
+
+/* The target: checks a HELLO, picks a cipher, makes the answer. Returns 0, -EACCES
+ * (tag, plain text), -EPROTO (not the move or incarnation that is expected),
+ * -EINVAL (size of RAM) or -EOPNOTSUPP (no cipher in common). */
+int link_answer_hello(const struct link_config *config, uint64_t ram_bytes,
+		      const uint8_t hello[LINK_HELLO_SIZE], uint8_t out[LINK_HELLO_SIZE],
+		      struct link_keys *ret, struct mg_error *err);
+
+/* The source: checks the answer to its HELLO. */
+int link_check_welcome(const struct link_config *config, const uint8_t hello[LINK_HELLO_SIZE],
+		       const uint8_t welcome[LINK_HELLO_SIZE], struct link_keys *ret,
+		       struct mg_error *err);
+
+#endif

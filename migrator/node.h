@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One migratord: what its parts share. daemon.c makes and serves it; vm.c,
+ * outgoing.c and incoming.c live in it.
+ */
+#ifndef MIGRATOR_NODE_H
+#define MIGRATOR_NODE_H
+
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "common/bus.h"
+#include "migrator/guest.h"
+#include "migrator/journal.h"
+
+struct node_config;
+struct vm;
+struct outgoing;
+struct incoming;
+
+struct node {
+	sd_event *loop;
+	const struct node_config *config;
+	struct guest_host host;
+	struct keypair keys;
+	struct allow_list *allow;
+	struct journal *journal;
+	struct bus *bus;
+	struct bus_socket *router;     /* peers and operators come to it */
+	struct bus_socket *controller; /* NULL: none is configured */
+	char control_endpoint[256];    /* where others reach us, for all that we know */
+	char data_endpoint[128];
+	uint64_t epoch;
+	LIST_HEAD(, vm) vms;
+	LIST_HEAD(, outgoing) outgoing;
+	LIST_HEAD(, incoming) incoming;
+};
+
+/* Something that the controller should see at once has changed. */
+void node_changed(struct node *n);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "migrator/node_config.h"
+
+#include <string.h>
+
+#include "common/address.h"
+#include "common/config.h"
+#include "common/keys.h"
+#include "common/units.h"
+
+#define TEXT_MAX 4096
+#define STRING(key, member) \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, struct node_config, member, 1, TEXT_MAX)
+#define OPTIONAL_STRING(key, member)                                                    \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,           \
+			       struct node_config, member, 1, TEXT_MAX)
+
+static const cyaml_schema_field_t controller_fields[] = {
+	CYAML_FIELD_STRING_PTR("endpoint", CYAML_FLAG_POINTER, struct controller_config, endpoint, 1,
+			       TEXT_MAX),
+	CYAML_FIELD_STRING_PTR("key", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			       struct controller_config, key, 1, TEXT_MAX),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t fields[] = {
+	STRING("name", name),
+	OPTIONAL_STRING("key", key),
+	OPTIONAL_STRING("allow", allow),
+	STRING("listen", listen),
+	OPTIONAL_STRING("advertise", advertise),
+	STRING("data_listen", data_listen),
+	OPTIONAL_STRING("data_advertise", data_advertise),
+	CYAML_FIELD_MAPPING_PTR("controller", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				struct node_config, controller, controller_fields),
+	STRING("state_dir", state_dir),
+	STRING("ram_dir", ram_dir),
+	STRING("memory", memory),
+	CYAML_FIELD_UINT("vcpus", CYAML_FLAG_DEFAULT, struct node_config, vcpus),
+	OPTIONAL_STRING("qemu", qemu),
+	OPTIONAL_STRING("qemu_user", qemu_user),
+	OPTIONAL_STRING("cgroup", cgroup),
+	CONFIG_FIELD_BOOL("plain_text_bus", CYAML_FLAG_OPTIONAL, struct node_config, plain_text_bus),
+	CONFIG_FIELD_BOOL("plain_text_data", CYAML_FLAG_OPTIONAL, struct node_config,
+			 plain_text_data),
+	CYAML_FIELD_IGNORE("memory_bytes", CYAML_FLAG_OPTIONAL),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct node_config, fields),
+};
+
+static int check_name(const struct node_config *c, const char *file, struct mg_error *err)
+{
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
+
+	if (strlen(c->name) >= PEER_NAME_SIZE || c->name[strspn(c->name, letters)])
+		return mg_error_set(err, -EINVAL, "%s: name: letters, digits, '-', '_' and '.' only",
+				    file);
+	return 0;
+}
+
+static int check_addresses(const struct node_config *c, const char *file, struct mg_error *err)
+{
+	struct address a;
+
+	if (address_parse(c->data_listen, 0, &a) < 0)
+		return mg_error_set(err, -EINVAL, "%s: data_listen: '%.64s' is not IP:PORT", file,
+				    c->data_listen);
+	if (c->data_advertise && address_parse(c->data_advertise, 0, &a) < 0)
+		return mg_error_set(err, -EINVAL, "%s: data_advertise: '%.64s' is not IP:PORT", file,
+				    c->data_advertise);
+	if (strncmp(c->listen, "tcp://", 6) != 0 && strncmp(c->listen, "ipc://", 6) != 0)
+		return mg_error_set(err, -EINVAL, "%s: listen: '%.64s' is not tcp://IP:PORT", file,
+				    c->listen);
+	return 0;
+}
+
+static int check(struct node_config *c, const char *file, struct mg_error *err)
+{
+	int r = check_name(c, file, err);
+
+	if (r == 0)
+		r = check_addresses(c, file, err);
+	if (r < 0)
+		return r;
+	if (size_parse(c->memory, &c->memory_bytes) < 0 || c->memory_bytes == 0)
+		return mg_error_set(err, -EINVAL, "%s: memory: '%.32s' is not a size such as 8G", file,
+				    c->memory);
+	if (c->vcpus == 0)
+		return mg_error_set(err, -EINVAL, "%s: vcpus: 0 is no number of processors", file);
+	if (!c->plain_text_bus && (!c->key || !c->allow))
+		return mg_error_set(err, -EINVAL, "%s: 'key' and 'allow' are needed, unless "
+				    "plain_text_bus says that anybody may give orders", file);
+	if (!c->plain_text_bus && c->controller && !c->controller->key)
+		return mg_error_set(err, -EINVAL, "%s: controller: its public 'key' is needed", file);
+	if (c->plain_text_bus && !c->plain_text_data)
+		return mg_error_set(err, -EINVAL, "%s: plain_text_bus without plain_text_data: the key "
+				    "of the data connections would travel in plain text", file);
+	if (!c->qemu) {
+		c->qemu = strdup("qemu-system-x86_64");
+		if (!c->qemu)
+			return mg_error_set(err, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static int finish(struct node_config *c, const char *file, struct node_config **ret,
+		  struct mg_error *err)
+{
+	int r = check(c, file, err);
+
+	if (r < 0) {
+		node_config_free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+int node_config_load(const char *path, struct node_config **ret, struct mg_error *err)
+{
+	struct node_config *c = NULL;
+	int r = config_load(path, &schema, (void **)&c, err);
+
+	return r < 0 ? r : finish(c, path, ret, err);
+}
+
+int node_config_parse(const char *name, const char *text, size_t len, struct node_config **ret,
+		      struct mg_error *err)
+{
+	struct node_config *c = NULL;
+	int r = config_parse(name, text, len, &schema, (void **)&c, err);
+
+	return r < 0 ? r : finish(c, name, ret, err);
+}
+
+void node_config_free(struct node_config *c)
+{
+	if (c)
+		config_free(&schema, c);
+}

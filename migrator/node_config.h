@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * migratord.yaml. docs/man/migratord.8.scd describes it.
+ */
+#ifndef MIGRATOR_NODE_CONFIG_H
+#define MIGRATOR_NODE_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+#include "common/error.h"
+
+struct controller_config {
+	char *endpoint;
+	char *key; /* public, Z85; NULL only with plain_text_bus */
+};
+
+struct node_config {
+	char *name;
+	char *key;   /* file with our secret key */
+	char *allow; /* file with the keys that may speak to us */
+	char *listen;
+	char *advertise;      /* what peers use instead of listen; NULL: the same */
+	char *data_listen;
+	char *data_advertise; /* NULL: the same */
+	struct controller_config *controller; /* NULL: none */
+	char *state_dir;
+	char *ram_dir;
+	char *memory; /* as written; memory_bytes is what it means */
+	uint32_t vcpus;
+	char *qemu;
+	char *qemu_user; /* NULL: as ourselves */
+	char *cgroup;    /* NULL: none */
+	bool plain_text_bus;
+	bool plain_text_data;
+	uint64_t memory_bytes;
+};
+
+int node_config_load(const char *path, struct node_config **ret, struct mg_error *err);
+int node_config_parse(const char *name, const char *text, size_t len, struct node_config **ret,
+		      struct mg_error *err);
+void node_config_free(struct node_config *c);
+DEFINE_CLEANUP(struct node_config, node_config_free)
+
+#endif

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "migrator/outflow.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/cursor.h"
+#include "migrator/flow.h"
+#include "migrator/page.h"
+#include "migrator/ramstream.h"
+#include "migrator/return_path.h"
+#include "migrator/sender.h"
+#include "migrator/stream_frame.h"
+#include "migrator/streamwriter.h"
+
+#define QEMU_SNDBUF (16 << 10)      /* on QEMU's end; the kernel doubles it */
+#define QEMU_READ ((size_t)128 << 10)
+#define LINGER_NS (500 * NS_PER_US) /* how long a part of a batch waits for more */
+#define RATE_PERIOD_NS (50 * NS_PER_MS)
+#define RATE_SHIFT 2
+#define EFFORT_MAX 4                /* LZ4's acceleration at most */
+#define BATCH_MIN ((size_t)32 << 10)
+#define BATCH_PER_WIRE 2            /* bytes before the codec for one on the link */
+#define NO_BLOCK UINT32_MAX
+
+struct counters { /* written by the thread, read by the owner */
+	_Atomic uint64_t wire_bytes, guest_bytes, pages_zero, pages_lz4, pages_raw, stream_bytes;
+	_Atomic uint64_t accepted_bps, link_bps, link_rtt_ns, queued_bytes, stopped_mono_ns;
+	_Atomic uint32_t passes;
+};
+
+struct outflow {
+	struct flow flow;
+	outflow_event_fn fn;
+	void *userdata;
+	struct sender sender;
+	bool sender_open;
+	struct counters counters;
+	atomic_bool shut_sent;
+
+	int qemu_fd;
+	struct ring_op qemu_op;
+	bool qemu_eof;
+	uint8_t *input;
+	size_t input_at, input_end;
+
+	struct ramstream *stream;
+	char ram_id[256];
+	uint64_t ram_bytes;
+	unsigned ram_block;
+	uint64_t last_offset;
+
+	struct page_batch *batch;
+	int effort;
+	uint8_t stream_buf[STREAM_FRAME_BYTES];
+	struct streamwriter writer;
+	uint64_t oldest_ns; /* when the first thing that waits came; 0: nothing waits */
+	bool stopped;
+
+	uint64_t rate_since_ns, rate_bytes; /* for accepted_bps */
+};
+
+#define ADD(o, counter, n) \
+	atomic_fetch_add_explicit(&(o)->counters.counter, n, memory_order_relaxed)
+#define SET(o, counter, n) \
+	atomic_store_explicit(&(o)->counters.counter, n, memory_order_relaxed)
+#define GET(o, counter) atomic_load_explicit(&(o)->counters.counter, memory_order_relaxed)
+
+int outflow_socketpair(int *ret_ours, int *ret_qemu)
+{
+	int fds[2], size = QEMU_SNDBUF;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	if (setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0) {
+		int r = -errno;
+
+		close(fds[0]);
+		close(fds[1]);
+		return r;
+	}
+	*ret_ours = fds[0];
+	*ret_qemu = fds[1];
+	return 0;
+}
+
+/* ---- From batches to frames --------------------------------------------------------- */
+
+/* When the link waits for us, LZ4 should be quick; when we wait for the link, thorough. */
+static void adapt_effort(struct outflow *o)
+{
+	if (sender_idle(&o->sender))
+		o->effort = o->effort < EFFORT_MAX ? o->effort + 1 : EFFORT_MAX;
+	else
+		o->effort = o->effort > 2 ? o->effort / 2 : 1;
+}
+
+static bool send_batch(struct outflow *o)
+{
+	uint8_t *payload = sender_payload(&o->sender);
+	struct page_batch_stats stats;
+	size_t len;
+
+	if (!payload)
+		return false;
+	adapt_effort(o);
+	len = page_batch_encode(o->batch, o->effort, payload, &stats);
+	sender_commit(&o->sender, FRAME_PAGES, 0, len);
+	page_batch_reset(o->batch);
+	ADD(o, pages_zero, stats.pages_zero);
+	if (stats.codec == PAGE_CODEC_LZ4)
+		ADD(o, pages_lz4, stats.pages_data);
+	else
+		ADD(o, pages_raw, stats.pages_data);
+	return true;
+}
+
+static bool send_stream(struct outflow *o)
+{
+	uint8_t *payload = sender_payload(&o->sender);
+	uint16_t flags;
+	size_t len;
+
+	if (!payload)
+		return false;
+	len = stream_frame_encode(o->writer.data, o->writer.len, payload, &flags);
+	sender_commit(&o->sender, FRAME_STREAM, flags, len);
+	ADD(o, stream_bytes, o->writer.len);
+	o->writer.len = 0;
+	return true;
+}
+
+/* The stream's bytes never overtake the pages before them: what makes the
+ * destination load its devices comes after all memory. */
+static bool send_all(struct outflow *o)
+{
+	if (!page_batch_empty(o->batch) && !send_batch(o))
+		return false;
+	if (o->writer.len && !send_stream(o))
+		return false;
+	o->oldest_ns = 0;
+	return true;
+}
+
+static bool batch_is_due(const struct outflow *o)
+{
+	size_t limit = sender_frame_target(&o->sender) * BATCH_PER_WIRE;
+
+	if (limit < BATCH_MIN)
+		limit = BATCH_MIN;
+	return page_batch_full(o->batch) || o->batch->body_len >= limit;
+}
+
+static bool stream_is_due(const struct outflow *o)
+{
+	return o->writer.size - o->writer.len < STREAMWRITER_PAGE_MAX;
+}
+
+/* Returns 1, a pause for the reader, when there is no room for more now. */
+static int make_room(struct outflow *o)
+{
+	if (stream_is_due(o) && !send_all(o))
+		return 1;
+	if (batch_is_due(o) && !send_batch(o))
+		return 1;
+	return 0;
+}
+
+/* ---- From QEMU's stream to batches ---------------------------------------------------- */
+
+static void note_waiting(struct outflow *o)
+{
+	if (!o->oldest_ns)
+		o->oldest_ns = clock_mono_ns();
+}
+
+static int on_bytes(void *userdata, const uint8_t *data, size_t len)
+{
+	struct outflow *o = userdata;
+
+	/* fits: there is room for a page, and pieces are no longer than that */
+	streamwriter_bytes(&o->writer, data, len);
+	note_waiting(o);
+	return make_room(o);
+}
+
+static int on_block(void *userdata, unsigned index, const struct ramstream_block *block)
+{
+	struct outflow *o = userdata;
+
+	if (strcmp(block->name, o->ram_id) != 0)
+		return 0;
+	if (block->length != o->ram_bytes)
+		return mg_error_set(&o->flow.error, -EINVAL, "QEMU's block '%s' has %" PRIu64
+				    " bytes, expected %" PRIu64, o->ram_id, block->length,
+				    o->ram_bytes);
+	o->ram_block = index;
+	return 0;
+}
+
+static int on_page(void *userdata, unsigned index, uint64_t offset, const uint8_t *data)
+{
+	struct outflow *o = userdata;
+
+	note_waiting(o);
+	if (index != o->ram_block) {
+		streamwriter_page(&o->writer, ramstream_block_at(o->stream, index), offset, data);
+		return make_room(o);
+	}
+	if (offset < o->last_offset)
+		ADD(o, passes, 1);
+	o->last_offset = offset;
+	page_batch_add(o->batch, offset / RAMSTREAM_PAGE, data);
+	ADD(o, guest_bytes, RAMSTREAM_PAGE);
+	return make_room(o);
+}
+
+static int on_section(void *userdata, enum ramstream_element kind)
+{
+	struct outflow *o = userdata;
+
+	if (kind != RAMSTREAM_START && o->ram_block == NO_BLOCK)
+		return mg_error_set(&o->flow.error, -EINVAL, "QEMU's stream has no block '%s'",
+				    o->ram_id);
+	if (kind == RAMSTREAM_END) {
+		o->stopped = true;
+		SET(o, stopped_mono_ns, clock_mono_ns());
+		flow_post(&o->flow, OUTFLOW_STOPPED);
+	}
+	return 0;
+}
+
+static int on_command(void *userdata, enum ramstream_command command, uint32_t value)
+{
+	struct outflow *o = userdata;
+	int r;
+
+	if (command != RAMSTREAM_PING)
+		return 0;
+	r = return_path_send(o->qemu_fd, RETURN_PATH_PONG, value);
+	if (r < 0 && r != -EPIPE) /* then the end of its stream says more */
+		return mg_error_set(&o->flow.error, r, "QEMU's return path: %s", strerror(-r));
+	return 0;
+}
+
+static const struct ramstream_ops stream_ops = {
+	.bytes = on_bytes,
+	.block = on_block,
+	.page = on_page,
+	.section = on_section,
+	.command = on_command,
+};
+
+/* ---- The thread -------------------------------------------------------------------------- */
+
+static void on_qemu_read(struct ring_op *op, int res)
+{
+	struct outflow *o = ring_container(op, struct outflow, qemu_op);
+
+	if (res > 0) {
+		o->input_at = 0;
+		o->input_end = (size_t)res;
+		o->rate_bytes += (uint64_t)res;
+	} else if (res != -ECANCELED) {
+		o->qemu_eof = true;
+	}
+}
+
+static void read_qemu(struct outflow *o)
+{
+	if (o->qemu_op.pending || o->qemu_eof || o->input_at < o->input_end)
+		return;
+	ring_recv(&o->flow.ring, &o->qemu_op, o->qemu_fd, o->input, QEMU_READ);
+}
+
+/* Parses what was read, as far as there is room for it. */
+static int take_input(struct outflow *o)
+{
+	struct mg_error err;
+	ssize_t n;
+
+	if (o->input_at == o->input_end || make_room(o))
+		return 0;
+	n = ramstream_feed(o->stream, o->input + o->input_at, o->input_end - o->input_at, &err);
+	if (n < 0) {
+		if (o->flow.error.code == 0)
+			o->flow.error = err;
+		return (int)n;
+	}
+	o->input_at += (size_t)n;
+	return 0;
+}
+
+/* Sends a part of a batch when nothing better is to be done: QEMU is silent and
+ * the link idle. After the stop at once, before after a moment. Returns how
+ * long to wait; ns. */
+static uint64_t flush_idle(struct outflow *o)
+{
+	uint64_t age;
+
+	if (!o->oldest_ns || !sender_idle(&o->sender))
+		return UINT64_MAX;
+	age = clock_mono_ns() - o->oldest_ns;
+	if (!o->stopped && age < LINGER_NS)
+		return LINGER_NS - age;
+	send_all(o);
+	return UINT64_MAX;
+}
+
+static void update_stats(struct outflow *o)
+{
+	uint64_t now = clock_mono_ns(), elapsed = now - o->rate_since_ns, rate, old;
+
+	SET(o, wire_bytes, o->sender.wire_bytes);
+	SET(o, queued_bytes, sender_queued(&o->sender) + o->batch->body_len + o->writer.len);
+	SET(o, link_bps, pace_rate(&o->sender.pace));
+	SET(o, link_rtt_ns, pace_rtt_ns(&o->sender.pace));
+	if (elapsed < RATE_PERIOD_NS)
+		return;
+	rate = o->rate_bytes * NS_PER_S / elapsed;
+	old = GET(o, accepted_bps);
+	SET(o, accepted_bps, old ? old + (rate >> RATE_SHIFT) - (old >> RATE_SHIFT) : rate);
+	o->rate_bytes = 0;
+	o->rate_since_ns = now;
+}
+
+/* QEMU closes its end once it has SHUT; before, it has failed or was cancelled. */
+static int check_eof(struct outflow *o)
+{
+	if (!o->qemu_eof || atomic_load(&o->shut_sent))
+		return 0;
+	return mg_error_set(&o->flow.error, -ECONNRESET, "QEMU closed its migration socket at byte "
+			    "%" PRIu64 " of the stream (failed or cancelled)",
+			    ramstream_offset(o->stream));
+}
+
+static int step(struct outflow *o)
+{
+	uint64_t wait, linger;
+	int r = take_input(o);
+
+	if (r < 0)
+		return r;
+	read_qemu(o);
+	wait = sender_pump(&o->sender);
+	r = ring_run(&o->flow.ring, 0); /* what is there already; r > 0: go on at once */
+	if (r == 0) {
+		linger = flush_idle(o);
+		wait = linger < wait ? linger : wait;
+		if (o->sender.count && !o->sender.writing)
+			wait = sender_pump(&o->sender);
+		r = ring_run(&o->flow.ring, wait);
+	}
+	if (r < 0)
+		return mg_error_set(&o->flow.error, r, "io_uring: %s", strerror(-r));
+	update_stats(o);
+	if (o->sender.error.code) {
+		o->flow.error = o->sender.error;
+		return o->sender.error.code;
+	}
+	return check_eof(o);
+}
+
+static void outflow_run(struct flow *flow)
+{
+	struct outflow *o = ring_container(flow, struct outflow, flow);
+	int r = 0;
+
+	flow_watch_wake(flow);
+	sender_start(&o->sender);
+	while (r >= 0 && !atomic_load(&flow->stopping))
+		r = step(o);
+	if (r < 0)
+		flow_post(flow, OUTFLOW_FAILED);
+}
+
+/* ---- For the owner ------------------------------------------------------------------------- */
+
+static void on_event(struct flow *flow, unsigned event)
+{
+	struct outflow *o = ring_container(flow, struct outflow, flow);
+
+	if (event == OUTFLOW_FAILED && atomic_load(&o->shut_sent))
+		return;
+	o->fn(o, (enum outflow_event)event, o->userdata);
+}
+
+static struct outflow *outflow_new(const struct outflow_config *config)
+{
+	_cleanup_(outflow_free_p) struct outflow *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->qemu_fd = -1;
+	o->qemu_op.done = on_qemu_read;
+	o->ram_bytes = config->ram_bytes;
+	o->ram_block = NO_BLOCK;
+	o->effort = 1;
+	o->writer = (struct streamwriter){ .data = o->stream_buf, .size = sizeof(o->stream_buf) };
+	o->rate_since_ns = clock_mono_ns();
+	snprintf(o->ram_id, sizeof(o->ram_id), "%s", config->ram_id);
+	o->input = malloc(QEMU_READ);
+	o->batch = malloc(sizeof(*o->batch));
+	if (!o->input || !o->batch || ramstream_new(&stream_ops, o, &o->stream) < 0)
+		return NULL;
+	page_batch_reset(o->batch);
+	return TAKE_PTR(o);
+}
+
+int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_event_fn fn,
+		  void *userdata, struct outflow **ret, struct mg_error *err)
+{
+	_cleanup_(outflow_free_p) struct outflow *o = outflow_new(config);
+	int r;
+
+	if (!o)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	o->fn = fn;
+	o->userdata = userdata;
+	r = flow_init(&o->flow, loop, outflow_run, on_event, err);
+	if (r < 0)
+		return r;
+	r = sender_init(&o->sender, &o->flow.ring, &config->link, config->ram_bytes,
+			config->bandwidth_bps, err);
+	if (r < 0)
+		return r;
+	o->sender_open = true;
+	o->qemu_fd = config->qemu_fd;
+	return_path_tune(o->qemu_fd);
+	r = flow_start(&o->flow, err);
+	if (r < 0) { /* the descriptors remain the caller's */
+		o->qemu_fd = o->sender.config.fd = -1;
+		return r;
+	}
+	*ret = TAKE_PTR(o);
+	return 0;
+}
+
+void outflow_get_stats(struct outflow *o, struct outflow_stats *ret)
+{
+	*ret = (struct outflow_stats){
+		.wire_bytes = GET(o, wire_bytes),
+		.guest_bytes = GET(o, guest_bytes),
+		.pages_zero = GET(o, pages_zero),
+		.pages_lz4 = GET(o, pages_lz4),
+		.pages_raw = GET(o, pages_raw),
+		.stream_bytes = GET(o, stream_bytes),
+		.accepted_bps = GET(o, accepted_bps),
+		.link_bps = GET(o, link_bps),
+		.link_rtt_ns = GET(o, link_rtt_ns),
+		.queued_bytes = GET(o, queued_bytes),
+		.passes = GET(o, passes),
+		.stopped_mono_ns = GET(o, stopped_mono_ns),
+	};
+}
+
+const struct mg_error *outflow_error(struct outflow *o)
+{
+	return &o->flow.error;
+}
+
+/* From the owner's thread, past the ring: when it returns, QEMU has it. */
+int outflow_send_shut(struct outflow *o)
+{
+	int r;
+
+	atomic_store(&o->shut_sent, true);
+	r = return_path_send(o->qemu_fd, RETURN_PATH_SHUT, 0);
+	if (r < 0)
+		atomic_store(&o->shut_sent, false);
+	return r;
+}
+
+void outflow_abort(struct outflow *o)
+{
+	shutdown(o->qemu_fd, SHUT_RDWR);
+	shutdown(o->sender.config.fd, SHUT_RDWR);
+	flow_stop(&o->flow);
+}
+
+void outflow_free(struct outflow *o)
+{
+	if (!o)
+		return;
+	flow_exit(&o->flow);
+	if (o->sender_open)
+		sender_exit(&o->sender);
+	if (o->qemu_fd >= 0)
+		close(o->qemu_fd);
+	ramstream_free(o->stream);
+	free(o->batch);
+	free(o->input);
+	free(o);
+}

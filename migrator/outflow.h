@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The outgoing half of the data path: QEMU's migration stream in, frames on a
+ * TCP connection out. One thread with one io_uring:
+ *
+ *     QEMU ─socketpair─> ramstream (reader) ─> page codec ─> link ═TCP═>
+ *
+ * Pages of the shared RAM block leave as addressed, encoded pages; all else
+ * (header, small blocks, section marks, the device tail) as stream bytes with
+ * those pages taken out. The return path to QEMU is answered here: PONG to each
+ * PING at once, SHUT only when outflow_send_shut() says so.
+ *
+ * The owner lives on an sd-event loop and is told by events; it steers by the
+ * calls below, which are safe from the loop's thread only.
+ */
+#ifndef MIGRATOR_OUTFLOW_H
+#define MIGRATOR_OUTFLOW_H
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "common/cleanup.h"
+#include "common/error.h"
+#include "migrator/link.h"
+
+struct outflow;
+
+enum outflow_event {
+	OUTFLOW_STOPPED,  /* END(ram) begins: the guest has been stopped */
+	OUTFLOW_FAILED,   /* link, stream or QEMU broke; outflow_error() says how. QEMU's
+			     socket stays open, so a stopped guest stays stopped, until
+			     outflow_abort(). Not after outflow_send_shut() */
+};
+
+typedef void (*outflow_event_fn)(struct outflow *o, enum outflow_event event, void *userdata);
+
+/* Makes the socketpair for `getfd` and `migrate fd:`. The buffer on QEMU's end is
+ * small: what lies in it counts as sent for QEMU, which stops the guest by that
+ * measure (design: decision 1). Both are close-on-exec. */
+int outflow_socketpair(int *ret_ours, int *ret_qemu);
+
+struct outflow_config {
+	int qemu_fd;  /* our end of the socketpair; taken over on success */
+	struct link_config link; /* with a connected socket, taken over on success */
+	const char *ram_id;
+	uint64_t ram_bytes;
+	uint64_t bandwidth_bps; /* cap in bits a second; 0: none */
+};
+
+struct outflow_stats {
+	uint64_t wire_bytes;   /* written to the TCP socket, headers and tags included */
+	uint64_t guest_bytes;  /* page bytes taken from QEMU, zero pages counted whole */
+	uint64_t pages_zero, pages_lz4, pages_raw;
+	uint64_t stream_bytes; /* bytes that went as stream */
+	uint64_t accepted_bps; /* bytes a second that we take from QEMU, smoothed */
+	uint64_t link_bps;     /* bytes a second that the link carries: acknowledged by
+				  the peer while there was enough to send, smoothed */
+	uint64_t link_rtt_ns;  /* least time from frame to acknowledgement, lately */
+	uint64_t queued_bytes; /* accepted, not acknowledged */
+	uint32_t passes;       /* how often the page addresses started over */
+	uint64_t stopped_mono_ns; /* when END(ram) began; 0 before */
+};
+
+int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_event_fn fn,
+		  void *userdata, struct outflow **ret, struct mg_error *err);
+
+void outflow_get_stats(struct outflow *o, struct outflow_stats *ret);
+
+/* Why OUTFLOW_FAILED came; valid from then on. */
+const struct mg_error *outflow_error(struct outflow *o);
+
+/* Tells QEMU that the destination has everything: it completes and becomes
+ * postmigrate. Only after the target said READY. When it returns 0, QEMU has
+ * SHUT in its socket, whatever happens to this process; else it has not
+ * (-EPIPE: QEMU closed the socket). */
+int outflow_send_shut(struct outflow *o);
+
+/* Closes QEMU's socket: before SHUT, QEMU lets the guest run on (6–16 ms). The
+ * link is closed too. */
+void outflow_abort(struct outflow *o);
+
+/* Aborts when need be, joins the thread. NULL is fine. */
+void outflow_free(struct outflow *o);
+DEFINE_CLEANUP(struct outflow, outflow_free)
+
+#endif

@@ -1,0 +1,768 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "migrator/outgoing.h"
+
+#include <sodium.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "migrator/fault.h"
+#include "migrator/node_config.h"
+#include "migrator/outgoing_internal.h"
+
+#define PROMISE_DEFAULT_NS (20 * NS_PER_MS)
+#define MOST_DEFAULT_NS (2 * NS_PER_S)
+#define TIMEOUT_DEFAULT_NS (600 * NS_PER_S)
+
+#define COMMAND_TIMEOUT_NS (10 * NS_PER_S)
+#define POLL_NS (200 * NS_PER_MS)
+#define REPEAT_NS (250 * NS_PER_MS)   /* of a word that is not answered */
+#define REACH_TIMEOUT_NS (8 * NS_PER_S)
+#define PREPARE_TIMEOUT_NS (60 * NS_PER_S)
+#define DOUBT_NS (5 * NS_PER_S)
+#define TELL_ABORT_NS (30 * NS_PER_S)
+
+#define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
+#define PEER(name) TAGALONG__PEER_STAGE__PEER_##name
+
+static void on_peer_message(struct bus_socket *s, const struct bus_peer *from, const Envelope *e,
+			    void *userdata);
+static void say(struct outgoing *o, enum word word);
+
+/* ---- Finding ------------------------------------------------------------------------- */
+
+struct outgoing *outgoing_find(struct node *n, const struct uuid *id)
+{
+	struct outgoing *o;
+
+	LIST_FOREACH(o, &n->outgoing, link)
+		if (uuid_equal(&o->m.row.id, id))
+			return o;
+	return NULL;
+}
+
+const MoveInfo *outgoing_info(const struct outgoing *o)
+{
+	return o->m.row.info;
+}
+
+size_t outgoing_infos(struct node *n, MoveInfo **infos)
+{
+	struct outgoing *o;
+	size_t count = 0;
+
+	LIST_FOREACH(o, &n->outgoing, link) {
+		if (infos)
+			infos[count] = o->m.row.info;
+		count++;
+	}
+	return count;
+}
+
+bool outgoing_take_answer(struct node *n, uint64_t reply_to)
+{
+	struct outgoing *o;
+
+	LIST_FOREACH(o, &n->outgoing, link)
+		if (move_take_answer(&o->m, reply_to))
+			return true;
+	return false;
+}
+
+/* ---- QEMU ------------------------------------------------------------------------------ */
+
+static struct qmp *monitor(struct outgoing *o)
+{
+	return o->vm && o->vm->guest ? guest_qmp(o->vm->guest) : NULL;
+}
+
+int outgoing_command(struct outgoing *o, const char *name, json_t *arguments, uint64_t timeout_ns,
+		     qmp_reply_fn fn)
+{
+	struct qmp *q = monitor(o);
+	int r;
+
+	if (!q) {
+		json_decref(arguments);
+		return -ENOTCONN;
+	}
+	r = qmp_command(q, name, arguments, timeout_ns, fn, o);
+	if (r >= 0)
+		o->pending++;
+	return r;
+}
+
+static void on_qemu_state(enum commit_qemu state, void *userdata)
+{
+	struct outgoing *o = userdata;
+
+	o->pending--;
+	o->qemu = state;
+	if (o->vm && state == COMMIT_QEMU_RUNNING)
+		o->vm->stopped_by_move = false;
+	if (state == COMMIT_QEMU_BUSY && o->step == COPY_SHUT_SENT)
+		outgoing_poll(o, NS_PER_MS); /* "completed" comes a moment before "postmigrate" */
+	if (state == COMMIT_QEMU_RUNNING && o->live && o->step >= COPY_FLOWING)
+		outgoing_give_up(o, "QEMU ended its migration and runs on");
+	outgoing_reconcile(o);
+}
+
+static int on_poll(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct outgoing *o = userdata;
+
+	(void)source;
+	(void)now;
+	if (o->qemu != COMMIT_QEMU_DEAD &&
+	    qemu_state_ask(&o->question, monitor(o), on_qemu_state, o) == 0)
+		o->pending++;
+	return 0;
+}
+
+static void set_timer(struct outgoing *o, sd_event_source **source, uint64_t delay_ns,
+		      sd_event_time_handler_t fn)
+{
+	uint64_t delay_us = delay_ns / NS_PER_US;
+
+	if (*source) {
+		sd_event_source_set_time_relative(*source, delay_us);
+		sd_event_source_set_enabled(*source, SD_EVENT_ONESHOT);
+	} else {
+		/* 1 µs: sd-event would else be 250 ms late to save power. */
+		sd_event_add_time_relative(o->m.node->loop, source, CLOCK_MONOTONIC, delay_us, 1,
+					   fn, o);
+	}
+}
+
+void outgoing_poll(struct outgoing *o, uint64_t delay_ns)
+{
+	if (delay_ns)
+		set_timer(o, &o->poll, delay_ns, on_poll);
+	else
+		on_poll(NULL, 0, o);
+}
+
+static void on_cont_or_stop(struct qmp *q, int r, json_t *result, const struct mg_error *err,
+			    void *userdata)
+{
+	struct outgoing *o = userdata;
+
+	(void)q;
+	(void)result;
+	o->pending--;
+	o->commanding = false;
+	if (r < 0)
+		log_warning("outgoing", "move=%s vm=%s QEMU: %s", o->m.id_text, o->m.row.info->vm,
+			    err->text);
+	outgoing_poll(o, r < 0 ? POLL_NS : 0);
+}
+
+static void command_qemu(struct outgoing *o, const char *name)
+{
+	if (o->commanding)
+		return;
+	if (outgoing_command(o, name, NULL, COMMAND_TIMEOUT_NS, on_cont_or_stop) >= 0)
+		o->commanding = true;
+}
+
+static void quit_qemu(struct outgoing *o)
+{
+	struct vm *vm = o->vm;
+
+	if (!vm) {
+		o->qemu = COMMIT_QEMU_DEAD;
+		return;
+	}
+	if (!vm->guest) {
+		o->vm = NULL;
+		o->qemu = COMMIT_QEMU_DEAD;
+		vm_let_go(vm, false);
+	} else if (!o->quitting) {
+		o->quitting = true;
+		vm_let_go(vm, false); /* on_vm_exit() follows */
+	}
+}
+
+/* ---- The VM tells ---------------------------------------------------------------------- */
+
+static void on_vm_ready(struct vm *vm, void *userdata)
+{
+	(void)vm;
+	outgoing_poll(userdata, 0);
+}
+
+static void on_vm_event(struct vm *vm, const char *event, json_t *data, uint64_t utc_ns,
+			void *userdata)
+{
+	(void)vm;
+	copy_event(userdata, event, data, utc_ns);
+}
+
+static void on_vm_exit(struct vm *vm, void *userdata)
+{
+	struct outgoing *o = userdata;
+
+	o->pending = 0;
+	o->commanding = o->asking_progress = o->asking_downtime = false;
+	o->question = (struct qemu_question){ 0 };
+	o->qemu = COMMIT_QEMU_DEAD;
+	vm->stopped_by_move = false;
+	if (vm->place == VM_LEAVING)
+		o->vm = NULL; /* its memory goes when we return */
+	if (o->peer_stage == PEER(PREPARED) || o->peer_stage == PEER(LOADING))
+		o->peer_stage = COMMIT_PEER_SILENT; /* it may be READY by now: ask */
+	outgoing_give_up(o, "QEMU of %s died: %s", o->m.row.info->vm, vm->exit_error.text);
+	outgoing_reconcile(o);
+}
+
+static const struct vm_watcher watcher = {
+	.on_ready = on_vm_ready,
+	.on_event = on_vm_event,
+	.on_exit = on_vm_exit,
+};
+
+void outgoing_watch(struct outgoing *o, struct vm *vm)
+{
+	o->vm = vm;
+	vm_watch(vm, &watcher, o, &o->m.row.id);
+}
+
+/* The VM is nobody's move any more; it may be moved again at once. */
+static void release_vm(struct outgoing *o)
+{
+	if (!o->vm || o->vm->place == VM_LEAVING)
+		return;
+	vm_unwatch(o->vm);
+	o->vm = NULL;
+}
+
+/* ---- Words to the target ------------------------------------------------------------------ */
+
+int outgoing_connect(struct outgoing *o, struct mg_error *err)
+{
+	struct journal_move *row = &o->m.row;
+
+	if (o->peer)
+		return 0;
+	return bus_connect(o->m.node->bus, BUS_DEALER, row->peer_endpoint, row->peer_key,
+			   on_peer_message, o, &o->peer, err);
+}
+
+static int64_t send_prepare(struct outgoing *o)
+{
+	struct node *n = o->m.node;
+	Tagalong__PeerPrepare p = TAGALONG__PEER_PREPARE__INIT;
+	Tagalong__MoveLimits limits = TAGALONG__MOVE_LIMITS__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	limits.has_blackout_ns = limits.has_blackout_max_ns = true;
+	limits.blackout_ns = o->promise_ns;
+	limits.blackout_max_ns = o->most_ns;
+	p.move = (ProtobufCBinaryData){ UUID_SIZE, o->m.row.id.bytes };
+	p.spec = (VmSpec *)guest_spec(o->vm->guest); /* with the RAM that it really has */
+	p.session_key = (ProtobufCBinaryData){ LINK_KEY_SIZE, o->session_key };
+	p.plain_text = n->config->plain_text_data;
+	p.source_node = n->config->name;
+	p.source_endpoint = n->control_endpoint;
+	if (bus_public_key(n->bus)[0]) /* in plain text there is none */
+		p.source_public_key = (char *)bus_public_key(n->bus);
+	p.source_qemu_version = n->host.qemu_version;
+	p.limits = &limits;
+	p.has_force = p.force = o->force;
+	p.has_dry_run = p.dry_run = o->dry_run;
+	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_PREPARE;
+	e.peer_prepare = &p;
+	return peer_send(o->peer, NULL, &e);
+}
+
+static void send_word(struct outgoing *o)
+{
+	static const Tagalong__Envelope__BodyCase bodies[] = {
+		[WORD_COMMIT] = TAGALONG__ENVELOPE__BODY_PEER_COMMIT,
+		[WORD_ABORT] = TAGALONG__ENVELOPE__BODY_PEER_ABORT,
+		[WORD_QUERY] = TAGALONG__ENVELOPE__BODY_PEER_QUERY,
+	};
+	uint64_t now = clock_mono_ns();
+	int64_t seq;
+
+	if (o->word_went && now - o->word_sent_ns < REPEAT_NS)
+		return;
+	if (outgoing_connect(o, NULL) < 0)
+		return;
+	seq = o->word == WORD_PREPARE ? send_prepare(o)
+				      : peer_send_word(o->peer, NULL, NULL, &o->m.row.id,
+						       bodies[o->word], o->m.row.info->failure);
+	if (seq < 0)
+		return;
+	o->word_went = true;
+	o->word_sent_ns = now;
+	o->prepare_went |= o->word == WORD_PREPARE;
+}
+
+static void say(struct outgoing *o, enum word word)
+{
+	if (o->word != word) {
+		o->word = word;
+		o->word_went = false;
+		o->word_since_ns = clock_mono_ns();
+	}
+	if (word != WORD_NONE)
+		send_word(o);
+}
+
+void outgoing_prepare(struct outgoing *o)
+{
+	say(o, WORD_PREPARE);
+}
+
+static void check_patience(struct outgoing *o)
+{
+	uint64_t waited = clock_mono_ns() - o->word_since_ns;
+	struct journal_move *row = &o->m.row;
+
+	if (o->word == WORD_PREPARE && !o->prepare_went && waited > REACH_TIMEOUT_NS)
+		outgoing_give_up(o, "cannot reach %s at %s; is it up, and is this node's key on its "
+				 "allow list?", row->peer, row->peer_endpoint);
+	else if (o->word == WORD_PREPARE && waited > PREPARE_TIMEOUT_NS)
+		outgoing_give_up(o, "%s does not answer", row->peer);
+	else if (o->word == WORD_ABORT && o->tell_until_ns && clock_mono_ns() > o->tell_until_ns)
+		o->peer_stage = PEER(UNKNOWN); /* it never got beyond waiting, and gives up itself */
+	else if ((o->word == WORD_COMMIT || o->word == WORD_QUERY) && waited > DOUBT_NS &&
+		 row->info->state != STATE(IN_DOUBT)) {
+		move_explain(&o->m, "%s has to say whether it runs %s, and cannot be reached", row->peer,
+			     row->info->vm);
+		move_show(&o->m, STATE(IN_DOUBT));
+	}
+}
+
+/* ---- Words from the target ------------------------------------------------------------------ */
+
+void outgoing_peer_state(struct outgoing *o, const Tagalong__PeerState *state)
+{
+	bool settled = o->peer_stage == PEER(RAN) || o->peer_stage == PEER(NEVER);
+
+	log_debug("outgoing", "move=%s target says stage=%d", o->m.id_text, state->stage);
+	if (settled || (o->peer_stage == PEER(READY) && state->stage != PEER(RAN) &&
+			state->stage != PEER(NEVER)))
+		return; /* older than what is known */
+	o->peer_stage = state->stage;
+	if (state->stage == PEER(RAN) && o->stop_utc_ns) {
+		Tagalong__MoveFigures *f = move_figures(&o->m);
+
+		f->has_blackout_ns = true;
+		f->blackout_ns = clock_utc_ns() - o->stop_utc_ns;
+	}
+	if (o->live && o->m.row.stage <= JOURNAL_PREPARED &&
+	    (state->stage == PEER(NEVER) || state->stage == PEER(UNKNOWN)))
+		outgoing_give_up(o, "%s gave it up%s%s", o->m.row.peer, state->why ? ": " : "",
+				 state->why ? state->why : "");
+	if (state->stage == PEER(READY) && o->live)
+		copy_ready(o);
+	outgoing_reconcile(o);
+}
+
+static void end_dry_run(struct outgoing *o)
+{
+	_cleanup_close_ int fd = guest_ram_open(o->vm->guest);
+	Tagalong__MoveFigures *f = move_figures(&o->m);
+	struct cost_facts facts = { .promise_ns = o->promise_ns, .rtt_ns = o->rtt_ns };
+	struct cost cost;
+	struct stat st;
+
+	facts.remaining_bytes = fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512
+								: guest_ram_bytes(o->vm->guest);
+	cost_predict(&facts, &cost);
+	f->has_remaining_bytes = f->has_left_ns = f->has_blackout_ns = f->has_wire_bytes = true;
+	f->remaining_bytes = facts.remaining_bytes;
+	f->wire_bytes = cost.bytes;
+	f->left_ns = cost.total_ns;
+	f->blackout_ns = cost.blackout_ns;
+	o->peer_stage = PEER(NEVER); /* the target has promised nothing */
+	o->live = false;
+}
+
+static void on_prepared(struct outgoing *o, const Tagalong__PeerPrepared *p)
+{
+	if (o->m.row.stage != JOURNAL_BEGUN || !o->live)
+		return;
+	snprintf(o->data_endpoint, sizeof(o->data_endpoint), "%s", p->data_endpoint);
+	say(o, WORD_NONE);
+	if (o->dry_run) {
+		end_dry_run(o);
+	} else if (move_to_stage(&o->m, JOURNAL_PREPARED) < 0) {
+		outgoing_give_up(o, "the journal cannot be written");
+	} else {
+		o->peer_stage = PEER(PREPARED);
+		move_show(&o->m, STATE(PREPARED));
+		copy_begin(o);
+	}
+	outgoing_reconcile(o);
+}
+
+static void on_failure(struct outgoing *o, const Tagalong__Failure *f)
+{
+	if (o->word != WORD_PREPARE) {
+		log_warning("outgoing", "move=%s %s refuses: %s", o->m.id_text, o->m.row.peer, f->text);
+		return;
+	}
+	o->peer_stage = PEER(NEVER); /* it has nothing */
+	outgoing_give_up(o, "%s: %s", o->m.row.peer, f->text);
+	outgoing_reconcile(o);
+}
+
+static void on_peer_message(struct bus_socket *s, const struct bus_peer *from, const Envelope *e,
+			    void *userdata)
+{
+	struct outgoing *o = userdata;
+	char step[48];
+
+	(void)s;
+	(void)from;
+	peer_step_name(e, step);
+	fault_before("receive", step);
+	if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_PREPARED)
+		on_prepared(o, e->peer_prepared);
+	else if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_STATE)
+		outgoing_peer_state(o, e->peer_state);
+	else if (e->body_case == TAGALONG__ENVELOPE__BODY_FAILURE)
+		on_failure(o, e->failure);
+	fault_after("receive", step);
+}
+
+/* A target that waits for our word asks for it. */
+void outgoing_answer_query(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+			   const Envelope *e)
+{
+	struct uuid id = uuid_of(&e->peer_query->move);
+	struct outgoing *o = outgoing_find(n, &id);
+	struct journal_move row;
+	enum journal_stage stage = 0;
+
+	fault_before("receive", "query");
+	if (o) {
+		stage = o->m.row.stage;
+	} else if (journal_find(n->journal, &id, &row) == 0) {
+		stage = row.incoming ? 0 : row.stage;
+		journal_move_clear(&row);
+	}
+	if (stage == JOURNAL_COMMIT || stage == JOURNAL_DONE)
+		peer_send_word(s, from, e, &id, TAGALONG__ENVELOPE__BODY_PEER_COMMIT, NULL);
+	else if (stage == JOURNAL_ABORTED || stage == JOURNAL_REVOKED)
+		peer_send_word(s, from, e, &id, TAGALONG__ENVELOPE__BODY_PEER_ABORT, NULL);
+	else
+		peer_send_state(s, from, e, &id, stage ? PEER(PREPARED) : PEER(UNKNOWN), NULL, 0);
+	fault_after("receive", "query");
+}
+
+/* ---- Deciding ------------------------------------------------------------------------------- */
+
+void outgoing_give_up(struct outgoing *o, const char *fmt, ...)
+{
+	char text[sizeof(((struct mg_error *)0)->text)];
+	va_list ap;
+
+	if (!o->live || o->m.row.stage > JOURNAL_PREPARED)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	o->live = false;
+	move_explain(&o->m, "%s", text);
+}
+
+static void enter_stage(struct outgoing *o, enum journal_stage stage)
+{
+	enum journal_stage was = o->m.row.stage;
+
+	if (move_to_stage(&o->m, stage) < 0) {
+		o->live = false; /* tried again by the tick; the rules hold meanwhile */
+		return;
+	}
+	o->again = true;
+	switch (stage) {
+	case JOURNAL_ABORTED:
+		o->live = false;
+		if (was == JOURNAL_BEGUN && !o->prepare_went)
+			o->peer_stage = PEER(UNKNOWN);
+		o->tell_until_ns = was == JOURNAL_BEGUN ? clock_mono_ns() + TELL_ABORT_NS : 0;
+		copy_end(o);
+		outgoing_poll(o, 0);
+		break;
+	case JOURNAL_COMMIT:
+		move_explain(&o->m, NULL);
+		move_show(&o->m, STATE(COMMITTED));
+		break;
+	case JOURNAL_DONE:
+		move_explain(&o->m, NULL);
+		copy_end(o);
+		move_show(&o->m, STATE(DONE));
+		break;
+	case JOURNAL_REVOKED:
+		move_explain(&o->m, "%s had given it up", o->m.row.peer);
+		copy_end(o);
+		break;
+	default:
+		break;
+	}
+}
+
+/* A copy runs on both sides because an operator said so. Ours is stopped; it is
+ * for the operator again to say which one lives. */
+static void enter_conflict(struct outgoing *o)
+{
+	MoveInfo *info = o->m.row.info;
+
+	if (!o->vm) {
+		o->vm = vm_find_incarnation(o->m.node, &o->m.row.incarnation);
+		if (o->vm && o->vm->watcher)
+			o->vm = NULL;
+		if (o->vm)
+			outgoing_watch(o, o->vm);
+	}
+	if (info->state == STATE(IN_DOUBT))
+		return;
+	move_explain(&o->m, "%s was told to run %s too; the copy here is stopped", o->m.row.peer,
+		     info->vm);
+	info->state = STATE(IN_DOUBT); /* the table knows no way back from ABORTED */
+	info->has_ended_utc_ns = false;
+	log_error("outgoing", "move=%s vm=%s %s", o->m.id_text, info->vm, info->failure);
+	node_changed(o->m.node);
+}
+
+/* Aborted and revoked moves are at their end for people once the guest runs. */
+static void show_end(struct outgoing *o)
+{
+	enum journal_stage stage = o->m.row.stage;
+	bool here = stage == JOURNAL_ABORTED || stage == JOURNAL_REVOKED;
+
+	if (!here || o->peer_stage == PEER(RAN) ||
+	    (o->qemu != COMMIT_QEMU_RUNNING && o->qemu != COMMIT_QEMU_DEAD))
+		return;
+	if (o->qemu == COMMIT_QEMU_DEAD && !move_state_is_final(o->m.row.info->state))
+		move_explain(&o->m, "QEMU of %s died before the move was done", o->m.row.info->vm);
+	release_vm(o);
+	move_show(&o->m, stage == JOURNAL_ABORTED ? STATE(ABORTED) : STATE(REVOKED));
+	(void)move_tell_result(&o->m);
+}
+
+static void settle(struct outgoing *o)
+{
+	struct vm *vm;
+
+	show_end(o); /* before it is journaled for the last time */
+	vm = o->vm;
+	if (vm && o->m.row.stage == JOURNAL_DONE)
+		vm_remove_files(vm);
+	if (o->m.row.settled || move_settle(&o->m) < 0)
+		return;
+	o->vm = NULL;
+	if (vm && o->m.row.stage == JOURNAL_DONE) /* its QEMU had died before it was told to */
+		vm_let_go(vm, false);
+	else if (vm)
+		vm_unwatch(vm);
+	bus_socket_free(o->peer);
+	o->peer = NULL;
+	o->word = WORD_NONE;
+	(void)journal_tidy(o->m.node->journal, JOURNAL_KEEP_MOVES, NULL);
+}
+
+static void act(struct outgoing *o, enum commit_action action)
+{
+	switch (action) {
+	case COMMIT_TO_ABORTED:
+		enter_stage(o, JOURNAL_ABORTED);
+		break;
+	case COMMIT_TO_COMMIT:
+		enter_stage(o, JOURNAL_COMMIT);
+		break;
+	case COMMIT_TO_REVOKED:
+		enter_stage(o, JOURNAL_REVOKED);
+		break;
+	case COMMIT_TO_DONE:
+		enter_stage(o, JOURNAL_DONE);
+		break;
+	case COMMIT_CONT:
+		command_qemu(o, "cont");
+		break;
+	case COMMIT_STOP:
+		if (o->m.row.stage == JOURNAL_ABORTED)
+			enter_conflict(o);
+		command_qemu(o, "stop");
+		break;
+	case COMMIT_QUIT:
+		if (o->asking_downtime)
+			break; /* it has one more answer to give */
+		quit_qemu(o);
+		o->again = o->qemu == COMMIT_QEMU_DEAD;
+		break;
+	case COMMIT_SEND_COMMIT:
+		say(o, WORD_COMMIT);
+		copy_ask_downtime(o);
+		break;
+	case COMMIT_SEND_ABORT:
+		say(o, WORD_ABORT);
+		break;
+	case COMMIT_ASK_PEER:
+		say(o, WORD_QUERY);
+		break;
+	case COMMIT_SETTLE:
+		settle(o);
+		break;
+	default:
+		break;
+	}
+}
+
+void outgoing_reconcile(struct outgoing *o)
+{
+	if (o->m.row.settled)
+		return;
+	if (o->reconciling) {
+		o->again = true;
+		return;
+	}
+	o->reconciling = true;
+	do {
+		struct commit_source facts = { o->m.row.stage, o->qemu, o->peer_stage, o->live };
+
+		o->again = false;
+		act(o, commit_source_next(&facts));
+	} while (o->again);
+	o->reconciling = false;
+	show_end(o);
+	if (o->m.row.stage == JOURNAL_DONE && !o->asking_downtime)
+		(void)move_tell_result(&o->m);
+}
+
+/* ---- Time ------------------------------------------------------------------------------------ */
+
+static bool is_over(struct outgoing *o)
+{
+	return o->m.row.settled && o->m.row.reported && !o->pending;
+}
+
+static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct outgoing *o = userdata;
+	bool connecting = o->word != WORD_NONE && !o->word_went;
+
+	(void)source;
+	(void)now;
+	if (o->live && clock_mono_ns() - o->m.begun_mono_ns > o->timeout_ns)
+		outgoing_give_up(o, "it took longer than it was allowed to");
+	copy_tick(o);
+	if (!o->m.row.settled && !o->live && (o->qemu == COMMIT_QEMU_UNKNOWN || o->qemu == COMMIT_QEMU_BUSY))
+		outgoing_poll(o, 0);
+	if (o->word == WORD_PREPARE)
+		send_word(o);
+	check_patience(o);
+	outgoing_reconcile(o);
+	if (o->m.row.settled && move_tell_result(&o->m) && is_over(o)) {
+		(void)move_settle(&o->m); /* now with `reported` */
+		outgoing_free(o);
+		return 0;
+	}
+	outgoing_tick_in(o, connecting ? OUTGOING_CONNECT_NS : OUTGOING_TICK_NS);
+	return 0;
+}
+
+void outgoing_tick_in(struct outgoing *o, uint64_t delay_ns)
+{
+	set_timer(o, &o->tick, delay_ns, on_tick);
+}
+
+/* ---- Beginning and ending ---------------------------------------------------------------------- */
+
+struct outgoing *outgoing_new(struct node *n)
+{
+	struct outgoing *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->connecting_fd = o->qemu_fd = -1;
+	o->promise_ns = PROMISE_DEFAULT_NS;
+	o->most_ns = MOST_DEFAULT_NS;
+	o->timeout_ns = TIMEOUT_DEFAULT_NS;
+	o->m.node = n;
+	LIST_INSERT_HEAD(&n->outgoing, o, link);
+	return o;
+}
+
+void outgoing_free(struct outgoing *o)
+{
+	if (!o)
+		return;
+	LIST_REMOVE(o, link);
+	check_end(o);
+	copy_end(o);
+	release_vm(o);
+	bus_socket_free(o->peer);
+	sd_event_source_disable_unref(o->tick);
+	sd_event_source_disable_unref(o->poll);
+	sd_event_source_disable_unref(o->guard);
+	sodium_memzero(o->session_key, sizeof(o->session_key));
+	move_clear(&o->m);
+	free(o);
+}
+
+/* ---- Restart, cancel, resolve --------------------------------------------------------------------- */
+
+int outgoing_restore(struct node *n, struct journal_move *row)
+{
+	struct outgoing *o = outgoing_new(n);
+	struct mg_error err = { 0 };
+
+	if (!o)
+		return -ENOMEM;
+	move_restore(&o->m, n, row);
+	row = &o->m.row;
+	outgoing_tick_in(o, 0);
+	if (row->settled)
+		return 0;
+	o->prepare_went = true; /* for all that we know */
+	if (row->stage <= JOURNAL_PREPARED)
+		move_explain(&o->m, "migratord of %s was restarted", n->config->name);
+	o->vm = vm_find_incarnation(n, &row->incarnation);
+	if (!o->vm && vm_adopt(n, row->spec, &row->incarnation, VM_LEAVING, &o->vm, &err) < 0)
+		log_warning("outgoing", "move=%s vm=%s %s", o->m.id_text, row->info->vm, err.text);
+	if (!o->vm)
+		return 0;
+	if (!o->vm->guest)
+		o->qemu = COMMIT_QEMU_DEAD;
+	outgoing_watch(o, o->vm);
+	o->vm->stopped_by_move = row->stage == JOURNAL_COMMIT;
+	return 0;
+}
+
+int outgoing_cancel(struct outgoing *o, const char *who, struct mg_error *err)
+{
+	if (o->m.row.stage > JOURNAL_PREPARED || !move_state_may_cancel(o->m.row.info->state))
+		return mg_error_set(err, -EBUSY, "it is too late: the move of %s is %s",
+				    o->m.row.info->vm, move_state_name(o->m.row.info->state));
+	outgoing_give_up(o, "cancelled by %s", who);
+	outgoing_reconcile(o);
+	return 0;
+}
+
+int outgoing_resolve(struct outgoing *o, bool run_here, const char *who, struct mg_error *err)
+{
+	if (o->m.row.info->state != STATE(IN_DOUBT))
+		return mg_error_set(err, -EBUSY, "the move of %s is not in doubt: it is %s",
+				    o->m.row.info->vm, move_state_name(o->m.row.info->state));
+	log_warning("outgoing", "move=%s vm=%s resolved by %s: %s", o->m.id_text, o->m.row.info->vm,
+		    who, run_here ? "run here" : "discard");
+	/* Before the decision only a dead QEMU leaves a doubt. */
+	if (o->m.row.stage == JOURNAL_PREPARED && run_here)
+		return mg_error_set(err, -ESRCH, "there is no copy of %s left here; "
+				    "resolve it at %s", o->m.row.info->vm, o->m.row.peer);
+	if (o->m.row.stage == JOURNAL_PREPARED)
+		o->peer_stage = PEER(UNKNOWN);
+	else
+		o->peer_stage = run_here ? PEER(NEVER) : PEER(RAN);
+	if (o->m.row.stage == JOURNAL_ABORTED && !run_here)
+		enter_stage(o, JOURNAL_DONE);
+	outgoing_reconcile(o);
+	return 0;
+}

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The copy: QEMU's capabilities and parameters, the data connection, the pages,
+ * and when the guest may stop.
+ */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/address.h"
+#include "common/log.h"
+#include "migrator/node_config.h"
+#include "migrator/outgoing_internal.h"
+
+#define STEP_TIMEOUT_NS (10 * NS_PER_S)
+#define QUERY_TIMEOUT_NS (5 * NS_PER_S)
+#define DOWNTIME_TIMEOUT_NS NS_PER_S /* a figure only */
+#define LINK_SILENCE_MS 10000
+#define FD_NAME "tagalong"
+#define BANDWIDTH_UNLIMITED ((json_int_t)1 << 40) /* bytes a second; our link is the limit */
+
+#define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
+
+static void next_step(struct outgoing *o);
+
+/* ---- Preparing QEMU ---------------------------------------------------------------------- */
+
+static json_t *capabilities(void)
+{
+	static const struct {
+		const char *name;
+		int on;
+	} wanted[] = {
+		{ "events", 1 },	    { "return-path", 1 },
+		{ "late-block-activate", 1 }, { "xbzrle", 0 },
+		{ "multifd", 0 },	    { "postcopy-ram", 0 },
+		{ "auto-converge", 0 },	    { "release-ram", 0 },
+		{ "pause-before-switchover", 0 },
+	};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		json_array_append_new(list, json_pack("{s:s, s:b}", "capability", wanted[i].name,
+						      "state", wanted[i].on));
+	return json_pack("{s:o}", "capabilities", list);
+}
+
+static void on_step(struct qmp *q, int r, json_t *result, const struct mg_error *err,
+		    void *userdata)
+{
+	struct outgoing *o = userdata;
+
+	(void)q;
+	(void)result;
+	o->pending--;
+	if (o->step == COPY_GETFD && o->qemu_fd >= 0) {
+		close(o->qemu_fd); /* QEMU has its own by now */
+		o->qemu_fd = -1;
+	}
+	if (r < 0)
+		outgoing_give_up(o, "QEMU: %s", err->text);
+	else if (o->live)
+		next_step(o);
+	outgoing_reconcile(o);
+}
+
+static void command(struct outgoing *o, enum copy_step step, const char *name, json_t *arguments)
+{
+	o->step = step;
+	o->step_since_ns = clock_mono_ns();
+	if (outgoing_command(o, name, arguments, STEP_TIMEOUT_NS, on_step) < 0)
+		outgoing_give_up(o, "QEMU's monitor does not answer");
+}
+
+void copy_begin(struct outgoing *o)
+{
+	command(o, COPY_CAPABILITIES, "migrate-set-capabilities", capabilities());
+}
+
+/* ---- The data connection ------------------------------------------------------------------- */
+
+static void on_outflow(struct outflow *flow, enum outflow_event event, void *userdata);
+
+static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
+{
+	struct node *n = o->m.node;
+	struct outflow_config config = {
+		.qemu_fd = -1,
+		.link = { .fd = fd, .move = o->m.row.id, .incarnation = 1,
+			  .plain_text = n->config->plain_text_data },
+		.ram_id = GUEST_RAM_ID,
+		.ram_bytes = guest_ram_bytes(o->vm->guest),
+		.bandwidth_bps = o->bandwidth_bps,
+	};
+	int r = outflow_socketpair(&config.qemu_fd, &o->qemu_fd);
+
+	if (r < 0)
+		return mg_error_set(err, r, "no socketpair: %s", strerror(-r));
+	memcpy(config.link.key, o->session_key, sizeof(config.link.key));
+	r = outflow_start(n->loop, &config, on_outflow, o, &o->outflow, err);
+	explicit_bzero(config.link.key, sizeof(config.link.key));
+	if (r < 0)
+		close(config.qemu_fd);
+	return r;
+}
+
+static void give_fd(struct outgoing *o)
+{
+	struct qmp *q = guest_qmp(o->vm->guest);
+
+	o->step = COPY_GETFD;
+	o->step_since_ns = clock_mono_ns();
+	if (!q || qmp_command_with_fd(q, "getfd", json_pack("{s:s}", "fdname", FD_NAME), o->qemu_fd,
+				      STEP_TIMEOUT_NS, on_step, o) < 0)
+		outgoing_give_up(o, "QEMU's monitor does not answer");
+	else
+		o->pending++;
+}
+
+static void measure_rtt(struct outgoing *o, int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
+		o->rtt_ns = info.tcpi_rtt * NS_PER_US;
+}
+
+static void connected(struct outgoing *o)
+{
+	int fd = TAKE_FD(o->connecting_fd), on = 1, silence = LINK_SILENCE_MS;
+	struct mg_error err = { 0 };
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence, sizeof(silence));
+	measure_rtt(o, fd);
+	/* The tail, READY and COMMIT: what the commit costs in round trips. */
+	if (o->promise_ns < o->rtt_ns * 3 / 2) {
+		close(fd);
+		outgoing_give_up(o, "a blackout of %llu us cannot be kept: the way to %s and back "
+				 "takes %llu us, and the commit 1.5 of those",
+				 (unsigned long long)(o->promise_ns / NS_PER_US), o->m.row.peer,
+				 (unsigned long long)(o->rtt_ns / NS_PER_US));
+		return;
+	}
+	if (begin_flow(o, fd, &err) < 0) {
+		close(fd);
+		outgoing_give_up(o, "%s", err.text);
+		return;
+	}
+	give_fd(o);
+}
+
+static int on_connected(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct outgoing *o = userdata;
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	(void)source;
+	(void)events;
+	sd_event_source_disable_unref(o->connecting);
+	o->connecting = NULL;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	if (error)
+		outgoing_give_up(o, "no data connection to %s at %s: %s", o->m.row.peer,
+				 o->data_endpoint, strerror(error));
+	else
+		connected(o);
+	outgoing_reconcile(o);
+	return 0;
+}
+
+static void connect_data(struct outgoing *o)
+{
+	struct address a;
+	int fd;
+
+	o->step = COPY_CONNECTING;
+	o->step_since_ns = clock_mono_ns();
+	if (address_parse(o->data_endpoint, 0, &a) < 0) {
+		outgoing_give_up(o, "%s says '%.64s' is where its data goes, which is no address",
+				 o->m.row.peer, o->data_endpoint);
+		return;
+	}
+	fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || (connect(fd, &a.any, address_len(&a)) < 0 && errno != EINPROGRESS)) {
+		outgoing_give_up(o, "no data connection to %s at %s: %s", o->m.row.peer,
+				 o->data_endpoint, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	o->connecting_fd = fd;
+	sd_event_add_io(o->m.node->loop, &o->connecting, fd, EPOLLOUT, on_connected, o);
+}
+
+static void next_step(struct outgoing *o)
+{
+	switch (o->step) {
+	case COPY_CAPABILITIES:
+		command(o, COPY_PARAMETERS, "migrate-set-parameters",
+			json_pack("{s:I, s:i}", "max-bandwidth", BANDWIDTH_UNLIMITED,
+				  "downtime-limit", 1));
+		break;
+	case COPY_PARAMETERS:
+		connect_data(o);
+		break;
+	case COPY_GETFD:
+		o->qemu = COMMIT_QEMU_BUSY;
+		command(o, COPY_MIGRATE, "migrate", json_pack("{s:s}", "uri", "fd:" FD_NAME));
+		break;
+	case COPY_MIGRATE:
+		o->step = COPY_FLOWING;
+		steer_init(&o->steer, o->promise_ns, o->most_ns);
+		move_show(&o->m, STATE(COPYING));
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- The stop --------------------------------------------------------------------------------- */
+
+static int on_guard(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct outgoing *o = userdata;
+
+	(void)source;
+	(void)now;
+	if (o->step == COPY_FLOWING)
+		outgoing_give_up(o, "the blackout would have lasted longer than %llu ms; the guest "
+				 "runs on here", (unsigned long long)(o->most_ns / NS_PER_MS));
+	outgoing_reconcile(o);
+	return 0;
+}
+
+/* From now on QEMU's monitor may be silent, and only closing its socket helps. */
+static void on_stopped(struct outgoing *o)
+{
+	if (o->vm)
+		o->vm->stopped_by_move = true;
+	if (!o->guard)
+		sd_event_add_time_relative(o->m.node->loop, &o->guard, CLOCK_MONOTONIC,
+					   o->most_ns / NS_PER_US, 1, on_guard, o);
+	move_show(&o->m, STATE(STOPPED));
+	if (o->peer_stage == TAGALONG__PEER_STAGE__PEER_READY)
+		copy_ready(o);
+}
+
+void copy_ready(struct outgoing *o)
+{
+	if (o->step != COPY_FLOWING)
+		return;
+	if (o->m.row.info->state == STATE(COPYING))
+		move_show(&o->m, STATE(STOPPED));
+	move_show(&o->m, STATE(READY));
+	if (outflow_send_shut(o->outflow) < 0) {
+		outgoing_give_up(o, "QEMU closed its migration socket");
+		return;
+	}
+	o->step = COPY_SHUT_SENT;
+	outgoing_poll(o, NS_PER_MS); /* should its event be late */
+}
+
+static void on_outflow(struct outflow *flow, enum outflow_event event, void *userdata)
+{
+	struct outgoing *o = userdata;
+
+	if (!o->live)
+		return;
+	if (event == OUTFLOW_STOPPED) {
+		on_stopped(o);
+		return;
+	}
+	outgoing_give_up(o, "%s", outflow_error(flow)->text);
+	outgoing_reconcile(o);
+}
+
+static void on_migration_event(struct outgoing *o, const char *status)
+{
+	if (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0)
+		outgoing_give_up(o, "QEMU's migration %s", status);
+	if (strcmp(status, "completed") == 0 || strcmp(status, "failed") == 0 ||
+	    strcmp(status, "cancelled") == 0)
+		outgoing_poll(o, 0);
+	outgoing_reconcile(o);
+}
+
+void copy_event(struct outgoing *o, const char *event, json_t *data, uint64_t utc_ns)
+{
+	const char *status = json_string_value(json_object_get(data, "status"));
+
+	if (strcmp(event, "STOP") == 0) {
+		o->stop_utc_ns = utc_ns;
+	} else if (strcmp(event, "RESUME") == 0) {
+		o->stop_utc_ns = 0;
+		outgoing_poll(o, 0);
+	} else if (strcmp(event, "MIGRATION") == 0 && status && o->step >= COPY_MIGRATE) {
+		on_migration_event(o, status);
+	}
+}
+
+void copy_end(struct outgoing *o)
+{
+	sd_event_source_disable_unref(o->connecting);
+	o->connecting = NULL;
+	sd_event_source_disable_unref(o->guard);
+	o->guard = NULL;
+	if (o->connecting_fd >= 0)
+		close(TAKE_FD(o->connecting_fd));
+	if (o->outflow)
+		outflow_abort(o->outflow); /* a stopped guest resumes now, not after the join */
+	outflow_free(o->outflow);
+	o->outflow = NULL;
+	if (o->qemu_fd >= 0)
+		close(TAKE_FD(o->qemu_fd));
+}
+
+/* ---- Progress ------------------------------------------------------------------------------------ */
+
+static void fill_figures(struct outgoing *o, const struct outflow_stats *s)
+{
+	Tagalong__MoveFigures *f = move_figures(&o->m);
+
+	f->has_wire_bytes = f->has_guest_bytes = f->has_pages_zero = f->has_pages_lz4 = true;
+	f->has_pages_raw = f->has_link_bps = f->has_elapsed_ns = true;
+	f->wire_bytes = s->wire_bytes;
+	f->guest_bytes = s->guest_bytes;
+	f->pages_zero = s->pages_zero;
+	f->pages_lz4 = s->pages_lz4;
+	f->pages_raw = s->pages_raw;
+	f->link_bps = s->link_bps;
+	f->elapsed_ns = clock_mono_ns() - o->m.begun_mono_ns;
+}
+
+static struct cost_facts facts_of(struct outgoing *o, const struct outflow_stats *s)
+{
+	const Tagalong__MoveFigures *f = move_figures(&o->m);
+	uint64_t rtt = s->link_rtt_ns ? s->link_rtt_ns : o->rtt_ns;
+
+	return (struct cost_facts){
+		.remaining_bytes = f->remaining_bytes,
+		.dirty_bps = f->dirty_bps,
+		.link_bps = s->link_bps,
+		.wire_permille = s->guest_bytes ? (uint32_t)(s->wire_bytes * 1000 / s->guest_bytes)
+						: 0,
+		.rtt_ns = rtt,
+		.promise_ns = o->promise_ns,
+	};
+}
+
+static void on_limit_set(struct qmp *q, int r, json_t *result, const struct mg_error *err,
+			 void *userdata)
+{
+	struct outgoing *o = userdata;
+
+	(void)q;
+	(void)result;
+	o->pending--;
+	if (r == -EREMOTEIO)
+		log_warning("outgoing", "move=%s downtime-limit: %s", o->m.id_text, err->text);
+}
+
+static void steer(struct outgoing *o)
+{
+	Tagalong__MoveFigures *f = move_figures(&o->m);
+	struct outflow_stats stats;
+	struct cost_facts facts;
+	struct cost cost;
+	uint32_t limit_ms;
+
+	outflow_get_stats(o->outflow, &stats);
+	facts = facts_of(o, &stats);
+	cost_predict(&facts, &cost);
+	f->has_left_ns = true;
+	f->left_ns = cost.total_ns;
+	if (!steer_update(&o->steer, &facts, f->round, &limit_ms))
+		return;
+	log_debug("outgoing", "move=%s downtime-limit=%ums remaining=%llu round=%u", o->m.id_text,
+		  limit_ms, (unsigned long long)f->remaining_bytes, f->round);
+	(void)outgoing_command(o, "migrate-set-parameters",
+			       json_pack("{s:I}", "downtime-limit", (json_int_t)limit_ms),
+			       QUERY_TIMEOUT_NS, on_limit_set);
+}
+
+static uint64_t number(json_t *object, const char *key)
+{
+	json_int_t v = json_integer_value(json_object_get(object, key));
+
+	return v > 0 ? (uint64_t)v : 0;
+}
+
+static void take_ram_figures(struct outgoing *o, json_t *result)
+{
+	Tagalong__MoveFigures *f = move_figures(&o->m);
+	json_t *ram = json_object_get(result, "ram");
+
+	if (json_object_get(result, "setup-time")) {
+		f->has_start_stall_ns = true;
+		f->start_stall_ns = number(result, "setup-time") * NS_PER_MS;
+	}
+	if (!ram)
+		return;
+	f->has_round = f->has_remaining_bytes = f->has_dirty_bps = true;
+	f->round = (uint32_t)number(ram, "dirty-sync-count");
+	f->remaining_bytes = number(ram, "remaining");
+	f->dirty_bps = number(ram, "dirty-pages-rate") * number(ram, "page-size");
+}
+
+static void on_query_migrate(struct qmp *q, int r, json_t *result, const struct mg_error *err,
+			     void *userdata)
+{
+	struct outgoing *o = userdata;
+
+	(void)q;
+	(void)err;
+	o->pending--;
+	o->asking_progress = false;
+	if (r < 0 || !o->live || !o->outflow)
+		return;
+	take_ram_figures(o, result);
+	if (o->m.row.info->state == STATE(COPYING))
+		steer(o);
+}
+
+void copy_tick(struct outgoing *o)
+{
+	struct outflow_stats stats;
+
+	if (o->live && o->step > COPY_NONE && o->step < COPY_FLOWING &&
+	    clock_mono_ns() - o->step_since_ns > STEP_TIMEOUT_NS + NS_PER_S)
+		outgoing_give_up(o, "no data connection to %s at %s within %llu s", o->m.row.peer,
+				 o->data_endpoint, (unsigned long long)(STEP_TIMEOUT_NS / NS_PER_S));
+	if (!o->outflow || o->step != COPY_FLOWING)
+		return;
+	outflow_get_stats(o->outflow, &stats);
+	fill_figures(o, &stats);
+	if (o->m.row.info->state != STATE(COPYING))
+		return; /* the monitor may be silent, and each millisecond counts */
+	move_tell_progress(&o->m);
+	if (!o->asking_progress &&
+	    outgoing_command(o, "query-migrate", NULL, QUERY_TIMEOUT_NS, on_query_migrate) >= 0)
+		o->asking_progress = true;
+}
+
+static void on_downtime(struct qmp *q, int r, json_t *result, const struct mg_error *err,
+			void *userdata)
+{
+	struct outgoing *o = userdata;
+	Tagalong__MoveFigures *f = move_figures(&o->m);
+
+	(void)q;
+	(void)err;
+	o->pending--;
+	o->asking_downtime = false;
+	if (r == 0 && json_object_get(result, "downtime")) {
+		take_ram_figures(o, result);
+		f->has_qemu_downtime_ns = true;
+		f->qemu_downtime_ns = number(result, "downtime") * NS_PER_MS;
+		f->remaining_bytes = 0;
+	}
+	outgoing_reconcile(o);
+}
+
+void copy_ask_downtime(struct outgoing *o)
+{
+	struct outflow_stats stats;
+
+	if (o->step != COPY_SHUT_SENT)
+		return;
+	o->step = COPY_COMMITTED;
+	outflow_get_stats(o->outflow, &stats);
+	fill_figures(o, &stats);
+	o->asking_downtime =
+		outgoing_command(o, "query-migrate", NULL, DOWNTIME_TIMEOUT_NS, on_downtime) >= 0;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Shared by the outgoing*.c files only.
+ */
+#ifndef MIGRATOR_OUTGOING_INTERNAL_H
+#define MIGRATOR_OUTGOING_INTERNAL_H
+
+#include "common/clock.h"
+#include "migrator/commit.h"
+#include "migrator/move.h"
+#include "migrator/outflow.h"
+#include "migrator/outgoing.h"
+#include "migrator/qemu_state.h"
+#include "migrator/steer.h"
+#include "migrator/vm.h"
+
+#define OUTGOING_QUESTIONS 3
+#define OUTGOING_TICK_NS (100 * NS_PER_MS)
+#define OUTGOING_CONNECT_NS (20 * NS_PER_MS) /* between tries until the bus is connected */
+
+/* What is being said to the target, again and again until it is answered. */
+enum word { WORD_NONE, WORD_PREPARE, WORD_COMMIT, WORD_ABORT, WORD_QUERY };
+
+/* The copy's own steps, while the stage is PREPARED. */
+enum copy_step {
+	COPY_NONE,
+	COPY_CAPABILITIES,
+	COPY_PARAMETERS,
+	COPY_CONNECTING,
+	COPY_GETFD,
+	COPY_MIGRATE,
+	COPY_FLOWING,
+	COPY_SHUT_SENT,
+	COPY_COMMITTED,
+};
+
+struct outgoing {
+	struct move m;
+	LIST_ENTRY(outgoing) link;
+	struct vm *vm; /* NULL once it is let go */
+	/* the order */
+	uint64_t promise_ns, most_ns, bandwidth_bps, timeout_ns;
+	bool force, dry_run;
+	uint8_t session_key[LINK_KEY_SIZE];
+	/* the facts of commit.h */
+	enum commit_qemu qemu;
+	unsigned peer_stage;
+	bool live;
+	/* the target */
+	struct bus_socket *peer;
+	enum word word;
+	uint64_t word_since_ns, word_sent_ns;
+	bool word_went, prepare_went;
+	uint64_t tell_until_ns; /* an abort that nobody needs to hear: 0 for ever */
+	/* QEMU */
+	struct qemu_question question;
+	bool commanding;  /* cont or stop is under way */
+	bool quitting;
+	unsigned pending; /* commands whose answers would find us */
+	sd_event_source *tick, *poll, *guard;
+	bool reconciling, again;
+	/* what QEMU said to the checks: outgoing_check.c */
+	unsigned checked;
+	json_t *block, *migrate, *capabilities;
+	/* the copy: outgoing_copy.c */
+	enum copy_step step;
+	uint64_t step_since_ns;
+	char data_endpoint[128];
+	int connecting_fd;
+	sd_event_source *connecting;
+	int qemu_fd;
+	struct outflow *outflow;
+	struct steer steer;
+	uint64_t rtt_ns;
+	uint64_t stop_utc_ns, resume_utc_ns;
+	bool asking_progress, asking_downtime;
+};
+
+/* One without a move, in the node's list; the defaults of MoveLimits are set. */
+struct outgoing *outgoing_new(struct node *n);
+
+/* Makes the way to the target, unless there is one. */
+int outgoing_connect(struct outgoing *o, struct mg_error *err);
+
+/* Watches the VM that is to be moved. */
+void outgoing_watch(struct outgoing *o, struct vm *vm);
+
+/* Looks after the move after so long, and then regularly. */
+void outgoing_tick_in(struct outgoing *o, uint64_t delay_ns);
+
+/* Asks the rules and acts, until there is nothing more to do at once. */
+void outgoing_reconcile(struct outgoing *o);
+
+/* The move is not to go on: the reason is kept if it is the first. */
+void outgoing_give_up(struct outgoing *o, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Finds out how QEMU stands, after `delay_ns`. */
+void outgoing_poll(struct outgoing *o, uint64_t delay_ns);
+
+/* A command whose answer counts as pending. -ENOTCONN without a monitor. */
+int outgoing_command(struct outgoing *o, const char *name, json_t *arguments, uint64_t timeout_ns,
+		     qmp_reply_fn fn);
+
+/* What would block the move here has been looked for: asks the target. */
+void outgoing_prepare(struct outgoing *o);
+
+/* ---- outgoing_check.c ---- */
+void check_begin(struct outgoing *o); /* outgoing_prepare() or outgoing_give_up() follows */
+void check_end(struct outgoing *o);
+
+/* ---- outgoing_copy.c ---- */
+void copy_begin(struct outgoing *o);
+void copy_tick(struct outgoing *o);
+void copy_event(struct outgoing *o, const char *event, json_t *data, uint64_t utc_ns);
+void copy_ready(struct outgoing *o); /* the target has loaded everything */
+void copy_end(struct outgoing *o);   /* closes all that is open; a stopped guest resumes */
+void copy_ask_downtime(struct outgoing *o);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How much may be on its way. A long queue in front of the link would make QEMU
+ * believe in more bandwidth than there is (it stops the guest by that measure), and
+ * everything that the blackout has to send would wait behind it. So the bytes
+ * that are sent and not acknowledged are kept to what the link needs: rate times
+ * round trip, both measured from our own acknowledgements, and a few
+ * milliseconds more. The idea is BBR's (Cardwell et al., ACM Queue 14(5), 2016): the
+ * best delivery rate and the least round trip of late make the window, and time in
+ * which we had nothing to send says nothing about the link.
+ *
+ * Pure: no clock, no socket. Times are ns of one monotonic clock.
+ */
+#ifndef MIGRATOR_PACE_H
+#define MIGRATOR_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PACE_FLIGHTS 1024 /* frames on their way at most; a power of two */
+
+struct pace_flight {
+	uint64_t bytes_end;    /* total bytes sent, this frame included */
+	uint64_t sent_ns;
+};
+
+struct pace_epoch { /* the rate is measured over one after the other */
+	uint64_t since_ns;
+	uint64_t bytes; /* acknowledged in it */
+	bool starved;   /* the link has been waiting for us */
+};
+
+struct pace_filter { /* the best of the last one to two periods */
+	uint64_t value, older;
+	uint64_t since_ns;
+};
+
+struct pace {
+	struct pace_flight flights[PACE_FLIGHTS];
+	uint64_t sent_frames, acked_frames;
+	uint64_t sent_bytes, acked_bytes;
+	uint64_t progress_ns; /* the last acknowledgement, or the first frame after all were acknowledged */
+	struct pace_epoch epoch;
+	struct pace_filter rate, rtt;
+	uint64_t rate_smooth; /* bytes a second; 0: not known yet, and then there is */
+	uint64_t rate_floor;  /* what it is at least */
+	uint64_t cap;         /* bytes a second, 0: none */
+	uint64_t cap_ns;      /* when the cap lets the next frame go */
+};
+
+void pace_init(struct pace *p, uint64_t cap_bits_per_s, uint64_t now);
+
+/* Bytes that may be on their way. */
+uint64_t pace_window(const struct pace *p);
+
+/* How long the next frame has to wait for the cap: ns, 0: not at all;
+ * UINT64_MAX: until an acknowledgement comes. */
+uint64_t pace_delay(const struct pace *p, uint64_t now);
+
+/* A frame goes. `starved`: there was nothing to send before it. */
+void pace_sent(struct pace *p, uint64_t bytes, bool starved, uint64_t now);
+
+/* The peer has acknowledged `frames` frames in all. Returns false when that
+ * cannot be: more than were sent, or fewer than before. */
+bool pace_acked(struct pace *p, uint64_t frames, uint64_t now);
+
+uint64_t pace_unacked(const struct pace *p);
+
+/* How long nothing was acknowledged though something is on its way; ns. */
+uint64_t pace_silence(const struct pace *p, uint64_t now);
+
+uint64_t pace_rate(const struct pace *p);   /* bytes a second, smoothed; 0: unknown */
+uint64_t pace_rtt_ns(const struct pace *p); /* least of late; 0: unknown */
+
+#endif

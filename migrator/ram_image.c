@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "migrator/ram_image.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define BITS 64
+
+struct ram_image {
+	int fd;
+	uint64_t bytes;
+	uint64_t *touched; /* a bit a page: it may be other than zero */
+};
+
+static void touch(struct ram_image *image, uint64_t page, uint64_t count)
+{
+	for (uint64_t i = page; i < page + count; i++)
+		image->touched[i / BITS] |= UINT64_C(1) << i % BITS;
+}
+
+/* Marks what is data in the file already: QEMU may have put something there, or
+ * the file was used before. */
+static int mark_data(struct ram_image *image)
+{
+	int fd = image->fd;
+	off_t at = 0, end = (off_t)image->bytes;
+
+	while (at < end) {
+		off_t data = lseek(fd, at, SEEK_DATA), hole;
+
+		if (data < 0)
+			return errno == ENXIO ? 0 : -errno; /* ENXIO: holes to the end */
+		if (data >= end)
+			return 0;
+		hole = lseek(fd, data, SEEK_HOLE);
+		if (hole < 0)
+			return -errno;
+		if (hole > end)
+			hole = end;
+		at = (hole + RAM_IMAGE_PAGE - 1) / RAM_IMAGE_PAGE * RAM_IMAGE_PAGE;
+		data /= RAM_IMAGE_PAGE;
+		touch(image, (uint64_t)data, (uint64_t)(at / RAM_IMAGE_PAGE - data));
+	}
+	return 0;
+}
+
+int ram_image_open(int fd, uint64_t bytes, struct ram_image **ret, struct mg_error *err)
+{
+	_cleanup_(ram_image_free_p) struct ram_image *image = NULL;
+	struct stat st;
+	int r;
+
+	if (bytes == 0 || bytes % RAM_IMAGE_PAGE)
+		return mg_error_set(err, -EINVAL, "%" PRIu64 " bytes of RAM are not whole pages",
+				    bytes);
+	if (fstat(fd, &st) < 0)
+		return mg_error_set(err, -errno, "RAM file: %s", strerror(errno));
+	if ((uint64_t)st.st_size < bytes)
+		return mg_error_set(err, -EINVAL, "the RAM file has %jd bytes, %" PRIu64 " are "
+				    "needed", (intmax_t)st.st_size, bytes);
+	image = calloc(1, sizeof(*image));
+	if (!image)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	image->fd = -1;
+	image->bytes = bytes;
+	image->touched = calloc(bytes / RAM_IMAGE_PAGE / BITS + 1, sizeof(uint64_t));
+	if (!image->touched)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	image->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (image->fd < 0)
+		return mg_error_set(err, -errno, "RAM file: %s", strerror(errno));
+	r = mark_data(image);
+	if (r < 0)
+		return mg_error_set(err, r, "RAM file: %s", strerror(-r));
+	*ret = TAKE_PTR(image);
+	return 0;
+}
+
+void ram_image_free(struct ram_image *image)
+{
+	if (!image)
+		return;
+	if (image->fd >= 0)
+		close(image->fd);
+	free(image->touched);
+	free(image);
+}
+
+uint64_t ram_image_pages(const struct ram_image *image)
+{
+	return image->bytes / RAM_IMAGE_PAGE;
+}
+
+static int write_all(int fd, const uint8_t *data, size_t len, uint64_t offset)
+{
+	while (len) {
+		ssize_t n = pwrite(fd, data, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		data += n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
+int ram_image_put(struct ram_image *image, uint64_t page, uint64_t count, const uint8_t *data)
+{
+	touch(image, page, count);
+	return write_all(image->fd, data, count * RAM_IMAGE_PAGE, page * RAM_IMAGE_PAGE);
+}
+
+int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count)
+{
+	static const uint8_t zero[RAM_IMAGE_PAGE];
+
+	for (uint64_t i = page; i < page + count; i++) {
+		uint64_t bit = UINT64_C(1) << i % BITS;
+		int r;
+
+		if (!image->touched[i / BITS]) {
+			i |= BITS - 1; /* none of the 64 around it */
+			continue;
+		}
+		if (!(image->touched[i / BITS] & bit))
+			continue;
+		r = write_all(image->fd, zero, sizeof(zero), i * RAM_IMAGE_PAGE);
+		if (r < 0)
+			return r;
+		image->touched[i / BITS] &= ~bit;
+	}
+	return 0;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The RAM file of a guest that is coming in, as pages to be written. A page
+ * that is a hole in the file and was never written is known to be zero, so a
+ * zero page costs nothing there: no memory is touched.
+ *
+ * Pages go in by pwrite(2): for pages that are new, half the price of storing
+ * through a mapping (no fault, no clearing first), and a full tmpfs is an error
+ * instead of a SIGBUS.
+ *
+ * One thread at a time.
+ */
+#ifndef MIGRATOR_RAM_IMAGE_H
+#define MIGRATOR_RAM_IMAGE_H
+
+#include <stdint.h>
+
+#include "common/cleanup.h"
+#include "common/error.h"
+
+#define RAM_IMAGE_PAGE 4096
+
+struct ram_image;
+
+/* `fd` remains the caller's. The file must have `bytes` bytes at least (a multiple of
+ * a page), and nobody else may write what is a hole in it while we do. */
+int ram_image_open(int fd, uint64_t bytes, struct ram_image **ret, struct mg_error *err);
+void ram_image_free(struct ram_image *image);
+DEFINE_CLEANUP(struct ram_image, ram_image_free)
+
+uint64_t ram_image_pages(const struct ram_image *image);
+
+/* Writes `count` pages from `data`. The range must lie inside. Returns 0 or a
+ * negative errno: -ENOSPC when the tmpfs is full. */
+int ram_image_put(struct ram_image *image, uint64_t page, uint64_t count, const uint8_t *data);
+
+/* Makes pages zero. */
+int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "migrator/receiver.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+#define STREAM 0
+#define LAST_WORD_NS (50 * NS_PER_MS)
+#define READER_SIZE (2 * FRAME_WIRE_MAX)
+
+static void fail(struct receiver *r, int code, const char *what)
+{
+	if (r->error.code == 0)
+		mg_error_set(&r->error, code, "data connection: %s", what);
+}
+
+/* ---- Sending ---------------------------------------------------------------------- */
+
+static void write_out(struct receiver *r)
+{
+	ring_send(r->ring, &r->send_op, r->config.fd, r->out + r->out_sent,
+		  r->out_len - r->out_sent);
+}
+
+static void on_sent(struct ring_op *op, int res)
+{
+	struct receiver *r = ring_container(op, struct receiver, send_op);
+
+	if (res < 0) {
+		fail(r, res, strerror(-res));
+		return;
+	}
+	r->out_sent += (size_t)res;
+	if (r->out_sent < r->out_len)
+		write_out(r);
+}
+
+static size_t make_frame(struct receiver *r, enum frame_type type, const char *text)
+{
+	const struct frame_header h = { .type = type,
+					.stream = STREAM,
+					.length = (uint32_t)strlen(text),
+					.sequence = r->sequence++,
+					.acknowledged = r->processed };
+
+	frame_header_encode(&h, r->ack);
+	memcpy(r->ack + FRAME_HEADER_SIZE, text, h.length);
+	seal_frame(&r->seal_out, &h, r->ack);
+	return FRAME_HEADER_SIZE + h.length + FRAME_TRAILER_SIZE;
+}
+
+static void acknowledge(struct receiver *r)
+{
+	if (r->send_op.pending || r->acknowledged == r->processed)
+		return;
+	r->acknowledged = r->processed;
+	r->out = r->ack;
+	r->out_len = make_frame(r, FRAME_ACK, "");
+	r->out_sent = 0;
+	write_out(r);
+}
+
+void receiver_say_error(struct receiver *r, const char *text)
+{
+	uint64_t end = clock_mono_ns() + LAST_WORD_NS;
+	char cut[FRAME_ERROR_MAX + 1];
+
+	/* no frame can follow half a frame */
+	while (r->send_op.pending && clock_mono_ns() < end)
+		if (ring_run(r->ring, LAST_WORD_NS) < 0)
+			break;
+	if (!r->send_op.pending) {
+		snprintf(cut, sizeof(cut), "%s", text);
+		(void)send(r->config.fd, r->ack, make_frame(r, FRAME_ERROR, cut),
+			   MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	shutdown(r->config.fd, SHUT_WR);
+}
+
+/* ---- Receiving --------------------------------------------------------------------- */
+
+static void receive(struct receiver *r)
+{
+	size_t len;
+	uint8_t *space = frame_reader_space(&r->reader, &len);
+
+	ring_recv(r->ring, &r->recv_op, r->config.fd, space, len);
+}
+
+static void on_received(struct ring_op *op, int res)
+{
+	struct receiver *r = ring_container(op, struct receiver, recv_op);
+
+	if (res <= 0) {
+		fail(r, res ? res : -ECONNRESET, res ? strerror(-res) : "the source closed it");
+		return;
+	}
+	r->wire_bytes += (uint64_t)res;
+	frame_reader_filled(&r->reader, (size_t)res);
+}
+
+/* Returns 0 when the user has taken all whole frames, -EAGAIN when not. */
+static int take_frames(struct receiver *r)
+{
+	for (;;) {
+		struct mg_error err = { 0 };
+		int res;
+
+		if (!r->held_payload) {
+			res = frame_reader_next(&r->reader, &r->held, &r->held_payload, &err);
+			if (res < 0)
+				fail(r, res, err.text);
+			if (res <= 0) {
+				r->held_payload = NULL;
+				return res;
+			}
+		}
+		res = r->frame(r->userdata, &r->held, r->held_payload, &err);
+		if (res == -EAGAIN)
+			return res;
+		r->held_payload = NULL;
+		if (res < 0) {
+			fail(r, res, err.text);
+			return res;
+		}
+		r->processed++;
+	}
+}
+
+void receiver_pump(struct receiver *r)
+{
+	/* the buffer belongs to a recv in flight: nothing has come then */
+	if (r->error.code || r->recv_op.pending) {
+		acknowledge(r);
+		return;
+	}
+	if (take_frames(r) == 0 && !r->error.code)
+		receive(r);
+	acknowledge(r);
+}
+
+/* ---- Beginning and end -------------------------------------------------------------- */
+
+int receiver_init(struct receiver *r, struct ring *ring, const struct link_config *config,
+		  const struct link_hello *hello, uint64_t ram_bytes, struct mg_error *err)
+{
+	struct link_keys keys;
+	int res;
+
+	memset(r, 0, sizeof(*r));
+	r->config.fd = -1;
+	r->ring = ring;
+	r->send_op.done = on_sent;
+	r->recv_op.done = on_received;
+	r->sequence = 1;
+	r->processed = r->acknowledged = 1; /* HELLO, told by WELCOME */
+	res = link_answer_hello(config, ram_bytes, hello->bytes, r->welcome, &keys, err);
+	if (res < 0)
+		return res;
+	seal_init(&r->seal_in, keys.cipher, keys.secret, STREAM, SEAL_TO_TARGET);
+	seal_init(&r->seal_out, keys.cipher, keys.secret, STREAM, SEAL_TO_SOURCE);
+	explicit_bzero(&keys, sizeof(keys));
+	res = frame_reader_init(&r->reader, READER_SIZE, &r->seal_in, STREAM);
+	if (res < 0)
+		return mg_error_set(err, res, "out of memory");
+	r->config = *config;
+	link_tune_socket(config->fd);
+	return 0;
+}
+
+void receiver_start(struct receiver *r)
+{
+	r->out = r->welcome;
+	r->out_len = sizeof(r->welcome);
+	write_out(r);
+	receive(r);
+}
+
+void receiver_exit(struct receiver *r)
+{
+	if (r->config.fd >= 0)
+		close(r->config.fd);
+	r->config.fd = -1;
+	frame_reader_exit(&r->reader);
+	seal_wipe(&r->seal_in);
+	seal_wipe(&r->seal_out);
+	explicit_bzero(r->config.key, sizeof(r->config.key));
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The target's end of a data connection, on a ring: reads frames, hands each
+ * that verifies to its user in order, and acknowledges what has taken effect.
+ */
+#ifndef MIGRATOR_RECEIVER_H
+#define MIGRATOR_RECEIVER_H
+
+#include <stdbool.h>
+
+#include "migrator/frame_reader.h"
+#include "migrator/link.h"
+#include "migrator/ring.h"
+
+struct receiver {
+	struct ring *ring;
+	struct link_config config;
+	uint8_t welcome[LINK_HELLO_SIZE];
+	uint8_t ack[FRAME_HEADER_SIZE + FRAME_ERROR_MAX + FRAME_TRAILER_SIZE];
+	const uint8_t *out; /* what is being written: one of the two above */
+	size_t out_len, out_sent;
+	struct seal seal_in, seal_out;
+	struct frame_reader reader;
+	struct ring_op recv_op, send_op;
+	uint64_t sequence;     /* of our next frame */
+	uint64_t processed;    /* the peer's frames that have taken effect */
+	uint64_t acknowledged; /* and those that it was told of */
+	uint64_t wire_bytes;
+	struct mg_error error; /* code < 0: the connection is over */
+
+	/* Takes a frame. Returns 0, -EAGAIN (not now: the same again at the next
+	 * receiver_pump()), or an error with its text in *err. */
+	int (*frame)(void *userdata, const struct frame_header *h, const uint8_t *payload,
+		     struct mg_error *err);
+	void *userdata;
+	struct frame_header held; /* the frame that was not taken */
+	const uint8_t *held_payload;
+};
+
+/* Checks the HELLO and takes the socket over (closed by receiver_exit()) when
+ * it returns 0; errors as link_answer_hello(). */
+int receiver_init(struct receiver *r, struct ring *ring, const struct link_config *config,
+		  const struct link_hello *hello, uint64_t ram_bytes, struct mg_error *err);
+void receiver_exit(struct receiver *r);
+
+/* Starts the first operations; in the ring's thread. */
+void receiver_start(struct receiver *r);
+
+/* Takes what has come, acknowledges, reads on. To be called after each ring_run(). */
+void receiver_pump(struct receiver *r);
+
+/* Tells the source why the connection ends, if that can be done within a moment,
+ * and ends it for sending. The last thing to be done in the ring's thread. */
+void receiver_say_error(struct receiver *r, const char *text);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The source's end of a data connection, on a ring: numbers, seals and sends
+ * frames, paced (pace.h), and reads their acknowledgements. The queue is one frame
+ * being written and one behind it, so whoever fills it is held up as soon as
+ * the link is.
+ */
+#ifndef MIGRATOR_SENDER_H
+#define MIGRATOR_SENDER_H
+
+#include <stdbool.h>
+
+#include "migrator/frame_reader.h"
+#include "migrator/link.h"
+#include "migrator/pace.h"
+#include "migrator/ring.h"
+
+#define SENDER_QUEUE 2
+
+struct sender_buffer {
+	uint8_t *wire; /* FRAME_WIRE_MAX */
+	size_t len;
+	bool starved;
+};
+
+struct sender {
+	struct ring *ring;
+	struct link_config config;
+	uint8_t hello[LINK_HELLO_SIZE], welcome[LINK_HELLO_SIZE];
+	size_t hello_sent, welcome_read;
+	bool greeted;
+	struct seal seal_out, seal_in;
+	struct frame_reader reader;
+	struct pace pace;
+	struct ring_op send_op, recv_op;
+
+	struct sender_buffer queue[SENDER_QUEUE];
+	unsigned head, count;  /* frames in the queue; the first may be under way */
+	size_t written;        /* of the first */
+	bool writing;
+	uint64_t sequence;     /* of the next frame */
+	uint64_t received;     /* frames of the peer */
+	uint64_t wire_bytes;
+	uint64_t started_ns;
+	struct mg_error error; /* code < 0: the connection is over */
+};
+
+/* Takes the socket over (closed by sender_exit()) when it returns 0. */
+int sender_init(struct sender *s, struct ring *ring, const struct link_config *config,
+		uint64_t ram_bytes, uint64_t cap_bits_per_s, struct mg_error *err);
+void sender_exit(struct sender *s);
+
+/* Starts the first operations; in the ring's thread. */
+void sender_start(struct sender *s);
+
+/* Sends what may go and judges the silence. To be called after each ring_run().
+ * Returns how long it can wait for the next call; ns. */
+uint64_t sender_pump(struct sender *s);
+
+/* Where the payload of a new frame goes (FRAME_PAYLOAD_MAX bytes), or NULL while
+ * the queue is full or HELLO unanswered; then sender_commit() with its length. */
+uint8_t *sender_payload(struct sender *s);
+void sender_commit(struct sender *s, enum frame_type type, uint16_t flags, size_t len);
+
+/* Whether everything committed has been given to the kernel. */
+bool sender_idle(const struct sender *s);
+
+/* The most bytes that a frame should have, so that it is on the link for a part
+ * of the window only. */
+size_t sender_frame_target(const struct sender *s);
+
+/* Committed and not acknowledged. */
+uint64_t sender_queued(const struct sender *s);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The payload of a STREAM frame: bytes for the destination's QEMU as they are,
+ * or (FRAME_FLAG_LZ4) u32 length and an LZ4 block.
+ */
+#ifndef MIGRATOR_STREAM_FRAME_H
+#define MIGRATOR_STREAM_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+
+#define STREAM_FRAME_BYTES ((size_t)64 << 10) /* before compression */
+
+/* `len` is from 1 to STREAM_FRAME_BYTES, `out` has as much. Returns the payload's length. */
+size_t stream_frame_encode(const uint8_t *data, size_t len, uint8_t *out, uint16_t *ret_flags);
+
+/* `out` has STREAM_FRAME_BYTES. Returns 0 or -EPROTO. */
+int stream_frame_decode(const uint8_t *payload, size_t len, uint16_t flags, uint8_t *out,
+			size_t *ret_len, struct mg_error *err);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The VMs of a node: those that are its own, those that arrive and those that
+ * leave. A move watches the VM that it moves.
+ */
+#ifndef MIGRATOR_VM_H
+#define MIGRATOR_VM_H
+
+#include "migrator/node.h"
+
+struct qemu_question;
+struct vm_request;
+
+enum vm_place {
+	VM_OURS,     /* in the journal's list of VMs */
+	VM_ARRIVING, /* of an incoming move, until RUN is journaled */
+	VM_LEAVING,  /* its QEMU ends, then its files go */
+};
+
+/* A move's view of its VM's QEMU. After on_exit no command of this QEMU is
+ * answered any more, and vm->guest is NULL. */
+struct vm_watcher {
+	void (*on_ready)(struct vm *vm, void *userdata);
+	void (*on_event)(struct vm *vm, const char *event, json_t *data, uint64_t utc_ns,
+			 void *userdata);
+	void (*on_exit)(struct vm *vm, void *userdata);
+};
+
+struct vm {
+	struct node *node;
+	LIST_ENTRY(vm) link;
+	VmSpec *spec;
+	struct uuid incarnation;
+	enum vm_place place;
+	struct guest *guest; /* NULL: its QEMU is no more */
+	bool ready;          /* its monitor answers */
+	bool running;
+	struct mg_error exit_error; /* why its QEMU ended, if it was not told to */
+	bool exiting; /* its watcher is being told that QEMU has ended */
+	const struct vm_watcher *watcher; /* NULL: no move */
+	void *watcher_data;
+	struct uuid move; /* with a watcher */
+	bool stopped_by_move; /* inside the blackout, or in doubt */
+	struct vm_request *request; /* the start or stop that is to be answered */
+	struct qemu_question *question;
+};
+
+struct vm *vm_find(struct node *n, const char *name); /* ours or arriving */
+struct vm *vm_find_incarnation(struct node *n, const struct uuid *incarnation);
+
+/* What is left of this node for VMs. */
+void vm_free_room(struct node *n, uint64_t *ret_memory, uint32_t *ret_vcpus);
+
+/* Makes a VM and starts its QEMU. Does not journal. */
+int vm_launch(struct node *n, const VmSpec *spec, enum guest_mode mode,
+	      const struct uuid *incarnation, enum vm_place place, struct vm **ret,
+	      struct mg_error *err);
+
+/* Finds one that an earlier run started; without QEMU it is GONE. */
+int vm_adopt(struct node *n, const VmSpec *spec, const struct uuid *incarnation,
+	     enum vm_place place, struct vm **ret, struct mg_error *err);
+
+/* Starts one for an operator or the controller and answers when its QEMU does. */
+void vm_start_for(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+		  const Envelope *e);
+
+/* Stops one, removes what it leaves, and answers then. */
+void vm_stop_for(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+		 const Envelope *e);
+
+void vm_watch(struct vm *vm, const struct vm_watcher *watcher, void *userdata,
+	      const struct uuid *move);
+void vm_unwatch(struct vm *vm);
+
+/* Makes QEMU end (at once: SIGKILL) and then removes all that the VM has here. */
+void vm_let_go(struct vm *vm, bool at_once);
+
+/* Removes what it has here, for one without a QEMU. */
+void vm_remove_files(struct vm *vm);
+
+/* Forgets it; its QEMU runs on. */
+void vm_free(struct vm *vm);
+
+Tagalong__VmState vm_state(const struct vm *vm);
+
+/* Fills an array of infos that borrow from the VMs; freed with vm_infos_free(). */
+int vm_infos(struct node *n, const char *name, Tagalong__VmInfo ***ret, size_t *ret_n);
+void vm_infos_free(Tagalong__VmInfo **infos, size_t n);
+
+/* What VMs take of this node's memory and processors. */
+void vm_used(struct node *n, uint64_t *ret_memory, uint32_t *ret_vcpus);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the controller's own files share: controller.c (inputs and what nodes
+ * say), decide.c (from samples to orders), watch.c (who watches whom), requests.c
+ * (what operators ask) and views.c (what they are answered).
+ */
+#ifndef PLACEMENT_CONTROLLER_PRIVATE_H
+#define PLACEMENT_CONTROLLER_PRIVATE_H
+
+#include "placement/controller.h"
+#include "placement/executor.h"
+
+enum controller_timer {
+	TIMER_TICK = 1, /* each second: repetitions, silence */
+	TIMER_PLAN,     /* a round of decisions */
+};
+
+#define TICK_NS UINT64_C(1000000000)
+
+/* A request that was passed on to a node. */
+struct forwarded {
+	uint64_t request; /* ours */
+	uint64_t seq;     /* the operator's */
+	struct bus_peer operator;
+	struct node *node;
+	uint64_t deadline_ns;
+	struct forwarded *next;
+};
+
+struct controller {
+	const struct environment *env;
+	struct store *store;
+	struct store_compare fence;
+	struct effects fx;
+	struct fleet fleet;
+	struct executor executor;
+	Tagalong__Placement__Start *start; /* NULL before it came */
+	const struct policy_ops *policy;
+	struct policy_parameters parameters;
+
+	struct policy_candidate *candidates; /* room for all nodes; see decide.c */
+	size_t candidates_room;
+	uint64_t planned_ns;
+	bool plan_is_due;
+	uint64_t random_counter;
+
+	struct forwarded *forwarded;
+	size_t pruned_at; /* settled moves when the history was last cut */
+};
+
+/* decide.c */
+void decide_sample(struct controller *c, struct device *device);
+void decide_soon(struct controller *c); /* plans now, or when the interval allows */
+void decide_now(struct controller *c);
+
+/* watch.c: sends each node the list of clients that it should watch, when that
+ * has changed, until it is answered. */
+void watch_update(struct controller *c);
+void watch_repeat(struct controller *c);
+void watch_restart(struct node *node); /* it has lost its list */
+bool watch_answer(struct controller *c, uint64_t request, const Envelope *e);
+
+/* requests.c */
+typedef void (*request_fn)(struct controller *c, const struct bus_peer *from, const Envelope *e);
+request_fn request_find(Tagalong__Envelope__BodyCase body);
+bool request_answer(struct controller *c, uint64_t request, const Envelope *e);
+void request_expire(struct controller *c);
+void request_clear(struct controller *c);
+
+/* views.c: messages made of the controller's state; they live until the arena
+ * is freed, and not longer than the next input. */
+struct arena {
+	struct arena_block *first;
+	bool failed;
+};
+void *arena_alloc(struct arena *arena, size_t n, size_t size); /* zeroed; NULL: arena->failed */
+void arena_free(struct arena *arena);
+Tagalong__NodeList *view_nodes(const struct controller *c, struct arena *arena);
+Tagalong__PairList *view_pairs(const struct controller *c, struct arena *arena);
+Tagalong__VmList *view_vms(const struct controller *c, const char *name, struct arena *arena);
+Tagalong__MoveList *view_open_moves(const struct controller *c, struct arena *arena);
+Tagalong__Status *view_status(const struct controller *c, struct arena *arena);
+
+/* history.c: settled moves, in the store. */
+int history_list(struct store *store, const Tagalong__MoveQuery *query, size_t limit,
+		 Tagalong__Placement__MoveEntry ***ret, size_t *ret_n, struct mg_error *err);
+void history_free(Tagalong__Placement__MoveEntry **entries, size_t n);
+int history_prune(struct store *store, size_t keep, struct mg_error *err);
+
+#endif

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "placement/daemon.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "common/bus.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/philox.h"
+#include "placement/controller.h"
+#include "placement/record_log.h"
+#include "placement/takeover.h"
+
+#define TIMERS 8
+#define REQUESTS 4096 /* of ours whose answers are told apart */
+#define TIMER_ACCURACY_US 1000
+
+typedef Tagalong__Placement__Start Start;
+typedef Tagalong__Placement__NodeKey NodeKey;
+
+struct timer {
+	struct placement_daemon *daemon;
+	uint64_t id;
+	sd_event_source *source;
+};
+
+struct placement_daemon {
+	const struct placement_config *config;
+	sd_event *loop;
+	struct allow_list *allow;
+	struct bus *bus;
+	struct bus_socket *router, *reports;
+	struct store *store;
+	struct record_writer *record; /* NULL: not recorded, or no longer */
+	int decisions;
+	struct environment env;
+	struct controller *controller;
+	struct timer timers[TIMERS];
+	struct {
+		uint64_t seq, request;
+	} requests[REQUESTS]; /* a ring by seq */
+	uint64_t seed;
+};
+
+/* ---- The environment ------------------------------------------------------------- */
+
+static uint64_t env_now_mono(void *userdata)
+{
+	(void)userdata;
+	return clock_mono_ns();
+}
+
+static uint64_t env_now_utc(void *userdata)
+{
+	(void)userdata;
+	return clock_utc_ns();
+}
+
+static uint64_t env_random(void *userdata, uint64_t stream, uint64_t counter)
+{
+	const struct placement_daemon *d = userdata;
+
+	return philox_u64(d->seed, stream, counter);
+}
+
+/* What a controller cannot go on after ends the program; started again it
+ * finds all in the store. */
+static void input(struct placement_daemon *d, PlacementRecord *record)
+{
+	struct mg_error err = { 0 };
+	int r = controller_input(d->controller, record, &err);
+
+	if (r == -EPROTO || r == -EINVAL) {
+		log_warning("controller", "input ignored: %s", err.text);
+	} else if (r < 0) {
+		log_error("controller", "stops: %s", err.text);
+		sd_event_exit(d->loop, r);
+	}
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct timer *t = userdata;
+	Tagalong__Placement__Timer timer = TAGALONG__PLACEMENT__TIMER__INIT;
+	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
+
+	(void)source, (void)usec;
+	timer.id = t->id;
+	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_TIMER;
+	record.timer = &timer;
+	input(t->daemon, &record);
+	return 0;
+}
+
+static void env_timer_set(void *userdata, uint64_t id, uint64_t deadline_ns)
+{
+	struct placement_daemon *d = userdata;
+	struct timer *t = &d->timers[id % TIMERS];
+	/* Not before the deadline. */
+	uint64_t usec = (deadline_ns + NS_PER_US - 1) / NS_PER_US;
+	int r;
+
+	*t = (struct timer){ d, id, t->source };
+	if (t->source) {
+		r = sd_event_source_set_time(t->source, usec);
+		if (r >= 0)
+			r = sd_event_source_set_enabled(t->source, SD_EVENT_ONESHOT);
+	} else {
+		r = sd_event_add_time(d->loop, &t->source, CLOCK_MONOTONIC, usec,
+				      TIMER_ACCURACY_US, on_timer, t);
+	}
+	if (r < 0) {
+		log_error("controller", "stops: cannot set a timer: %s", strerror(-r));
+		sd_event_exit(d->loop, r);
+	}
+}
+
+static void env_timer_cancel(void *userdata, uint64_t id)
+{
+	struct placement_daemon *d = userdata;
+
+	if (d->timers[id % TIMERS].source)
+		sd_event_source_set_enabled(d->timers[id % TIMERS].source, SD_EVENT_OFF);
+}
+
+static void env_send(void *userdata, const struct bus_peer *to, uint64_t request, Envelope *e)
+{
+	struct placement_daemon *d = userdata;
+	int64_t seq = bus_send(d->router, to, e);
+
+	if (seq == -EMSGSIZE) {
+		struct mg_error err;
+
+		mg_error_set(&err, -EMSGSIZE, "the answer is larger than a message may be");
+		log_warning("controller", "peer=%s %s not sent: too large", to->name,
+			    envelope_body_name(e));
+		if (e->has_reply_to)
+			bus_reply_failure(d->router, to, &(Envelope){ .seq = e->reply_to }, &err);
+	} else if (seq < 0) {
+		log_debug("controller", "peer=%s %s not sent: %s", to->name, envelope_body_name(e),
+			  strerror((int)-seq));
+	} else if (request) {
+		d->requests[seq % REQUESTS].seq = (uint64_t)seq;
+		d->requests[seq % REQUESTS].request = request;
+	}
+}
+
+/* A log with a hole would replay as something that never happened: it ends
+ * here, and the next start begins it anew. */
+static void stop_recording(struct placement_daemon *d, const char *why)
+{
+	log_error("controller", "recording ends until the next start: %s", why);
+	record_writer_free(d->record);
+	d->record = NULL;
+	if (d->decisions >= 0)
+		close(d->decisions);
+	d->decisions = -1;
+}
+
+static void env_record(void *userdata, const PlacementRecord *record)
+{
+	struct placement_daemon *d = userdata;
+	struct mg_error err;
+
+	if (d->record && record_writer_add(d->record, record, &err) < 0)
+		stop_recording(d, err.text);
+}
+
+static void env_decision(void *userdata, const char *line)
+{
+	struct placement_daemon *d = userdata;
+	int n;
+
+	log_info("decision", "%s", line);
+	if (d->decisions < 0)
+		return;
+	n = dprintf(d->decisions, "%s\n", line);
+	if (n != (int)strlen(line) + 1)
+		stop_recording(d, "the decision log cannot be written");
+}
+
+/* ---- Messages --------------------------------------------------------------------- */
+
+static Tagalong__Placement__PeerRole role_of(enum peer_role role)
+{
+	switch (role) {
+	case PEER_ROLE_CONTROLLER:
+		return TAGALONG__PLACEMENT__PEER_ROLE__ROLE_CONTROLLER;
+	case PEER_ROLE_NODE:
+		return TAGALONG__PLACEMENT__PEER_ROLE__ROLE_NODE;
+	case PEER_ROLE_OPERATOR:
+		return TAGALONG__PLACEMENT__PEER_ROLE__ROLE_OPERATOR;
+	default:
+		return TAGALONG__PLACEMENT__PEER_ROLE__ROLE_NONE;
+	}
+}
+
+static void on_message(struct bus_socket *s, const struct bus_peer *from, const Envelope *e,
+		       void *userdata)
+{
+	struct placement_daemon *d = userdata;
+	Tagalong__Placement__Received received = TAGALONG__PLACEMENT__RECEIVED__INIT;
+	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
+	size_t slot = e->reply_to % REQUESTS;
+
+	received.role = role_of(from->role);
+	received.name = (char *)from->name;
+	if (s == d->router)
+		received.route = (ProtobufCBinaryData){ from->route_len, (uint8_t *)from->route };
+	received.envelope = (Envelope *)e;
+	if (e->has_reply_to && d->requests[slot].seq == e->reply_to) {
+		received.has_request = true;
+		received.request = d->requests[slot].request;
+	}
+	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_RECEIVED;
+	record.received = &received;
+	input(d, &record);
+}
+
+/* ---- The start ---------------------------------------------------------------------- */
+
+static int add_keys(struct placement_daemon *d, Start *start, struct mg_error *err)
+{
+	const char *name, *key;
+	enum peer_role role;
+
+	for (size_t i = 0; d->allow && allow_list_get(d->allow, i, &role, &name, &key); i++) {
+		NodeKey **keys, *k;
+
+		if (role != PEER_ROLE_NODE)
+			continue;
+		keys = reallocarray(start->node_keys, start->n_node_keys + 1, sizeof(*keys));
+		k = keys ? malloc(sizeof(*k)) : NULL;
+		if (keys)
+			start->node_keys = keys;
+		if (!k)
+			return mg_error_set(err, -ENOMEM, "out of memory");
+		tagalong__placement__node_key__init(k);
+		k->name = (char *)name;
+		k->public_key = (char *)key;
+		start->node_keys[start->n_node_keys++] = k;
+	}
+	return 0;
+}
+
+static void free_start(Start *start)
+{
+	takeover_clear(start);
+	for (size_t i = 0; i < start->n_node_keys; i++)
+		free(start->node_keys[i]);
+	free(start->node_keys);
+}
+
+static int start_controller(struct placement_daemon *d, struct mg_error *err)
+{
+	const struct placement_config *config = d->config;
+	_cleanup_(free_start) Start start = TAGALONG__PLACEMENT__START__INIT;
+	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
+	uint64_t revision;
+	int r;
+
+	r = takeover(d->store, &start, &revision, err);
+	if (r == 0)
+		r = add_keys(d, &start, err);
+	if (r == 0)
+		r = controller_new(&d->env, d->store, revision, &d->controller, err);
+	if (r < 0)
+		return r;
+	randombytes_buf(&d->seed, sizeof(d->seed));
+	start.seed = d->seed;
+	start.policy = (char *)config->policy;
+	start.parameters = (Tagalong__Placement__PolicyParameters *)&config->parameters;
+	start.interval_ns = config->interval_ns;
+	start.limits = (Tagalong__Placement__Limits *)&config->limits;
+	start.plain_text = config->plain_text_bus;
+	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_START;
+	record.start = &start;
+	return controller_input(d->controller, &record, err);
+}
+
+static int open_logs(struct placement_daemon *d, struct mg_error *err)
+{
+	const struct placement_config *config = d->config;
+	int r;
+
+	if (!config->record)
+		return 0;
+	r = record_writer_open(config->record, &d->record, err);
+	if (r < 0)
+		return r;
+	d->decisions = open(config->decisions, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (d->decisions < 0)
+		return mg_error_set(err, -errno, "%s: %s", config->decisions, strerror(errno));
+	return 0;
+}
+
+static int open_bus(struct placement_daemon *d, struct mg_error *err)
+{
+	const struct placement_config *config = d->config;
+	struct bus_config bus = { .name = config->name, .plain_text = config->plain_text_bus };
+	struct keypair keys = { 0 };
+	int r = 0;
+
+	if (config->plain_text_bus) {
+		log_warning("bus", "plain_text_bus: anybody who reaches this controller may give "
+				   "orders");
+	} else {
+		r = keypair_load(config->key, &keys, err);
+		if (r == 0)
+			r = allow_list_load(config->allow, &d->allow, err);
+		bus.keys = &keys;
+		bus.allow = d->allow;
+	}
+	if (r == 0)
+		r = bus_new(d->loop, &bus, &d->bus, err);
+	explicit_bzero(&keys, sizeof(keys));
+	return r;
+}
+
+static int listen_on(struct placement_daemon *d, struct mg_error *err)
+{
+	int r;
+
+	r = bus_listen(d->bus, BUS_ROUTER, d->config->listen, on_message, d, &d->router, err);
+	return r < 0 ? r :
+		       bus_listen(d->bus, BUS_SUB, d->config->listen_reports, on_message, d,
+				  &d->reports, err);
+}
+
+static uint64_t store_clock(void *userdata)
+{
+	return env_now_utc(userdata);
+}
+
+int placement_daemon_start(const struct placement_config *config, sd_event *loop,
+			   struct placement_daemon **ret, struct mg_error *err)
+{
+	_cleanup_(placement_daemon_stop_p) struct placement_daemon *d = calloc(1, sizeof(*d));
+	int r;
+
+	if (!d)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	if (sodium_init() < 0)
+		return mg_error_set(err, -EIO, "libsodium does not work here");
+	d->config = config;
+	d->loop = sd_event_ref(loop);
+	d->decisions = -1;
+	d->env = (struct environment){
+		.userdata = d,
+		.now_mono = env_now_mono,
+		.now_utc = env_now_utc,
+		.random = env_random,
+		.timer_set = env_timer_set,
+		.timer_cancel = env_timer_cancel,
+		.send = env_send,
+		.record = env_record,
+		.decision = env_decision,
+	};
+	/* The sockets come before the epoch: an instance that cannot serve must
+	 * not depose one that does. Nothing is read before the loop runs. */
+	r = open_logs(d, err);
+	if (r == 0)
+		r = open_bus(d, err);
+	if (r == 0)
+		r = listen_on(d, err);
+	if (r == 0)
+		r = store_sqlite_open(config->store, store_clock, d, &d->store, err);
+	if (r == 0)
+		r = start_controller(d, err);
+	if (r < 0)
+		return r;
+	log_info("controller", "listen=%s reports=%s serving", bus_endpoint(d->router),
+		 bus_endpoint(d->reports));
+	*ret = TAKE_PTR(d);
+	return 0;
+}
+
+void placement_daemon_stop(struct placement_daemon *d)
+{
+	if (!d)
+		return;
+	for (size_t i = 0; i < TIMERS; i++)
+		sd_event_source_disable_unref(d->timers[i].source);
+	bus_free(d->bus);
+	allow_list_free(d->allow);
+	controller_free(d->controller);
+	store_free(d->store);
+	record_writer_free(d->record);
+	if (d->decisions >= 0)
+		close(d->decisions);
+	sd_event_unref(d->loop);
+	free(d);
+}
+
+const char *placement_daemon_endpoint(const struct placement_daemon *d)
+{
+	return bus_endpoint(d->router);
+}
+
+const char *placement_daemon_reports_endpoint(const struct placement_daemon *d)
+{
+	return bus_endpoint(d->reports);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From evidence to orders: each sample is shown to the policy at once; a round
+ * asks it for wishes, has the planner grant some and orders those moves. Rounds
+ * follow samples, but not more often than the interval.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/units.h"
+#include "placement/controller_private.h"
+
+/* The random stream that move ids come from. */
+#define STREAM_MOVES 1
+
+static bool can_take(const struct node *node, const struct vm *vm, void *userdata)
+{
+	const struct controller *c = userdata;
+	const char *key;
+
+	(void)vm;
+	return node_is_up(node) && executor_target_key(&c->executor, node, &key, NULL) == 0;
+}
+
+/* False: there is nothing to see. */
+static bool view(struct controller *c, const struct device *device, struct policy_view *ret)
+{
+	const struct vm *vm = device_foreground(device);
+
+	if (!vm || !vm->node || device->n_rtts == 0)
+		return false;
+	if (c->candidates_room < c->fleet.nodes.n) {
+		struct policy_candidate *candidates =
+			reallocarray(c->candidates, c->fleet.nodes.n, sizeof(*candidates));
+
+		if (!candidates) {
+			c->fx.error = -ENOMEM;
+			return false;
+		}
+		c->candidates = candidates;
+		c->candidates_room = c->fleet.nodes.n;
+	}
+	fleet_view(device, vm, c->fx.now_ns, c->fx.now_utc_ns, can_take, c, c->candidates, ret);
+	return true;
+}
+
+void decide_sample(struct controller *c, struct device *device)
+{
+	struct policy_view v;
+
+	if (view(c, device, &v))
+		c->policy->on_sample(&c->parameters, device->policy_state, &v);
+}
+
+/* ---- What the decision log is told ---------------------------------------------------- */
+
+/* A wish is told when it comes, changes or goes, not in every round. */
+static void tell_wish(struct controller *c, struct device *device, const struct plan_item *item)
+{
+	const struct policy_wish *wish = item ? &item->wishes[0] : NULL;
+	struct node *target = wish ? c->fleet.by_number[wish->target] : NULL;
+	char id[UUID_TEXT_SIZE];
+
+	if (target == device->wished)
+		return;
+	device->wished = target;
+	device->refused = NULL;
+	uuid_format(&device->id, id);
+	if (wish)
+		effects_decide(&c->fx, "wish",
+			       "device=%s vm=%s from=%s to=%s code=%s here_ns=%" PRIu64
+			       " target_ns=%" PRIu64 " held_ns=%" PRIu64,
+			       id, item->vm->name, item->vm->node->name, target->name, wish->code,
+			       wish->here_ns, wish->target_ns, wish->held_ns);
+	else
+		effects_decide(&c->fx, "content", "device=%s", id);
+}
+
+static void tell_refusal(struct controller *c, const struct plan_item *item)
+{
+	struct device *device = item->vm->device;
+
+	/* The phrases are constants: the same one has the same address. */
+	if (item->refusal == device->refused)
+		return;
+	device->refused = item->refusal;
+	effects_decide(&c->fx, "refuse", "vm=%s to=%s why=%s", item->vm->name,
+		       c->fleet.by_number[item->wishes[0].target]->name, item->refusal);
+}
+
+/* ---- Orders ---------------------------------------------------------------------------- */
+
+static void make_move_id(struct controller *c, uint8_t id[UUID_SIZE])
+{
+	for (int i = 0; i < 2; i++) {
+		uint64_t v = c->env->random(c->env->userdata, STREAM_MOVES, c->random_counter++);
+
+		memcpy(id + 8 * i, &v, sizeof(v));
+	}
+	id[6] = (uint8_t)((id[6] & 0x0f) | 0x40);
+	id[8] = (uint8_t)((id[8] & 0x3f) | 0x80);
+}
+
+static void reason_text(const struct plan_item *item, const struct node *target, char *text,
+			size_t size)
+{
+	const struct policy_wish *w = item->granted;
+	char here[UNITS_TEXT_SIZE], there[UNITS_TEXT_SIZE], held[UNITS_TEXT_SIZE];
+
+	snprintf(text, size, "RTT %s at %s, %s at %s, for %s", duration_format(w->here_ns, here),
+		 item->vm->node->name, duration_format(w->target_ns, there), target->name,
+		 duration_format(w->held_ns, held));
+}
+
+static void order(struct controller *c, const struct plan_item *item)
+{
+	const struct policy_wish *w = item->granted;
+	struct node *target = c->fleet.by_number[w->target];
+	Tagalong__Placement__Evidence evidence = TAGALONG__PLACEMENT__EVIDENCE__INIT;
+	Tagalong__MoveOrder move = TAGALONG__MOVE_ORDER__INIT;
+	Tagalong__MoveReason reason = TAGALONG__MOVE_REASON__INIT;
+	uint8_t id[UUID_SIZE];
+	struct mg_error err;
+	char text[256];
+
+	make_move_id(c, id);
+	reason_text(item, target, text, sizeof(text));
+	reason.code = (char *)w->code;
+	reason.text = text;
+	evidence.here_ns = w->here_ns;
+	evidence.target_ns = w->target_ns;
+	evidence.held_ns = w->held_ns;
+	evidence.benefit_ns = w->benefit_ns;
+	move.move = (ProtobufCBinaryData){ UUID_SIZE, id };
+	move.vm = item->vm->name;
+	move.target = target->name;
+	move.reason = &reason;
+	move.limits = c->start->limits->move;
+	move.has_device = true;
+	move.device = (ProtobufCBinaryData){ UUID_SIZE, item->vm->device->id.bytes };
+	if (executor_order(&c->executor, item->vm, target, &move, &evidence, NULL, &err) < 0) {
+		effects_decide(&c->fx, "fail", "vm=%s to=%s %s", item->vm->name, target->name,
+			       err.text);
+		return;
+	}
+	item->vm->device->wished = NULL;
+	item->vm->device->refused = NULL;
+}
+
+/* ---- Rounds ----------------------------------------------------------------------------- */
+
+/* The devices with a wish, as items of a plan. */
+static size_t gather(struct controller *c, struct plan_item *items)
+{
+	struct device *device;
+	size_t n = 0;
+
+	INDEX_FOREACH(device, &c->fleet.devices) {
+		struct plan_item *item = &items[n];
+		struct policy_view v;
+
+		item->vm = device_foreground(device);
+		if (item->vm && item->vm->move)
+			continue;
+		item->n_wishes = 0;
+		if (view(c, device, &v))
+			item->n_wishes = c->policy->wishes(&c->parameters, device->policy_state,
+							   &v, item->wishes);
+		tell_wish(c, device, item->n_wishes > 0 ? item : NULL);
+		n += item->n_wishes > 0;
+	}
+	return n;
+}
+
+void decide_now(struct controller *c)
+{
+	const struct planner_limits limits = { c->start->limits->moves,
+					       c->start->limits->moves_per_node };
+	_cleanup_free_ struct plan_item *items =
+		calloc(c->fleet.devices.n + 1, sizeof(*items));
+	_cleanup_free_ struct node_traffic *nodes = calloc(c->fleet.nodes.n + 1, sizeof(*nodes));
+	struct traffic traffic = { .nodes = nodes };
+	size_t n;
+
+	c->plan_is_due = false;
+	c->planned_ns = c->fx.now_ns;
+	if (!items || !nodes) {
+		c->fx.error = -ENOMEM;
+		return;
+	}
+	n = gather(c, items);
+	executor_traffic(&c->executor, &traffic);
+	planner_plan(&c->fleet, &limits, c->fx.now_utc_ns, &traffic, items, n);
+	for (size_t i = 0; i < n; i++) {
+		if (items[i].granted)
+			order(c, &items[i]);
+		else
+			tell_refusal(c, &items[i]);
+	}
+}
+
+void decide_soon(struct controller *c)
+{
+	uint64_t at = c->planned_ns + c->start->interval_ns;
+
+	if (!c->planned_ns || at <= c->fx.now_ns) {
+		decide_now(c);
+	} else if (!c->plan_is_due) {
+		c->plan_is_due = true;
+		c->env->timer_set(c->env->userdata, TIMER_PLAN, at);
+	}
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the controller knows of the world: nodes, devices, VMs, which device
+ * goes with which VM, and the round-trip times between them. Pure state: times
+ * are arguments (monotonic nanoseconds unless named utc).
+ *
+ * Where a VM is, nodes say; each report of a node replaces what it said before.
+ * While a VM moves, two nodes know of it: the one where it is more alive counts.
+ *
+ * Nodes, devices and VMs are made when first heard of and live as long as the
+ * fleet, so pointers to them stay good. -ENOMEM is the only error unless
+ * something else is said.
+ */
+#ifndef PLACEMENT_FLEET_H
+#define PLACEMENT_FLEET_H
+
+#include "common/keys.h"
+#include "common/uuid.h"
+#include "placement/environment.h"
+#include "placement/index.h"
+#include "placement/policy.h"
+
+/* VMs and devices are named by the rule for peers, peer_name_is_valid(): so a
+ * name may be part of a key in the store. */
+#define NAME_SIZE PEER_NAME_SIZE
+
+enum { PROGRAM_MIGRATOR, PROGRAM_TELEMETRY, PROGRAMS };
+
+/* One of our programs on a node, as its messages show it. */
+struct program {
+	bool known; /* it has said hello since the controller started */
+	bool up;
+	uint64_t heard_ns;
+	struct bus_peer peer; /* where it can be reached */
+};
+
+struct node {
+	uint32_t number; /* in the order of acquaintance */
+	char name[PEER_NAME_SIZE];
+	struct program programs[PROGRAMS];
+	struct uuid telemetry_boot; /* the instance of its telemetryd */
+	Tagalong__NodeHello *hello; /* of its migratord, without VMs and moves; or NULL */
+	Tagalong__VmInfo **vms;     /* what it reported last, in the order of their names */
+	size_t n_vms;
+	struct index claimed; /* the struct vm of which it has a claim, by name */
+	struct load {
+		uint64_t memory;
+		uint32_t vcpus;
+	} load;               /* of its VMs, those that are on their way to it included */
+	uint64_t memory_used; /* by its own account */
+	uint64_t heard_utc_ns;
+	struct {
+		uint8_t *list; /* the packed WatchList that it should have, or NULL */
+		size_t len;
+		uint64_t request, sent_ns;
+		bool answered;
+	} watch; /* see watch.c */
+};
+
+struct visit {
+	struct node *node;
+	uint64_t since_utc_ns; /* 0: unknown */
+};
+
+struct claim {
+	struct node *node;
+	Tagalong__VmState state;
+	uint64_t memory;
+	uint32_t vcpus;
+};
+
+struct vm {
+	char name[NAME_SIZE];
+	struct claim *claims; /* in the order of the nodes' names */
+	size_t n_claims;
+	struct node *node; /* where it is, or NULL */
+	Tagalong__VmState state; /* there */
+	uint64_t memory; /* as last heard; 0: never */
+	uint32_t vcpus;
+	struct visit visits[POLICY_VISITS];
+	size_t n_visits;
+	struct device *device; /* that it is paired with, or NULL */
+	bool foreground;
+	struct move *move; /* that is not settled, or NULL; see executor.h */
+	uint32_t failures; /* moves in a row that came to nothing */
+	uint64_t retry_utc_ns;
+	struct vm *next_changed;
+	bool changed; /* the store's VmEntry is out of date */
+};
+
+struct rtt_entry {
+	struct node *node;
+	Tagalong__RttMethod method;
+	uint64_t fresh_ns;           /* when its newest sample was first told of */
+	uint64_t last_sample_utc_ns; /* by the node's clock */
+	uint64_t srtt_ns, rttvar_ns, min_ns, p50_ns, p95_ns, p99_ns, last_ns;
+	uint64_t sent, lost;
+	uint32_t confidence;
+};
+
+struct device {
+	struct uuid id;
+	char name[NAME_SIZE];
+	struct vm **vms; /* that it is paired with, in the order of their names */
+	size_t n_vms;
+	struct node *attached; /* where it registered last, or NULL */
+	char *address;         /* and with which address, or NULL */
+	struct rtt_entry *rtts; /* in the order of the nodes' names */
+	size_t n_rtts;
+	_Alignas(max_align_t) uint8_t policy_state[POLICY_STATE_SIZE];
+	/* The wish that the decision log told last; see controller.c. */
+	struct node *wished;
+	const char *refused;
+};
+
+struct fleet {
+	struct index nodes;   /* by name */
+	struct index devices; /* by id */
+	struct index vms;     /* by name */
+	struct node **by_number;
+	struct vm *changed; /* see fleet_take_changed() */
+};
+
+void fleet_init(struct fleet *fleet);
+void fleet_clear(struct fleet *fleet);
+
+/* ---- Nodes ------------------------------------------------------------------- */
+
+struct node *fleet_node(const struct fleet *fleet, const char *name);
+int fleet_add_node(struct fleet *fleet, const char *name, struct node **ret);
+
+/* A hello of either program. That of a migratord brings its VMs. */
+int fleet_hello(struct fleet *fleet, struct node *node, const Tagalong__NodeHello *hello,
+		const struct bus_peer *peer, uint64_t now_ns, uint64_t now_utc_ns);
+
+int fleet_status(struct fleet *fleet, struct node *node, const Tagalong__NodeStatus *status,
+		 uint64_t now_utc_ns);
+
+/* Any sign of life. */
+void fleet_heard(struct node *node, int program, uint64_t now_ns, uint64_t now_utc_ns);
+
+/* Takes down a program that has been silent for longer than the timeout;
+ * whether it did. */
+bool fleet_expire(struct node *node, int program, uint64_t now_ns, uint64_t timeout_ns);
+
+static inline bool node_is_up(const struct node *node)
+{
+	return node->programs[PROGRAM_MIGRATOR].up;
+}
+
+/* ---- VMs --------------------------------------------------------------------- */
+
+struct vm *fleet_vm(const struct fleet *fleet, const char *name);
+int fleet_add_vm(struct fleet *fleet, const char *name, struct vm **ret);
+
+/* A move says that the VM has gone from here to there. */
+int fleet_vm_arrived(struct fleet *fleet, struct vm *vm, struct node *from, struct node *to,
+		     uint64_t now_utc_ns);
+
+/* What a VM's VmEntry holds was changed: fleet_take_changed() will return it, once. */
+void fleet_touch(struct fleet *fleet, struct vm *vm);
+struct vm *fleet_take_changed(struct fleet *fleet);
+
+/* What the node said of the VM, or NULL. */
+const Tagalong__VmInfo *fleet_vm_info(const struct vm *vm, const struct node *node);
+
+/* ---- Devices and pairs ----------------------------------------------------------- */
+
+struct device *fleet_device(const struct fleet *fleet, const struct uuid *id);
+struct device *fleet_device_named(const struct fleet *fleet, const char *name);
+int fleet_add_device(struct fleet *fleet, const struct uuid *id, const char *name,
+		     struct device **ret);
+
+/* Pairs them, or changes the pair. A device has one VM in the foreground: the
+ * one that was moves to the background. -EEXIST: the VM is another device's. */
+int fleet_pair(struct device *device, struct vm *vm, bool foreground);
+void fleet_unpair(struct device *device, struct vm *vm);
+
+/* The VM in the foreground, or NULL. */
+struct vm *device_foreground(const struct device *device);
+
+/* A node that a device has left tells so late, with the address that was good
+ * there: by then another may have it. */
+int fleet_client_seen(struct device *device, struct node *node, const char *address,
+		      bool attached);
+
+/* ---- Round-trip times --------------------------------------------------------------- */
+
+/* A sample that the node has told before does not become younger by being told again. */
+int fleet_sample(struct device *device, struct node *node, const Tagalong__RttSample *sample,
+		 uint64_t now_ns);
+
+/* What a policy sees of the device's VM. `candidates` has room for all nodes;
+ * `can_take` says which of them are available. */
+typedef bool (*fleet_can_take_fn)(const struct node *node, const struct vm *vm, void *userdata);
+void fleet_view(const struct device *device, const struct vm *vm, uint64_t now_ns,
+		uint64_t now_utc_ns, fleet_can_take_fn can_take, void *userdata,
+		struct policy_candidate *candidates, struct policy_view *ret);
+
+#endif

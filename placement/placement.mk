@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+noinst_LTLIBRARIES += libplacement.la
+libplacement_la_SOURCES = \
+	placement/controller.c \
+	placement/controller.h \
+	placement/controller_private.h \
+	placement/daemon.c \
+	placement/daemon.h \
+	placement/decide.c \
+	placement/effects.c \
+	placement/effects.h \
+	placement/environment.h \
+	placement/executor.c \
+	placement/executor.h \
+	placement/fleet.c \
+	placement/fleet.h \
+	placement/history.c \
+	placement/index.c \
+	placement/index.h \
+	placement/placement_config.c \
+	placement/placement_config.h \
+	placement/planner.c \
+	placement/planner.h \
+	placement/policy.c \
+	placement/policy.h \
+	placement/policy_threshold.c \
+	placement/record_log.c \
+	placement/record_log.h \
+	placement/requests.c \
+	placement/store.c \
+	placement/store.h \
+	placement/store_sqlite.c \
+	placement/takeover.c \
+	placement/takeover.h \
+	placement/views.c \
+	placement/watch.c \
+	$(NULL)
+nodist_libplacement_la_SOURCES = \
+	placement/proto/placement.pb-c.c \
+	placement/proto/placement.pb-c.h \
+	$(NULL)
+
+sbin_PROGRAMS += placementd
+placementd_SOURCES = placement/placementd.c
+placementd_LDADD = libplacement.la libcommon.la
+
+BUILT_SOURCES += placement/proto/placement.pb-c.h
+CLEANFILES += placement/proto/placement.pb-c.c placement/proto/placement.pb-c.h
+EXTRA_DIST += placement/proto/placement.proto
+placement/proto/placement.pb-c.c: placement/proto/placement.proto common/proto/tagalong.proto
+	$(AM_V_GEN)$(MKDIR_P) placement/proto && $(PROTOC_C) --proto_path=$(srcdir) --c_out=. \
+	$(srcdir)/placement/proto/placement.proto
+placement/proto/placement.pb-c.h: placement/proto/placement.pb-c.c

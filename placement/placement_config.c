@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "placement/placement_config.h"
+
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/keys.h"
+#include "common/units.h"
+#include "placement/policy.h"
+
+#define TEXT_MAX 4096
+#define COUNT_MAX 1000000
+
+/* The file as it is written: quantities are text, what is absent is NULL. */
+struct policy_section {
+	char *name, *threshold, *hold, *margin, *min_stay, *interval, *return_guard, *max_age;
+	unsigned *min_confidence;
+};
+
+struct limits_section {
+	unsigned *moves, *moves_per_node, *history;
+	char *backoff, *backoff_max, *order_timeout, *node_timeout;
+	char *blackout, *blackout_max, *bandwidth, *timeout;
+};
+
+struct placement_config_file {
+	char *name, *key, *allow, *listen, *listen_reports, *store, *record, *decisions;
+	bool plain_text_bus;
+	struct policy_section policy;
+	struct limits_section limits;
+};
+
+#define STRING(type, member) \
+	CYAML_FIELD_STRING_PTR(#member, CYAML_FLAG_POINTER, struct type, member, 1, TEXT_MAX)
+#define OPTIONAL(type, member)                                                           \
+	CYAML_FIELD_STRING_PTR(#member, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,        \
+			       struct type, member, 1, TEXT_MAX)
+#define COUNT(type, member)                                                              \
+	CYAML_FIELD_UINT_PTR(#member, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,          \
+			     struct type, member)
+
+static const cyaml_schema_field_t policy_fields[] = {
+	OPTIONAL(policy_section, name),
+	STRING(policy_section, threshold),
+	STRING(policy_section, hold),
+	STRING(policy_section, margin),
+	OPTIONAL(policy_section, min_stay),
+	OPTIONAL(policy_section, interval),
+	OPTIONAL(policy_section, return_guard),
+	OPTIONAL(policy_section, max_age),
+	COUNT(policy_section, min_confidence),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t limits_fields[] = {
+	COUNT(limits_section, moves),
+	COUNT(limits_section, moves_per_node),
+	COUNT(limits_section, history),
+	OPTIONAL(limits_section, backoff),
+	OPTIONAL(limits_section, backoff_max),
+	OPTIONAL(limits_section, order_timeout),
+	OPTIONAL(limits_section, node_timeout),
+	OPTIONAL(limits_section, blackout),
+	OPTIONAL(limits_section, blackout_max),
+	OPTIONAL(limits_section, bandwidth),
+	OPTIONAL(limits_section, timeout),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t fields[] = {
+	STRING(placement_config_file, name),
+	OPTIONAL(placement_config_file, key),
+	OPTIONAL(placement_config_file, allow),
+	STRING(placement_config_file, listen),
+	STRING(placement_config_file, listen_reports),
+	STRING(placement_config_file, store),
+	OPTIONAL(placement_config_file, record),
+	OPTIONAL(placement_config_file, decisions),
+	CONFIG_FIELD_BOOL("plain_text_bus", CYAML_FLAG_OPTIONAL, struct placement_config_file,
+			 plain_text_bus),
+	CYAML_FIELD_MAPPING("policy", CYAML_FLAG_DEFAULT, struct placement_config_file, policy,
+			    policy_fields),
+	CYAML_FIELD_MAPPING("limits", CYAML_FLAG_OPTIONAL, struct placement_config_file, limits,
+			    limits_fields),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct placement_config_file, fields),
+};
+
+/* ---- Values ---------------------------------------------------------------------- */
+
+/* Reads quantities one after the other; the first that is wrong is kept. */
+struct reader {
+	const char *name; /* of the file */
+	struct mg_error *err;
+	int r;
+};
+
+static void refuse(struct reader *in, const char *key, const char *text, const char *example)
+{
+	in->r = mg_error_set(in->err, -EINVAL, "%s: %s: '%.64s' is not %s", in->name, key, text,
+			     example);
+}
+
+static uint64_t duration(struct reader *in, const char *key, const char *text, uint64_t otherwise)
+{
+	uint64_t ns = otherwise;
+
+	if (in->r == 0 && text && duration_parse(text, &ns) < 0)
+		refuse(in, key, text, "a duration such as 250ms");
+	return ns;
+}
+
+/* A duration that makes no sense when it is zero. */
+static uint64_t span(struct reader *in, const char *key, const char *text, uint64_t otherwise)
+{
+	uint64_t ns = duration(in, key, text, otherwise);
+
+	if (in->r == 0 && ns == 0)
+		refuse(in, key, text, "longer than nothing");
+	return ns;
+}
+
+static uint32_t count(struct reader *in, const char *key, const unsigned *value,
+		      unsigned otherwise, unsigned min, unsigned max)
+{
+	unsigned n = value ? *value : otherwise;
+
+	if (in->r == 0 && (n < min || n > max))
+		in->r = mg_error_set(in->err, -EINVAL, "%s: %s: %u is not between %u and %u",
+				     in->name, key, n, min, max);
+	return n;
+}
+
+static void read_policy(struct reader *in, const struct policy_section *s,
+			struct placement_config *c)
+{
+	Tagalong__Placement__PolicyParameters *p = &c->parameters;
+
+	tagalong__placement__policy_parameters__init(p);
+	c->policy = s->name ? s->name : "threshold";
+	p->threshold_ns = duration(in, "policy.threshold", s->threshold, 0);
+	p->hold_ns = duration(in, "policy.hold", s->hold, 0);
+	p->margin_ns = duration(in, "policy.margin", s->margin, 0);
+	p->min_stay_ns = duration(in, "policy.min_stay", s->min_stay, 10 * NS_PER_S);
+	p->return_guard_ns = duration(in, "policy.return_guard", s->return_guard,
+				      4 * p->min_stay_ns);
+	p->max_age_ns = duration(in, "policy.max_age", s->max_age, 3 * NS_PER_S);
+	p->min_confidence = count(in, "policy.min_confidence", s->min_confidence, 50, 0, 100);
+	c->interval_ns = duration(in, "policy.interval", s->interval, 100 * NS_PER_MS);
+}
+
+/* The policy knows best which parameters make sense together. */
+static void check_policy(struct reader *in, const struct placement_config *c)
+{
+	const struct policy_ops *policy = policy_find(c->policy);
+	const Tagalong__Placement__PolicyParameters *p = &c->parameters;
+	const struct policy_parameters parameters = {
+		.threshold_ns = p->threshold_ns,
+		.hold_ns = p->hold_ns,
+		.margin_ns = p->margin_ns,
+		.min_stay_ns = p->min_stay_ns,
+		.return_guard_ns = p->return_guard_ns,
+		.max_age_ns = p->max_age_ns,
+		.min_confidence = p->min_confidence,
+	};
+
+	if (in->r < 0)
+		return;
+	if (!policy) {
+		refuse(in, "policy.name", c->policy, "a policy; there is 'threshold'");
+		return;
+	}
+	in->r = policy->init(&parameters, in->err);
+	if (in->r < 0)
+		mg_error_prefix(in->err, "%s: policy", in->name);
+}
+
+static void read_move_limits(struct reader *in, const struct limits_section *s,
+			     struct placement_config *c)
+{
+	Tagalong__MoveLimits *m = &c->move_limits;
+
+	tagalong__move_limits__init(m);
+	m->blackout_ns = duration(in, "limits.blackout", s->blackout, 0);
+	m->blackout_max_ns = duration(in, "limits.blackout_max", s->blackout_max, 0);
+	m->timeout_ns = duration(in, "limits.timeout", s->timeout, 0);
+	if (in->r == 0 && s->bandwidth && rate_parse(s->bandwidth, &m->bandwidth_bps) < 0)
+		refuse(in, "limits.bandwidth", s->bandwidth, "a rate such as 200Mbit");
+	if (in->r == 0 && m->blackout_max_ns && m->blackout_max_ns < m->blackout_ns)
+		in->r = mg_error_set(in->err, -EINVAL,
+				     "%s: limits.blackout_max: smaller than the blackout",
+				     in->name);
+	m->has_blackout_ns = m->blackout_ns > 0;
+	m->has_blackout_max_ns = m->blackout_max_ns > 0;
+	m->has_bandwidth_bps = m->bandwidth_bps > 0;
+	m->has_timeout_ns = m->timeout_ns > 0;
+	if (m->has_blackout_ns || m->has_blackout_max_ns || m->has_bandwidth_bps ||
+	    m->has_timeout_ns)
+		c->limits.move = m;
+}
+
+static void read_limits(struct reader *in, const struct limits_section *s,
+			struct placement_config *c)
+{
+	Tagalong__Placement__Limits *l = &c->limits;
+
+	tagalong__placement__limits__init(l);
+	l->moves = count(in, "limits.moves", s->moves, 8, 1, COUNT_MAX);
+	l->moves_per_node = count(in, "limits.moves_per_node", s->moves_per_node, 2, 1, COUNT_MAX);
+	l->history = count(in, "limits.history", s->history, 10000, 0, COUNT_MAX);
+	l->backoff_ns = span(in, "limits.backoff", s->backoff, 10 * NS_PER_S);
+	l->backoff_max_ns = span(in, "limits.backoff_max", s->backoff_max, 600 * NS_PER_S);
+	l->order_timeout_ns = span(in, "limits.order_timeout", s->order_timeout, 10 * NS_PER_S);
+	l->node_timeout_ns = span(in, "limits.node_timeout", s->node_timeout, 15 * NS_PER_S);
+	read_move_limits(in, s, c);
+}
+
+static void check_names(struct reader *in, const struct placement_config *c)
+{
+	if (in->r < 0)
+		return;
+	if (!peer_name_is_valid(c->name))
+		refuse(in, "name", c->name, "1 to 63 letters, digits, '-', '_' or '.'");
+	else if (!c->plain_text_bus && (!c->key || !c->allow))
+		in->r = mg_error_set(in->err, -EINVAL,
+				     "%s: 'key' and 'allow' are needed, unless plain_text_bus says "
+				     "that anybody may give orders", in->name);
+	else if (!c->record != !c->decisions)
+		in->r = mg_error_set(in->err, -EINVAL,
+				     "%s: 'record' and 'decisions' go together", in->name);
+}
+
+static int read_file(const char *name, struct placement_config_file *file,
+		     struct placement_config **ret, struct mg_error *err)
+{
+	_cleanup_(placement_config_free_p) struct placement_config *c = calloc(1, sizeof(*c));
+	struct reader in = { name, err, 0 };
+
+	if (!c) {
+		config_free(&schema, file);
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	}
+	c->file = file;
+	c->name = file->name;
+	c->key = file->key;
+	c->allow = file->allow;
+	c->listen = file->listen;
+	c->listen_reports = file->listen_reports;
+	c->store = file->store;
+	c->record = file->record;
+	c->decisions = file->decisions;
+	c->plain_text_bus = file->plain_text_bus;
+	read_policy(&in, &file->policy, c);
+	check_policy(&in, c);
+	read_limits(&in, &file->limits, c);
+	check_names(&in, c);
+	if (in.r == 0)
+		*ret = TAKE_PTR(c);
+	return in.r;
+}
+
+int placement_config_load(const char *path, struct placement_config **ret, struct mg_error *err)
+{
+	struct placement_config_file *file = NULL;
+	int r = config_load(path, &schema, (void **)&file, err);
+
+	return r < 0 ? r : read_file(path, file, ret, err);
+}
+
+int placement_config_parse(const char *name, const char *text, size_t len,
+			   struct placement_config **ret, struct mg_error *err)
+{
+	struct placement_config_file *file = NULL;
+	int r = config_parse(name, text, len, &schema, (void **)&file, err);
+
+	return r < 0 ? r : read_file(name, file, ret, err);
+}
+
+void placement_config_free(struct placement_config *config)
+{
+	if (!config)
+		return;
+	config_free(&schema, config->file);
+	free(config);
+}

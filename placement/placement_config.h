@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * placementd.yaml, checked; placementd(8) describes it.
+ */
+#ifndef PLACEMENT_PLACEMENT_CONFIG_H
+#define PLACEMENT_PLACEMENT_CONFIG_H
+
+#include <stdbool.h>
+
+#include "common/cleanup.h"
+#include "common/error.h"
+#include "placement/proto/placement.pb-c.h"
+
+struct placement_config {
+	struct placement_config_file *file; /* owns the strings below */
+	const char *name;
+	const char *key, *allow; /* NULL: plain text */
+	const char *listen, *listen_reports;
+	const char *store;
+	const char *record, *decisions; /* NULL: not written */
+	bool plain_text_bus;
+
+	const char *policy;
+	Tagalong__Placement__PolicyParameters parameters;
+	uint64_t interval_ns;
+	Tagalong__Placement__Limits limits;
+	Tagalong__MoveLimits move_limits; /* limits.move, when any is set */
+};
+
+int placement_config_load(const char *path, struct placement_config **ret, struct mg_error *err);
+int placement_config_parse(const char *name, const char *text, size_t len,
+			   struct placement_config **ret, struct mg_error *err);
+void placement_config_free(struct placement_config *config);
+DEFINE_CLEANUP(struct placement_config, placement_config_free)
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Grants wishes within what nodes can hold and how much may move at once. Pure
+ * and deterministic: the same fleet, traffic and wishes give the same plan.
+ */
+#ifndef PLACEMENT_PLANNER_H
+#define PLACEMENT_PLANNER_H
+
+#include "placement/fleet.h"
+
+struct planner_limits {
+	unsigned moves;          /* at once in all */
+	unsigned moves_per_node; /* at once into and out of a node */
+};
+
+/* What is on its way, by node number. The VMs that a node has reported are in
+ * its load, also those that it is receiving; `reserved` are the others. */
+struct node_traffic {
+	unsigned moves;
+	struct load reserved;
+};
+
+struct traffic {
+	unsigned moves;
+	struct node_traffic *nodes; /* room for all nodes of the fleet */
+};
+
+/* Whether the VM fits beside what is there and what comes. A node that did
+ * not say what it has is not limited. */
+bool planner_fits(const struct node *node, const struct load *reserved, const struct vm *vm);
+
+/* Accounts for one more move. */
+void traffic_add(struct traffic *traffic, const struct vm *vm, const struct node *source,
+		 const struct node *target);
+
+/* One VM's wishes, the best first, and what becomes of them. */
+struct plan_item {
+	struct vm *vm;
+	struct policy_wish wishes[POLICY_WISHES_MAX];
+	size_t n_wishes;
+	const struct policy_wish *granted; /* NULL: none, see refusal */
+	const char *refusal;               /* a short phrase that stays; of the best wish */
+};
+
+/* Fills in `granted` and `refusal` and adds the grants to the traffic. The
+ * items come back sorted by what they gain, the most first. */
+void planner_plan(const struct fleet *fleet, const struct planner_limits *limits,
+		  uint64_t now_utc_ns, struct traffic *traffic, struct plan_item *items, size_t n);
+
+#endif

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What operators ask. What only a node can do is passed on to it, and its
+ * answer comes back under the operator's seq.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/move_state.h"
+#include "placement/controller_private.h"
+
+#define FORWARD_TIMEOUT_NS (30 * TICK_NS)
+#define MOVES_LISTED 50
+#define MOVES_LISTED_MAX 1000
+
+#define BODY(name) TAGALONG__ENVELOPE__BODY_##name
+
+/* ---- Questions ------------------------------------------------------------------------- */
+
+static void answer(struct controller *c, const struct bus_peer *from, const Envelope *request,
+		   struct arena *arena, Envelope *e)
+{
+	if (arena->failed)
+		effects_reply_failure(&c->fx, from, request->seq, ENOMEM, "out of memory");
+	else
+		effects_reply(&c->fx, from, request->seq, e);
+	arena_free(arena);
+}
+
+static void on_node_query(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	struct arena arena = { 0 };
+	Envelope reply = TAGALONG__ENVELOPE__INIT;
+
+	reply.body_case = BODY(NODE_LIST);
+	reply.node_list = view_nodes(c, &arena);
+	answer(c, from, e, &arena, &reply);
+}
+
+static void on_pair_query(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	struct arena arena = { 0 };
+	Envelope reply = TAGALONG__ENVELOPE__INIT;
+
+	reply.body_case = BODY(PAIR_LIST);
+	reply.pair_list = view_pairs(c, &arena);
+	answer(c, from, e, &arena, &reply);
+}
+
+static void on_status_query(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	struct arena arena = { 0 };
+	Envelope reply = TAGALONG__ENVELOPE__INIT;
+
+	reply.body_case = BODY(STATUS);
+	reply.status = view_status(c, &arena);
+	answer(c, from, e, &arena, &reply);
+}
+
+/* The fleet knows: nodes report each change. */
+static void on_vm_query(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	struct arena arena = { 0 };
+	Envelope reply = TAGALONG__ENVELOPE__INIT;
+
+	reply.body_case = BODY(VM_LIST);
+	reply.vm_list = view_vms(c, e->vm_query->name, &arena);
+	answer(c, from, e, &arena, &reply);
+}
+
+static bool is_asked_for(const Tagalong__MoveQuery *q, const Tagalong__MoveInfo *info)
+{
+	if (q->vm && strcmp(q->vm, info->vm) != 0)
+		return false;
+	return !q->has_move || memcmp(q->move.data, info->move.data, UUID_SIZE) == 0;
+}
+
+/* The open moves, then the settled ones, the newest first. */
+static void on_move_query(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	const Tagalong__MoveQuery *q = e->move_query;
+	size_t limit = q->has_limit ? q->limit : MOVES_LISTED, n_settled;
+	Tagalong__Placement__MoveEntry **settled;
+	Tagalong__MoveList list = TAGALONG__MOVE_LIST__INIT, *open;
+	Envelope reply = TAGALONG__ENVELOPE__INIT;
+	struct arena arena = { 0 };
+	struct mg_error err;
+
+	if (limit > MOVES_LISTED_MAX)
+		limit = MOVES_LISTED_MAX;
+	if (history_list(c->store, q, limit, &settled, &n_settled, &err) < 0) {
+		effects_reply_failure(&c->fx, from, e->seq, err.code, "%s", err.text);
+		return;
+	}
+	open = view_open_moves(c, &arena);
+	list.moves = arena_alloc(&arena, c->executor.moves.n + n_settled + 1, sizeof(*list.moves));
+	for (size_t i = 0; !arena.failed && i < open->n_moves && list.n_moves < limit; i++)
+		if (is_asked_for(q, open->moves[i]))
+			list.moves[list.n_moves++] = open->moves[i];
+	for (size_t i = 0; !arena.failed && i < n_settled && list.n_moves < limit; i++)
+		list.moves[list.n_moves++] = settled[i]->info;
+	reply.body_case = BODY(MOVE_LIST);
+	reply.move_list = &list;
+	answer(c, from, e, &arena, &reply);
+	history_free(settled, n_settled);
+}
+
+/* ---- Pairs ------------------------------------------------------------------------------ */
+
+static void pair_key(const struct device *device, const struct vm *vm, char key[STORE_KEY_SIZE])
+{
+	char id[UUID_TEXT_SIZE];
+
+	snprintf(key, STORE_KEY_SIZE, "pairs/%s/%s", uuid_format(&device->id, id), vm->name);
+}
+
+/* All of a device's: at most one is in the foreground. */
+static void keep_pairs(struct controller *c, const struct device *device)
+{
+	char key[STORE_KEY_SIZE];
+
+	for (size_t i = 0; i < device->n_vms; i++) {
+		Tagalong__Placement__PairEntry entry = TAGALONG__PLACEMENT__PAIR_ENTRY__INIT;
+
+		entry.device = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)device->id.bytes };
+		entry.device_name = (char *)device->name;
+		entry.vm = device->vms[i]->name;
+		entry.foreground = device->vms[i]->foreground;
+		pair_key(device, device->vms[i], key);
+		effects_put(&c->fx, key, &entry.base);
+	}
+}
+
+static int check_pair(const struct controller *c, const Tagalong__PairSet *set,
+		      const struct uuid *id, struct mg_error *err)
+{
+	const struct device *named = fleet_device_named(&c->fleet, set->device_name);
+	const struct vm *vm = fleet_vm(&c->fleet, set->vm);
+
+	if (!peer_name_is_valid(set->device_name) || !peer_name_is_valid(set->vm))
+		return mg_error_set(err, -EINVAL,
+				    "names have 1 to %d letters, digits, '-', '_' or '.'",
+				    NAME_SIZE - 1);
+	if (named && !uuid_equal(&named->id, id))
+		return mg_error_set(err, -EEXIST, "another device is named '%s'", named->name);
+	if (vm && vm->device && !uuid_equal(&vm->device->id, id))
+		return mg_error_set(err, -EEXIST,
+				    "VM '%s' is paired with '%s'; 'migrator pair remove %s %s' "
+				    "first", vm->name, vm->device->name, vm->device->name, vm->name);
+	return 0;
+}
+
+static int set_pair(struct controller *c, const Tagalong__PairSet *set, struct mg_error *err)
+{
+	struct device *device;
+	struct uuid id;
+	struct vm *vm;
+	bool is_new;
+	int r;
+
+	memcpy(id.bytes, set->device.data, UUID_SIZE);
+	r = check_pair(c, set, &id, err);
+	if (r < 0)
+		return r;
+	is_new = !fleet_device(&c->fleet, &id);
+	if (fleet_add_device(&c->fleet, &id, set->device_name, &device) < 0 ||
+	    fleet_add_vm(&c->fleet, set->vm, &vm) < 0 ||
+	    fleet_pair(device, vm, set->foreground) < 0)
+		return c->fx.error = mg_error_set(err, -ENOMEM, "out of memory");
+	if (is_new)
+		c->policy->dev_init(device->policy_state);
+	keep_pairs(c, device);
+	effects_decide(&c->fx, "pair", "device=%s vm=%s %s", device->name, vm->name,
+		       vm->foreground ? "foreground" : "background");
+	watch_update(c);
+	return 0;
+}
+
+static void reply(struct controller *c, const struct bus_peer *from, const Envelope *e, int r,
+		  const struct mg_error *err)
+{
+	if (r < 0)
+		effects_reply_failure(&c->fx, from, e->seq, err->code, "%s", err->text);
+	else
+		effects_reply_done(&c->fx, from, e->seq);
+}
+
+static void on_pair_set(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	struct mg_error err = { 0 };
+	int r = set_pair(c, e->pair_set, &err);
+
+	reply(c, from, e, r, &err);
+}
+
+static int remove_pair(struct controller *c, const Tagalong__PairRemove *remove,
+		       struct mg_error *err)
+{
+	struct device *device = fleet_device_named(&c->fleet, remove->device_name);
+	struct vm *vm = fleet_vm(&c->fleet, remove->vm);
+	char key[STORE_KEY_SIZE];
+
+	if (!device || !vm || vm->device != device)
+		return mg_error_set(err, -ENOENT,
+				    "'%s' and '%s' are no pair; 'migrator pair list' shows those "
+				    "that are", remove->device_name, remove->vm);
+	pair_key(device, vm, key);
+	fleet_unpair(device, vm);
+	effects_delete(&c->fx, key);
+	effects_decide(&c->fx, "unpair", "device=%s vm=%s", device->name, vm->name);
+	watch_update(c);
+	return 0;
+}
+
+static void on_pair_remove(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	struct mg_error err = { 0 };
+	int r = remove_pair(c, e->pair_remove, &err);
+
+	reply(c, from, e, r, &err);
+}
+
+/* ---- What is passed on --------------------------------------------------------------- */
+
+static int forward(struct controller *c, const struct bus_peer *from, const Envelope *e,
+		   struct node *node, Envelope *message, struct mg_error *err)
+{
+	struct program *p = &node->programs[PROGRAM_MIGRATOR];
+	struct forwarded *f;
+
+	if (!p->known || !p->up)
+		return mg_error_set(err, -EHOSTUNREACH,
+				    "the migratord of node '%s' is not connected", node->name);
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return c->fx.error = mg_error_set(err, -ENOMEM, "out of memory");
+	*f = (struct forwarded){
+		.request = effects_request(&c->fx),
+		.seq = e->seq,
+		.operator = *from,
+		.node = node,
+		.deadline_ns = c->fx.now_ns + FORWARD_TIMEOUT_NS,
+		.next = c->forwarded,
+	};
+	c->forwarded = f;
+	message->body_case = e->body_case;
+	effects_send(&c->fx, &p->peer, f->request, message);
+	return 0;
+}
+
+/* Forwards, or answers why not; `r` may be an error already. */
+static void pass_on(struct controller *c, const struct bus_peer *from, const Envelope *e, int r,
+		    struct node *node, Envelope *message, struct mg_error *err)
+{
+	if (r == 0)
+		r = forward(c, from, e, node, message, err);
+	if (r < 0)
+		reply(c, from, e, r, err);
+}
+
+bool request_answer(struct controller *c, uint64_t request, const Envelope *e)
+{
+	for (struct forwarded **at = &c->forwarded; *at; at = &(*at)->next) {
+		struct forwarded *f = *at;
+		Envelope passed = TAGALONG__ENVELOPE__INIT;
+
+		if (f->request != request)
+			continue;
+		passed.body_case = e->body_case;
+		passed.done = e->done; /* all members of the union are pointers */
+		effects_reply(&c->fx, &f->operator, f->seq, &passed);
+		*at = f->next;
+		free(f);
+		return true;
+	}
+	return false;
+}
+
+void request_expire(struct controller *c)
+{
+	struct forwarded **at = &c->forwarded;
+
+	while (*at) {
+		struct forwarded *f = *at;
+
+		if (c->fx.now_ns < f->deadline_ns) {
+			at = &f->next;
+			continue;
+		}
+		effects_reply_failure(&c->fx, &f->operator, f->seq, ETIMEDOUT,
+				      "node '%s' has not answered; ask again what became of it",
+				      f->node->name);
+		*at = f->next;
+		free(f);
+	}
+}
+
+void request_clear(struct controller *c)
+{
+	struct forwarded *next;
+
+	for (struct forwarded *f = c->forwarded; f; f = next) {
+		next = f->next;
+		free(f);
+	}
+}
+
+static int find_node(const struct controller *c, const char *name, struct node **ret,
+		     struct mg_error *err)
+{
+	*ret = fleet_node(&c->fleet, name);
+	if (!*ret)
+		return mg_error_set(err, -ENOENT,
+				    "no node named '%s'; 'migrator node list' shows those that are",
+				    name);
+	return 0;
+}
+
+static int find_vm(const struct controller *c, const char *name, struct vm **ret,
+		   struct mg_error *err)
+{
+	*ret = fleet_vm(&c->fleet, name);
+	if (!*ret)
+		return mg_error_set(err, -ENOENT,
+				    "no VM named '%s'; 'migrator vm list' shows those that are",
+				    name);
+	if (!(*ret)->node)
+		return mg_error_set(err, -ENOENT, "VM '%s' runs on no node that is connected",
+				    name);
+	return 0;
+}
+
+/* ---- VMs ---------------------------------------------------------------------------------- */
+
+/* The node with the most memory left of those that have room. */
+static int choose_node(const struct controller *c, const struct vm *vm, struct node **ret,
+		       struct mg_error *err)
+{
+	static const struct load none = { 0 };
+	uint64_t best = 0;
+	struct node *node;
+
+	*ret = NULL;
+	INDEX_FOREACH(node, &c->fleet.nodes) {
+		uint64_t left;
+
+		if (!node_is_up(node) || !planner_fits(node, &none, vm))
+			continue;
+		left = node->hello->has_memory_bytes ?
+			       node->hello->memory_bytes - node->load.memory :
+			       UINT64_MAX;
+		if (!*ret || left > best) {
+			*ret = node;
+			best = left;
+		}
+	}
+	return *ret ? 0 : mg_error_set(err, -ENOSPC, "no node that is connected has room for it");
+}
+
+static void on_vm_start(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	const Tagalong__VmStart *start = e->vm_start;
+	const struct vm *there = fleet_vm(&c->fleet, start->spec->name);
+	const struct vm wanted = { .memory = start->spec->memory_bytes,
+				   .vcpus = start->spec->vcpus };
+	Tagalong__VmStart passed = *start;
+	Envelope message = TAGALONG__ENVELOPE__INIT;
+	struct node *node = NULL;
+	struct mg_error err = { 0 };
+	int r;
+
+	if (there && there->node)
+		r = mg_error_set(&err, -EEXIST, "VM '%s' is on '%s' already", there->name,
+				 there->node->name);
+	else if (start->node)
+		r = find_node(c, start->node, &node, &err);
+	else
+		r = choose_node(c, &wanted, &node, &err);
+	passed.node = NULL;
+	message.vm_start = &passed;
+	pass_on(c, from, e, r, node, &message, &err);
+}
+
+static void on_vm_stop(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	Envelope message = TAGALONG__ENVELOPE__INIT;
+	struct mg_error err = { 0 };
+	struct node *node = NULL;
+	struct vm *vm;
+	int r;
+
+	r = find_vm(c, e->vm_stop->name, &vm, &err);
+	/* One whose QEMU died is nowhere, but its node still has what is left of it. */
+	if (r < 0 && vm && vm->n_claims > 0)
+		r = 0;
+	if (r == 0)
+		node = vm->node ? vm->node : vm->claims[0].node;
+	message.vm_stop = e->vm_stop;
+	pass_on(c, from, e, r, node, &message, &err);
+}
+
+/* ---- Moves -------------------------------------------------------------------------------- */
+
+static int check_order(struct controller *c, const Tagalong__MoveOrder *order, struct vm **ret_vm,
+		       struct node **ret_target, struct mg_error *err)
+{
+	_cleanup_free_ struct node_traffic *nodes = calloc(c->fleet.nodes.n + 1, sizeof(*nodes));
+	struct traffic traffic = { .nodes = nodes };
+	char id[UUID_TEXT_SIZE];
+	struct node *target;
+	struct vm *vm;
+	int r;
+
+	if (!nodes)
+		return c->fx.error = mg_error_set(err, -ENOMEM, "out of memory");
+	r = find_vm(c, order->vm, &vm, err);
+	if (r == 0)
+		r = find_node(c, order->target, &target, err);
+	if (r < 0)
+		return r;
+	if (vm->node == target)
+		return mg_error_set(err, -EALREADY, "VM '%s' is on '%s' already", vm->name,
+				    target->name);
+	if (vm->move)
+		return mg_error_set(err, -EBUSY,
+				    "VM '%s' is moving to '%s' (move %s); 'migrator cancel' calls "
+				    "it off", vm->name, vm->move->target->name,
+				    uuid_format(&vm->move->id, id));
+	if (!node_is_up(vm->node) || !node_is_up(target))
+		return mg_error_set(err, -EHOSTUNREACH,
+				    "the migratord of node '%s' is not connected",
+				    node_is_up(target) ? vm->node->name : target->name);
+	executor_traffic(&c->executor, &traffic);
+	if (!order->force && !planner_fits(target, &nodes[target->number].reserved, vm))
+		return mg_error_set(err, -ENOSPC,
+				    "node '%s' has no room for VM '%s'; --force tries it anyway",
+				    target->name, vm->name);
+	*ret_vm = vm;
+	*ret_target = target;
+	return 0;
+}
+
+/* The source checks and predicts; nothing is begun. */
+static int dry_run(struct controller *c, const struct bus_peer *from, const Envelope *e,
+		   struct vm *vm, struct node *target, struct mg_error *err)
+{
+	Tagalong__MoveOrder passed = *e->move_order;
+	Envelope message = TAGALONG__ENVELOPE__INIT;
+	const char *key;
+	int r;
+
+	r = executor_target_key(&c->executor, target, &key, err);
+	if (r < 0)
+		return r;
+	passed.target_endpoint = target->hello->control_endpoint;
+	passed.target_public_key = (char *)key;
+	message.move_order = &passed;
+	return forward(c, from, e, vm->node, &message, err);
+}
+
+/* An order that is repeated gets the answer of the first. */
+static bool repeat_answer(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	const Tagalong__MoveInfo *settled =
+		executor_find_settled(&c->executor, &e->move_order->move);
+	struct move *move = executor_find(&c->executor, &e->move_order->move);
+	Tagalong__MoveResult result = TAGALONG__MOVE_RESULT__INIT;
+	Envelope told = TAGALONG__ENVELOPE__INIT;
+
+	if (!move && !settled)
+		return false;
+	effects_reply_done(&c->fx, from, e->seq);
+	if (move) {
+		move->watcher = *from;
+		return true;
+	}
+	result.info = (Tagalong__MoveInfo *)settled;
+	told.body_case = BODY(MOVE_RESULT);
+	told.move_result = &result;
+	effects_send(&c->fx, from, 0, &told);
+	return true;
+}
+
+static void on_move_order(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	Tagalong__MoveOrder order = *e->move_order;
+	Tagalong__MoveReason reason = TAGALONG__MOVE_REASON__INIT;
+	struct mg_error err = { 0 };
+	struct node *target = NULL;
+	struct vm *vm = NULL;
+	char text[96];
+	int r;
+
+	if (repeat_answer(c, from, e))
+		return;
+	r = check_order(c, &order, &vm, &target, &err);
+	if (r == 0 && order.dry_run) {
+		r = dry_run(c, from, e, vm, target, &err);
+		if (r == 0)
+			return;
+	} else if (r == 0) {
+		snprintf(text, sizeof(text), "ordered by %s", from->name);
+		reason.code = (char *)"operator";
+		reason.text = text;
+		order.reason = &reason;
+		order.has_device = vm->device != NULL;
+		if (vm->device)
+			order.device = (ProtobufCBinaryData){ UUID_SIZE, vm->device->id.bytes };
+		r = executor_order(&c->executor, vm, target, &order, NULL, from, &err);
+	}
+	reply(c, from, e, r, &err);
+}
+
+static void on_move_cancel(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	struct move *move = executor_find(&c->executor, &e->move_cancel->move);
+	struct mg_error err = { 0 };
+	char why[96];
+	int r = 0;
+
+	if (!move)
+		r = mg_error_set(&err, -ENOENT,
+				 "no such move is open; 'migrator history' shows those that are "
+				 "over");
+	else if (!move_state_may_cancel(move->entry->info->state))
+		r = mg_error_set(&err, -EBUSY, "too late: the move is %s",
+				 move_state_name(move->entry->info->state));
+	if (r == 0) {
+		snprintf(why, sizeof(why), "cancelled by %s", from->name);
+		executor_cancel(&c->executor, move, why);
+	}
+	reply(c, from, e, r, &err);
+}
+
+static void on_move_resolve(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	const Tagalong__MoveResolve *resolve = e->move_resolve;
+	struct move *move = executor_find(&c->executor, &resolve->move);
+	Tagalong__MoveResolve passed = *resolve;
+	Envelope message = TAGALONG__ENVELOPE__INIT;
+	struct mg_error err = { 0 };
+	struct node *node = NULL;
+	int r = 0;
+
+	if (resolve->node)
+		r = find_node(c, resolve->node, &node, &err);
+	else if (move)
+		node = move->source;
+	else
+		r = mg_error_set(&err, -ENOENT, "no such move is open here; name the node that "
+						"has it with --node");
+	passed.node = NULL;
+	message.move_resolve = &passed;
+	pass_on(c, from, e, r, node, &message, &err);
+}
+
+/* ---- The table ------------------------------------------------------------------------------ */
+
+request_fn request_find(Tagalong__Envelope__BodyCase body)
+{
+	static const struct {
+		Tagalong__Envelope__BodyCase body;
+		request_fn fn;
+	} requests[] = {
+		{ BODY(NODE_QUERY), on_node_query },
+		{ BODY(PAIR_SET), on_pair_set },
+		{ BODY(PAIR_REMOVE), on_pair_remove },
+		{ BODY(PAIR_QUERY), on_pair_query },
+		{ BODY(STATUS_QUERY), on_status_query },
+		{ BODY(VM_QUERY), on_vm_query },
+		{ BODY(VM_START), on_vm_start },
+		{ BODY(VM_STOP), on_vm_stop },
+		{ BODY(MOVE_QUERY), on_move_query },
+		{ BODY(MOVE_ORDER), on_move_order },
+		{ BODY(MOVE_CANCEL), on_move_cancel },
+		{ BODY(MOVE_RESOLVE), on_move_resolve },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
+		if (requests[i].body == body)
+			return requests[i].fn;
+	return NULL;
+}

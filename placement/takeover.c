@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "placement/takeover.h"
+
+#include <string.h>
+
+#include "placement/controller.h"
+
+#define SETTLED_LOADED 64 /* of the history */
+
+typedef Tagalong__Placement__Start Start;
+typedef Tagalong__Placement__StoreValue StoreValue;
+
+static int on_epoch(const struct store_entry *e, void *userdata)
+{
+	struct {
+		uint64_t epoch, revision;
+	} *ret = userdata;
+	Tagalong__Placement__EpochEntry *entry =
+		tagalong__placement__epoch_entry__unpack(NULL, e->len, e->value);
+
+	if (!entry)
+		return -EUCLEAN;
+	ret->epoch = entry->epoch;
+	ret->revision = e->mod_revision;
+	tagalong__placement__epoch_entry__free_unpacked(entry, NULL);
+	return 0;
+}
+
+static int raise_epoch(struct store *store, uint64_t *ret_epoch, uint64_t *ret_revision,
+		       struct mg_error *err)
+{
+	struct {
+		uint64_t epoch, revision;
+	} last = { 0 };
+	Tagalong__Placement__EpochEntry entry = TAGALONG__PLACEMENT__EPOCH_ENTRY__INIT;
+	uint8_t data[32];
+	struct store_compare compare = { .key = CONTROLLER_EPOCH_KEY };
+	struct store_op op = { .kind = STORE_PUT, .key = CONTROLLER_EPOCH_KEY, .value = data };
+	int r;
+
+	r = store_get(store, CONTROLLER_EPOCH_KEY, on_epoch, &last, err);
+	if (r == -EUCLEAN)
+		return mg_error_set(err, r, "the store's epoch makes no sense");
+	if (r < 0 && r != -ENOENT)
+		return r;
+	entry.epoch = last.epoch + 1;
+	op.len = tagalong__placement__epoch_entry__pack(&entry, data);
+	compare.mod_revision = last.revision;
+	r = store_txn(store, &compare, 1, &op, 1, ret_revision, err);
+	if (r == 0)
+		*ret_epoch = entry.epoch;
+	return r;
+}
+
+static int add_value(const struct store_entry *e, void *userdata)
+{
+	Start *start = userdata;
+	StoreValue **values =
+		reallocarray(start->values, start->n_values + 1, sizeof(*values));
+	StoreValue *v = malloc(sizeof(*v));
+
+	if (values)
+		start->values = values;
+	if (!values || !v) {
+		free(v);
+		return -ENOMEM;
+	}
+	tagalong__placement__store_value__init(v);
+	values[start->n_values++] = v;
+	v->key = strdup(e->key);
+	v->value.data = malloc(e->len ? e->len : 1);
+	if (!v->key || !v->value.data)
+		return -ENOMEM;
+	v->value.len = e->len;
+	if (e->len)
+		memcpy(v->value.data, e->value, e->len);
+	return 0;
+}
+
+static int add_values(struct store *store, Start *start, struct mg_error *err)
+{
+	static const struct store_range ranges[] = {
+		{ "pairs/", 0, false },
+		{ "vms/", 0, false },
+		{ "moves/", 0, false },
+		{ "history/", SETTLED_LOADED, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+		int r = store_range(store, &ranges[i], add_value, start, NULL, err);
+
+		if (r == -ENOMEM)
+			mg_error_set(err, r, "out of memory");
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int takeover(struct store *store, Start *start, uint64_t *ret_revision, struct mg_error *err)
+{
+	int r = raise_epoch(store, &start->epoch, ret_revision, err);
+
+	return r < 0 ? r : add_values(store, start, err);
+}
+
+void takeover_clear(Start *start)
+{
+	for (size_t i = 0; i < start->n_values; i++) {
+		free(start->values[i]->key);
+		free(start->values[i]->value.data);
+		free(start->values[i]);
+	}
+	free(start->values);
+	start->values = NULL;
+	start->n_values = 0;
+}

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+noinst_LTLIBRARIES += libsim.la
+libsim_la_SOURCES = \
+	sim/guest/memory.c \
+	sim/guest/memory.h \
+	sim/guest/options.c \
+	sim/guest/options.h \
+	sim/guest/pattern.c \
+	sim/guest/pattern.h \
+	sim/replay.c \
+	sim/replay.h \
+	sim/testbed/console.c \
+	sim/testbed/console.h \
+	sim/testbed/daemons.c \
+	sim/testbed/daemons.h \
+	sim/testbed/gather.c \
+	sim/testbed/gather.h \
+	sim/testbed/linkem.c \
+	sim/testbed/linkem.h \
+	sim/testbed/netns.c \
+	sim/testbed/netns.h \
+	sim/testbed/observer.c \
+	sim/testbed/observer.h \
+	sim/testbed/page.c \
+	sim/testbed/page.h \
+	sim/testbed/phone.c \
+	sim/testbed/phone.h \
+	sim/testbed/process.c \
+	sim/testbed/process.h \
+	sim/testbed/run.c \
+	sim/testbed/run.h \
+	sim/testbed/sandbox.c \
+	sim/testbed/sandbox.h \
+	sim/testbed/scenario.c \
+	sim/testbed/scenario.h \
+	sim/testbed/shaper.c \
+	sim/testbed/shaper.h \
+	sim/testbed/story.c \
+	sim/testbed/story.h \
+	sim/testbed/timeline.c \
+	sim/testbed/timeline.h \
+	sim/testbed/topology.c \
+	sim/testbed/topology.h \
+	sim/testbed/verdict.c \
+	sim/testbed/verdict.h \
+	$(NULL)
+
+bin_PROGRAMS += edgesim
+edgesim_SOURCES = sim/edgesim.c
+edgesim_LDADD = libsim.la libplacement.la libcommon.la
+
+# The test guest. Its program is linked statically and never with a sanitizer:
+# it runs in an initramfs that holds nothing else but busybox.
+noinst_PROGRAMS += sim/guest/tagguest
+sim_guest_tagguest_SOURCES = \
+	common/units.c \
+	common/units.h \
+	sim/guest/disk.c \
+	sim/guest/disk.h \
+	sim/guest/memory.c \
+	sim/guest/memory.h \
+	sim/guest/network.c \
+	sim/guest/network.h \
+	sim/guest/options.c \
+	sim/guest/options.h \
+	sim/guest/pattern.c \
+	sim/guest/pattern.h \
+	sim/guest/tagguest.c \
+	$(NULL)
+sim_guest_tagguest_CFLAGS = -std=c17 $(WARN_CFLAGS)
+sim_guest_tagguest_LDFLAGS = -all-static
+sim_guest_tagguest_LDADD = -lm
+
+EXTRA_DIST += sim/guest/README.md sim/guest/build-guest sim/guest/init
+GUEST_IMAGE = guest/initrd.img
+guest: $(GUEST_IMAGE)
+$(GUEST_IMAGE): sim/guest/tagguest$(EXEEXT) $(srcdir)/sim/guest/build-guest $(srcdir)/sim/guest/init
+	$(AM_V_GEN)$(srcdir)/sim/guest/build-guest sim/guest/tagguest$(EXEEXT) $(srcdir)/sim/guest/init guest
+CLEANFILES += guest/vmlinuz guest/initrd.img
+.PHONY: guest
+
+
+# The testbed plays scenarios with the programs of this build.
+noinst_PROGRAMS += sim/testbed/testbed
+sim_testbed_testbed_SOURCES = sim/testbed/testbed.c
+sim_testbed_testbed_LDADD = libsim.la libcommon.la
+EXTRA_DIST += sim/scenarios/demo.yaml sim/scenarios/walk.yaml
+
+# Two steps: a sub-make builds all, and must not race with this one.
+demo: all
+	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) guest
+	$(AM_V_at)sim/testbed/testbed --results=demo run $(srcdir)/sim/scenarios/demo.yaml
+mostlyclean-local:
+	-rm -rf demo
+.PHONY: demo

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "telemetry/daemon.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "common/units.h"
+#include "telemetry/node.h"
+#include "telemetry/prober.h"
+#include "telemetry/registry.h"
+
+#define ENDPOINT_MAX 255
+#define TEXT_MAX 63
+
+struct controller {
+	char *endpoint;
+	char *key;
+	char *reports;
+};
+
+/* The file as it is. */
+struct settings {
+	char *name;
+	char *key;
+	struct controller controller;
+	char *listen;
+	char *devices;
+	char *interval;
+	char *timeout;
+	char *window;
+	char *report_interval;
+	bool plain_text_bus;
+};
+
+struct telemetry_config {
+	struct settings *settings;
+	struct keypair keys;
+	struct node_config node; /* points into both */
+};
+
+#define STRING(key, type, max) \
+	CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER, type, key, 1, max)
+#define STRING_OR_NONE(key, type, max) \
+	CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, key, 1, max)
+
+static const cyaml_schema_field_t controller_fields[] = {
+	STRING(endpoint, struct controller, ENDPOINT_MAX),
+	STRING_OR_NONE(key, struct controller, KEY_TEXT_SIZE - 1),
+	STRING(reports, struct controller, ENDPOINT_MAX),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t settings_fields[] = {
+	STRING(name, struct settings, PEER_NAME_SIZE - 1),
+	STRING_OR_NONE(key, struct settings, PATH_MAX),
+	CYAML_FIELD_MAPPING("controller", CYAML_FLAG_DEFAULT, struct settings, controller,
+			    controller_fields),
+	STRING(listen, struct settings, TEXT_MAX),
+	STRING(devices, struct settings, PATH_MAX),
+	STRING_OR_NONE(interval, struct settings, TEXT_MAX),
+	STRING_OR_NONE(timeout, struct settings, TEXT_MAX),
+	STRING_OR_NONE(window, struct settings, TEXT_MAX),
+	STRING_OR_NONE(report_interval, struct settings, TEXT_MAX),
+	CONFIG_FIELD_BOOL("plain_text_bus", CYAML_FLAG_OPTIONAL, struct settings, plain_text_bus),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t settings_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct settings, settings_fields),
+};
+
+static int read_duration(const char *path, const char *field, const char *text,
+			 uint64_t min_ns, uint64_t max_ns, uint64_t *ret, struct mg_error *err)
+{
+	char least[UNITS_TEXT_SIZE], most[UNITS_TEXT_SIZE];
+	uint64_t ns;
+
+	if (!text)
+		return 0;
+	if (duration_parse(text, &ns) < 0)
+		return mg_error_set(err, -EINVAL, "%s: %s: '%s' is no duration such as 250ms", path,
+				    field, text);
+	if (ns < min_ns || ns > max_ns)
+		return mg_error_set(err, -EINVAL, "%s: %s: %s is not between %s and %s", path, field,
+				    text, duration_format(min_ns, least),
+				    duration_format(max_ns, most));
+	*ret = ns;
+	return 0;
+}
+
+static int read_durations(const char *path, const struct settings *s, struct node_config *n,
+			  struct mg_error *err)
+{
+	const struct {
+		const char *field, *text;
+		uint64_t min_ns, *ret;
+	} durations[] = {
+		{ "interval", s->interval, PROBER_INTERVAL_MIN_NS, &n->interval_ns },
+		{ "timeout", s->timeout, NODE_TIMEOUT_MIN_NS, &n->timeout_ns },
+		{ "window", s->window, NODE_TIMEOUT_MIN_NS, &n->window_ns },
+		{ "report_interval", s->report_interval, NODE_TIMEOUT_MIN_NS,
+		  &n->report_interval_ns },
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(durations) && r == 0; i++)
+		r = read_duration(path, durations[i].field, durations[i].text, durations[i].min_ns,
+				  PROBER_INTERVAL_MAX_NS, durations[i].ret, err);
+	return r;
+}
+
+static int read_keys(const char *path, const struct settings *s, struct telemetry_config *c,
+		     struct mg_error *err)
+{
+	if (s->plain_text_bus)
+		return 0;
+	if (!s->key)
+		return mg_error_set(err, -EINVAL, "%s: 'key' is missing: the file of this node's "
+				    "secret key; 'migrator keys make FILE' makes one", path);
+	if (!s->controller.key || strlen(s->controller.key) != KEY_TEXT_SIZE - 1)
+		return mg_error_set(err, -EINVAL, "%s: controller: 'key' must be placementd's public "
+				    "key, 40 characters; 'migrator keys show FILE' prints it there",
+				    path);
+	c->node.keys = &c->keys;
+	return keypair_load(s->key, &c->keys, err);
+}
+
+static int read_settings(const char *path, struct telemetry_config *c, struct mg_error *err)
+{
+	_cleanup_(registry_free_p) struct registry *devices = NULL;
+	const struct settings *s = c->settings;
+	int r;
+
+	c->node = (struct node_config){
+		.name = s->name,
+		.plain_text_bus = s->plain_text_bus,
+		.controller = s->controller.endpoint,
+		.controller_key = s->controller.key,
+		.reports = s->controller.reports,
+		.devices = s->devices,
+		.interval_ns = 500 * NS_PER_MS,
+		.timeout_ns = NS_PER_S,
+		.window_ns = 10 * NS_PER_S,
+		.report_interval_ns = 500 * NS_PER_MS,
+	};
+	if (address_parse(s->listen, 0, &c->node.listen) < 0)
+		return mg_error_set(err, -EINVAL, "%s: listen: '%s' is not IP:PORT", path, s->listen);
+	r = read_durations(path, s, &c->node, err);
+	if (r == 0)
+		r = read_keys(path, s, c, err);
+	return r < 0 ? r : registry_load(s->devices, &devices, err);
+}
+
+static void unload(void *config)
+{
+	struct telemetry_config *c = config;
+
+	config_free(&settings_schema, c->settings);
+	explicit_bzero(c, sizeof(*c));
+	free(c);
+}
+
+static int load(const char *path, void **ret, struct mg_error *err)
+{
+	struct telemetry_config *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	r = config_load(path, &settings_schema, (void **)&c->settings, err);
+	if (r >= 0)
+		r = read_settings(path, c, err);
+	if (r < 0) {
+		unload(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+static int start(void *config, sd_event *loop, void **ret, struct mg_error *err)
+{
+	const struct telemetry_config *c = config;
+	char text[ADDRESS_TEXT_SIZE];
+	struct node *n;
+	int r;
+
+	r = node_start(&c->node, loop, &n, err);
+	if (r < 0)
+		return r;
+	log_info("main", "name=%s listen=%s controller=%s", c->node.name,
+		 address_format(node_local(n), text), c->node.controller);
+	*ret = n;
+	return 0;
+}
+
+static void stop(void *node)
+{
+	node_free(node);
+}
+
+const struct daemon_program telemetry_daemon = {
+	.name = "telemetryd",
+	.summary = "Measures the round-trip times of the controller's clients as seen from this node.",
+	.load = load,
+	.unload = unload,
+	.start = start,
+	.stop = stop,
+};

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "telemetry/datagram.h"
+
+#include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+
+/* Room for every ancillary message that we ask for, and to spare. */
+union control {
+	char bytes[512];
+	struct cmsghdr align;
+};
+
+static int set_options(int fd, int family)
+{
+	const int on = 1, ttl = 255;
+	/* Times of sending are asked for by datagram (datagram_send). */
+	const int room = 4 << 20; /* so that a flood takes longer to push others out */
+	const int stamping = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE;
+	bool v6 = family == AF_INET6;
+
+	if (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+		return -errno;
+	if (setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVHOPLIMIT : IP_RECVTTL, &on,
+		       sizeof(on)) < 0 ||
+	    setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on,
+		       sizeof(on)) < 0)
+		return -errno;
+	/* As RFC 5357, section 4.1.2, asks: then the hops can be told. */
+	if (setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_UNICAST_HOPS : IP_TTL, &ttl,
+		       sizeof(ttl)) < 0)
+		return -errno;
+	/* Without these times are less exact and floods hurt more. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	(void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamping, sizeof(stamping));
+	return 0;
+}
+
+int datagram_open(const struct address *local, int *ret_fd, struct mg_error *err)
+{
+	char text[ADDRESS_TEXT_SIZE];
+	_cleanup_close_ int fd = socket(local->any.sa_family,
+					SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+	int r;
+
+	if (fd < 0)
+		return mg_error_set(err, -errno, "cannot make a UDP socket: %s", strerror(errno));
+	r = set_options(fd, local->any.sa_family);
+	if (r == 0 && bind(fd, &local->any, address_len(local)) < 0)
+		r = -errno;
+	if (r < 0)
+		return mg_error_set(err, r, "cannot listen on UDP %s: %s",
+				    address_format(local, text), strerror(-r));
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int datagram_local(int fd, struct address *ret)
+{
+	struct address a = { 0 };
+	socklen_t len = sizeof(a);
+
+	if (getsockname(fd, &a.any, &len) < 0)
+		return -errno;
+	*ret = a;
+	return 0;
+}
+
+/* ---- Receiving ------------------------------------------------------------ */
+
+static uint64_t timespec_ns(const struct timespec *t)
+{
+	return (uint64_t)t->tv_sec * NS_PER_S + (uint64_t)t->tv_nsec;
+}
+
+/* The software time of a control message; 0 when it holds none. */
+static uint64_t stamping_ns(const struct cmsghdr *c)
+{
+	struct scm_timestamping t;
+
+	if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPING ||
+	    c->cmsg_len < CMSG_LEN(sizeof(t)))
+		return 0;
+	memcpy(&t, CMSG_DATA(c), sizeof(t));
+	return timespec_ns(&t.ts[0]);
+}
+
+static void read_control(struct cmsghdr *c, struct datagram *d)
+{
+	uint64_t at = stamping_ns(c);
+	int ttl;
+
+	if (at) {
+		d->received_utc_ns = at;
+		d->kernel_time = true;
+	} else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+		   (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
+		memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
+		d->ttl = (uint8_t)ttl;
+	} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		struct in_pktinfo info;
+
+		memcpy(&info, CMSG_DATA(c), sizeof(info));
+		d->to.v4 = (struct sockaddr_in){ .sin_family = AF_INET,
+						 .sin_addr = info.ipi_spec_dst };
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		struct in6_pktinfo info;
+
+		memcpy(&info, CMSG_DATA(c), sizeof(info));
+		d->to.v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
+						  .sin6_addr = info.ipi6_addr };
+	}
+}
+
+int datagram_receive(int fd, struct datagram *ret)
+{
+	union control control;
+	struct iovec iov = { .iov_base = ret->data, .iov_len = sizeof(ret->data) };
+	struct msghdr m = {
+		.msg_name = &ret->from,
+		.msg_namelen = sizeof(ret->from),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT);
+
+	if (n < 0)
+		return -errno;
+	ret->len = (size_t)n;
+	ret->cut = m.msg_flags & MSG_TRUNC;
+	ret->to = (struct address){ 0 };
+	ret->ttl = UINT8_MAX;
+	ret->kernel_time = false;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		read_control(c, ret);
+	if (!ret->kernel_time)
+		ret->received_utc_ns = clock_utc_ns();
+	return 0;
+}
+
+/* ---- Sending --------------------------------------------------------------- */
+
+static void add_control(struct msghdr *m, int level, int type, const void *data, size_t len)
+{
+	struct cmsghdr *c = (struct cmsghdr *)(void *)((char *)m->msg_control + m->msg_controllen);
+
+	*c = (struct cmsghdr){
+		.cmsg_len = CMSG_LEN(len),
+		.cmsg_level = level,
+		.cmsg_type = type,
+	};
+	memcpy(CMSG_DATA(c), data, len);
+	m->msg_controllen += CMSG_SPACE(len);
+}
+
+static void add_source(struct msghdr *m, const struct address *from)
+{
+	if (from->any.sa_family == AF_INET) {
+		struct in_pktinfo info = { .ipi_spec_dst = from->v4.sin_addr };
+
+		add_control(m, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+	} else if (from->any.sa_family == AF_INET6) {
+		struct in6_pktinfo info = { .ipi6_addr = from->v6.sin6_addr };
+
+		add_control(m, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+	}
+}
+
+int datagram_send(int fd, const struct address *from, const struct address *to, const void *data,
+		  size_t len, bool stamped)
+{
+	const uint32_t stamping = SOF_TIMESTAMPING_TX_SOFTWARE;
+	union control control = { 0 };
+	struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
+	struct msghdr m = {
+		.msg_name = (void *)&to->any,
+		.msg_namelen = address_len(to),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+	};
+
+	if (from)
+		add_source(&m, from);
+	if (stamped)
+		add_control(&m, SOL_SOCKET, SO_TIMESTAMPING, &stamping, sizeof(stamping));
+	if (m.msg_controllen == 0)
+		m.msg_control = NULL;
+	return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int datagram_sent_time(int fd, void *ret_tail, size_t len, uint64_t *ret_utc_ns)
+{
+	union control control;
+	uint8_t packet[2048]; /* with all its headers */
+	struct iovec iov = { .iov_base = packet, .iov_len = sizeof(packet) };
+	struct msghdr m = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n = recvmsg(fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT);
+	uint64_t at = 0;
+
+	if (n < 0)
+		return -errno;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c && !at; c = CMSG_NXTHDR(&m, c))
+		at = stamping_ns(c);
+	if (!at || (m.msg_flags & MSG_TRUNC) || (size_t)n < len)
+		return -EBADMSG;
+	memcpy(ret_tail, packet + n - len, len);
+	*ret_utc_ns = at;
+	return 0;
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "telemetry/node.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "common/bus.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "telemetry/datagram.h"
+#include "telemetry/prober.h"
+#include "telemetry/registry.h"
+#include "telemetry/reporter.h"
+#include "telemetry/uplink.h"
+
+#define BATCH 64
+#define EXPIRY_NS (250 * NS_PER_MS) /* between two looks for expired registrations */
+#define STATISTICS_NS (60 * NS_PER_S)
+/* Between two rounds of telling the controller what it was told before: another
+ * node's word may have come between. */
+#define RETELL_NS (10 * NS_PER_S)
+
+struct node {
+	int fd;
+	struct address local;
+	struct registry *registry;
+	struct prober *prober;
+	struct bus *bus;
+	struct uplink *uplink;
+	struct reporter *reporter;
+	sd_event_source *io, *probe_timer, *expiry_timer;
+	uint64_t statistics_ns; /* when they are logged next */
+	uint64_t retell_ns;     /* when all registrations are told again */
+};
+
+/* Rounded up: too early a call would find nothing to do. */
+static uint64_t in_us(uint64_t ns)
+{
+	return ns == UINT64_MAX ? UINT64_MAX : (ns + NS_PER_US - 1) / NS_PER_US;
+}
+
+/* ---- Probes ------------------------------------------------------------------------ */
+
+static int send_probe(const struct address *to, const uint8_t packet[STAMP_SIZE], void *userdata)
+{
+	struct node *n = userdata;
+
+	return datagram_send(n->fd, NULL, to, packet, STAMP_SIZE, true);
+}
+
+static uint64_t now_utc(void *userdata)
+{
+	(void)userdata;
+	return clock_utc_ns();
+}
+
+static int on_probe_timer(sd_event_source *source, uint64_t due_us, void *userdata)
+{
+	struct node *n = userdata;
+
+	(void)due_us;
+	return sd_event_source_set_time(source, in_us(prober_run(n->prober, clock_mono_ns())));
+}
+
+/* ---- The UDP port ------------------------------------------------------------------ */
+
+/* Before answers are read: the answer to a probe may be here already. */
+static void take_sent_times(struct node *n)
+{
+	uint8_t packet[STAMP_SIZE];
+	uint64_t at;
+	int r;
+
+	while ((r = datagram_sent_time(n->fd, packet, sizeof(packet), &at)) != -EAGAIN) {
+		if (r == 0)
+			prober_sent_at(n->prober, packet, at);
+		else if (r != -EBADMSG)
+			break;
+	}
+}
+
+static void on_registration(struct node *n, const struct datagram *d)
+{
+	uint8_t answer[REGISTRATION_SIZE];
+	char text[ADDRESS_TEXT_SIZE];
+	const struct device *device;
+	enum registry_verdict verdict = registry_receive(n->registry, clock_mono_ns(), &d->from,
+							 d->data, d->len, answer, &device);
+
+	if (verdict == REGISTRY_IGNORED)
+		return;
+	(void)datagram_send(n->fd, &d->to, &d->from, answer, sizeof(answer), false);
+	if (verdict != REGISTRY_CHANGED)
+		return;
+	log_info("registry", "device=%s address=%s registered", device->name,
+		 address_format(&device->address, text));
+	prober_set_registered(n->prober, &device->id, &device->address);
+	uplink_client_seen(n->uplink, &device->id, &device->address, true);
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct node *n = userdata;
+	struct datagram d;
+
+	(void)source, (void)revents;
+	take_sent_times(n);
+	for (int i = 0; i < BATCH && datagram_receive(fd, &d) == 0; i++)
+		if (registration_is(d.data, d.len))
+			on_registration(n, &d);
+		else
+			prober_receive(n->prober, clock_mono_ns(), &d.from, d.received_utc_ns,
+				       d.data, d.cut ? SIZE_MAX : d.len);
+	return 0;
+}
+
+/* ---- Registrations ------------------------------------------------------------------ */
+
+static void on_expired(const struct device *device, void *userdata)
+{
+	struct node *n = userdata;
+	char text[ADDRESS_TEXT_SIZE];
+
+	log_info("registry", "device=%s address=%s gone", device->name,
+		 address_format(&device->address, text));
+	prober_set_registered(n->prober, &device->id, NULL);
+	uplink_client_seen(n->uplink, &device->id, &device->address, false);
+}
+
+static void log_statistics(struct node *n)
+{
+	const struct prober_counters *p = prober_counters(n->prober);
+	const struct registry_counters *r = registry_counters(n->registry);
+
+	log_info("statistics",
+		 "clients=%zu sent=%lu not_sent=%lu accepted=%lu wrong_length=%lu stranger=%lu "
+		 "duplicate=%lu late=%lu forged=%lu implausible=%lu registrations=%lu repeat=%lu "
+		 "registrations_malformed=%lu registrations_unknown=%lu registrations_forged=%lu",
+		 prober_clients(n->prober), p->sent, p->not_sent, p->accepted, p->wrong_length,
+		 p->stranger, p->duplicate, p->late, p->forged, p->implausible, r->accepted,
+		 r->repeat, r->malformed, r->unknown_device, r->forged);
+}
+
+static void tell_controller(const struct device *device, void *userdata)
+{
+	struct node *n = userdata;
+
+	uplink_client_seen(n->uplink, &device->id, &device->address, true);
+}
+
+static int on_expiry_timer(sd_event_source *source, uint64_t due_us, void *userdata)
+{
+	struct node *n = userdata;
+	uint64_t now = clock_mono_ns();
+
+	(void)due_us;
+	registry_expire(n->registry, now, on_expired, n);
+	if (now >= n->retell_ns) {
+		n->retell_ns = now + RETELL_NS;
+		registry_for_each(n->registry, tell_controller, n);
+	}
+	if (now >= n->statistics_ns) {
+		n->statistics_ns = now + STATISTICS_NS;
+		log_statistics(n);
+	}
+	return sd_event_source_set_time(source, in_us(now + EXPIRY_NS));
+}
+
+/* ---- The controller ------------------------------------------------------------------- */
+
+static void set_registered(const struct device *device, void *userdata)
+{
+	struct node *n = userdata;
+
+	prober_set_registered(n->prober, &device->id, &device->address);
+}
+
+static void on_watch_list(const struct prober_watch *list, size_t count, void *userdata)
+{
+	struct node *n = userdata;
+
+	if (prober_set_watch_list(n->prober, clock_mono_ns(), list, count) < 0)
+		log_error("uplink", "clients=%zu not all are watched: out of memory", count);
+	registry_for_each(n->registry, set_registered, n);
+	sd_event_source_set_time(n->probe_timer, 0);
+}
+
+static void on_new_controller(void *userdata)
+{
+	struct node *n = userdata;
+
+	registry_for_each(n->registry, tell_controller, n);
+}
+
+/* ---- Life ------------------------------------------------------------------------------ */
+
+static int make_parts(struct node *n, const struct node_config *c, struct mg_error *err)
+{
+	const struct prober_config prober = {
+		.interval_ns = c->interval_ns,
+		.timeout_ns = c->timeout_ns,
+		.window_ns = c->window_ns,
+		.error_estimate = stamp_error_of_clock(STAMP_NTP),
+		.send = send_probe,
+		.now_utc = now_utc,
+		.userdata = n,
+	};
+	int r;
+
+	r = registry_load(c->devices, &n->registry, err);
+	if (r < 0)
+		return r;
+	r = datagram_open(&c->listen, &n->fd, err);
+	if (r < 0)
+		return r;
+	r = datagram_local(n->fd, &n->local);
+	if (r >= 0)
+		r = prober_new(&prober, &n->prober);
+	return r < 0 ? mg_error_set(err, r, "cannot start: %s", strerror(-r)) : 0;
+}
+
+static int make_sources(struct node *n, sd_event *loop, struct mg_error *err)
+{
+	int r;
+
+	r = sd_event_add_io(loop, &n->io, n->fd, EPOLLIN, on_readable, n);
+	/* To the microsecond: what is coalesced would be a burst. */
+	if (r >= 0)
+		r = sd_event_add_time(loop, &n->probe_timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
+				      on_probe_timer, n);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(n->probe_timer, SD_EVENT_ON);
+	if (r >= 0)
+		r = sd_event_add_time(loop, &n->expiry_timer, CLOCK_MONOTONIC, 0, 0,
+				      on_expiry_timer, n);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(n->expiry_timer, SD_EVENT_ON);
+	return r < 0 ? mg_error_set(err, r, "event loop: %s", strerror(-r)) : 0;
+}
+
+static int make_uplinks(struct node *n, const struct node_config *c, sd_event *loop,
+			struct mg_error *err)
+{
+	const struct uplink_events events = { on_watch_list, on_new_controller, n };
+	const struct bus_config bus = {
+		.name = c->name,
+		.keys = c->keys,
+		.plain_text = c->plain_text_bus,
+	};
+	int r;
+
+	if (c->plain_text_bus)
+		log_warning("main", "plain_text_bus: messages are neither encrypted nor authenticated");
+	r = bus_new(loop, &bus, &n->bus, err);
+	if (r < 0)
+		return r;
+	r = uplink_new(loop, n->bus, c->controller, c->controller_key, &events, &n->uplink, err);
+	if (r < 0)
+		return r;
+	return reporter_new(loop, n->bus, c->reports, c->controller_key, n->prober,
+			    c->report_interval_ns, &n->reporter, err);
+}
+
+int node_start(const struct node_config *config, sd_event *loop, struct node **ret,
+	       struct mg_error *err)
+{
+	_cleanup_(node_free_p) struct node *n = calloc(1, sizeof(*n));
+	int r;
+
+	if (!n)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	n->fd = -1;
+	n->statistics_ns = clock_mono_ns() + STATISTICS_NS;
+	n->retell_ns = clock_mono_ns() + RETELL_NS;
+	r = make_parts(n, config, err);
+	if (r == 0)
+		r = make_sources(n, loop, err);
+	if (r == 0)
+		r = make_uplinks(n, config, loop, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(n);
+	return 0;
+}
+
+void node_free(struct node *n)
+{
+	if (!n)
+		return;
+	sd_event_source_disable_unref(n->io);
+	sd_event_source_disable_unref(n->probe_timer);
+	sd_event_source_disable_unref(n->expiry_timer);
+	reporter_free(n->reporter);
+	uplink_free(n->uplink);
+	bus_free(n->bus);
+	prober_free(n->prober);
+	registry_free(n->registry);
+	if (n->fd >= 0)
+		close(n->fd);
+	free(n);
+}
+
+const struct address *node_local(const struct node *n)
+{
+	return &n->local;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A telemetry node at work: its UDP port (probes out; answers and registrations
+ * in), and the controller above it.
+ */
+#ifndef TELEMETRY_NODE_H
+#define TELEMETRY_NODE_H
+
+#include <systemd/sd-event.h>
+
+#include "common/address.h"
+#include "common/cleanup.h"
+#include "common/error.h"
+#include "common/keys.h"
+
+#define NODE_TIMEOUT_MIN_NS (10 * UINT64_C(1000000))
+
+struct node_config {
+	const char *name;
+	const struct keypair *keys; /* NULL with plain_text_bus */
+	bool plain_text_bus;
+	const char *controller;      /* endpoint of its ROUTER */
+	const char *controller_key;  /* its public key in Z85 */
+	const char *reports;         /* endpoint of its SUB */
+	struct address listen;       /* UDP */
+	const char *devices;         /* file of those that may register; see registry.h */
+	uint64_t interval_ns;        /* between probes, unless the controller says otherwise */
+	uint64_t timeout_ns;         /* after which a probe is lost */
+	uint64_t window_ns;          /* of the minimum */
+	uint64_t report_interval_ns;
+};
+
+struct node;
+
+int node_start(const struct node_config *config, sd_event *loop, struct node **ret,
+	       struct mg_error *err);
+void node_free(struct node *n);
+DEFINE_CLEANUP(struct node, node_free)
+
+/* Where it listens. */
+const struct address *node_local(const struct node *n);
+
+#endif

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "telemetry/prober.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "telemetry/client_table.h"
+
+/* Packets sent in one go before others get their turn. */
+#define BATCH 64
+/* Times of sending that the kernel still owes us. */
+#define UNSTAMPED_MAX 256
+/* By how much the two clocks may disagree about one round trip: UTC may be
+ * slewed by 500 ppm. */
+#define CLOCK_SLACK_NS NS_PER_MS
+
+/* The golden ratio's fraction: multiples of it fill the unit interval evenly
+ * for any number of them. Here in units of 2^-32. */
+#define GOLDEN UINT32_C(2654435769)
+
+struct unstamped {
+	struct client *client; /* NULL: gone */
+	struct stamp_request packet;
+};
+
+struct prober {
+	struct prober_config config;
+	struct client_table *clients;
+	uint32_t list_generation;
+	uint32_t phase; /* of the next client, in 2^-32 of its interval */
+	struct unstamped unstamped[UNSTAMPED_MAX]; /* a ring, in the order of sending */
+	unsigned unstamped_head, unstamped_length;
+	struct prober_counters counters;
+};
+
+int prober_new(const struct prober_config *config, struct prober **ret)
+{
+	_cleanup_(prober_free_p) struct prober *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->config = *config;
+	r = client_table_new(&p->clients);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(p);
+	return 0;
+}
+
+void prober_free(struct prober *p)
+{
+	if (!p)
+		return;
+	client_table_free(p->clients);
+	free(p);
+}
+
+/* ---- Who is watched ----------------------------------------------------------- */
+
+static struct probe *open_at(struct client *c, unsigned i)
+{
+	return &c->open[(c->head + i) % PROBER_OPEN_MAX];
+}
+
+static void drop_oldest(struct client *c)
+{
+	if (!open_at(c, 0)->answered) {
+		rtt_count_lost(&c->rtt);
+		c->changed = true;
+	}
+	c->head = (c->head + 1) % PROBER_OPEN_MAX;
+	c->length--;
+}
+
+/* What is on its way to the old address is lost: the client is not there. */
+static void update_address(struct prober *p, struct client *c)
+{
+	const struct address *a = address_is_none(&c->registered) ? &c->told : &c->registered;
+
+	if (address_equal(a, &c->address))
+		return;
+	while (c->length)
+		drop_oldest(c);
+	client_table_set_address(p->clients, c, a);
+}
+
+static uint64_t held_interval(const struct prober *p, uint64_t interval_ns)
+{
+	if (interval_ns == 0)
+		interval_ns = p->config.interval_ns;
+	if (interval_ns < PROBER_INTERVAL_MIN_NS)
+		return PROBER_INTERVAL_MIN_NS;
+	return interval_ns > PROBER_INTERVAL_MAX_NS ? PROBER_INTERVAL_MAX_NS : interval_ns;
+}
+
+static uint64_t first_round(struct prober *p, uint64_t now_ns, uint64_t interval_ns)
+{
+	double part = (double)p->phase / 4294967296.0;
+
+	p->phase += GOLDEN;
+	return now_ns + (uint64_t)(part * (double)interval_ns);
+}
+
+static struct client *add_client(struct prober *p, uint64_t now_ns, const struct prober_watch *w)
+{
+	struct client *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->device = w->device;
+	c->interval_ns = held_interval(p, w->interval_ns);
+	c->next_ns = first_round(p, now_ns, c->interval_ns);
+	rtt_init(&c->rtt, p->config.window_ns, c->interval_ns);
+	if (client_table_add(p->clients, c) < 0) {
+		free(c);
+		return NULL;
+	}
+	return c;
+}
+
+static void update_client(struct prober *p, uint64_t now_ns, struct client *c,
+			  const struct prober_watch *w)
+{
+	uint64_t interval = held_interval(p, w->interval_ns);
+
+	c->list_generation = p->list_generation;
+	if (interval != c->interval_ns) {
+		c->interval_ns = interval;
+		rtt_set_interval(&c->rtt, interval);
+		client_table_set_next(p->clients, c, first_round(p, now_ns, interval));
+	}
+	c->told = w->address;
+	update_address(p, c);
+}
+
+static void remove_client(struct prober *p, struct client *c)
+{
+	for (unsigned i = 0; i < UNSTAMPED_MAX; i++)
+		if (p->unstamped[i].client == c)
+			p->unstamped[i].client = NULL;
+	client_table_remove(p->clients, c);
+}
+
+int prober_set_watch_list(struct prober *p, uint64_t now_ns, const struct prober_watch *list,
+			  size_t n)
+{
+	int r = 0;
+
+	p->list_generation++;
+	for (size_t i = 0; i < n; i++) {
+		struct client *c = client_table_by_device(p->clients, &list[i].device);
+
+		if (!c)
+			c = add_client(p, now_ns, &list[i]);
+		if (c)
+			update_client(p, now_ns, c, &list[i]);
+		else
+			r = -ENOMEM;
+	}
+	for (struct client *c = client_table_next(p->clients, NULL), *next; c; c = next) {
+		next = client_table_next(p->clients, c);
+		if (c->list_generation != p->list_generation)
+			remove_client(p, c);
+	}
+	return r;
+}
+
+void prober_set_registered(struct prober *p, const struct uuid *device,
+			   const struct address *address)
+{
+	struct client *c = client_table_by_device(p->clients, device);
+
+	if (!c)
+		return;
+	c->registered = address ? *address : (struct address){ 0 };
+	update_address(p, c);
+}
+
+/* ---- Sending -------------------------------------------------------------------- */
+
+static void expect_stamp(struct prober *p, struct client *c, const struct stamp_request *packet)
+{
+	unsigned at = (p->unstamped_head + p->unstamped_length) % UNSTAMPED_MAX;
+
+	p->unstamped[at] = (struct unstamped){ c, *packet };
+	if (p->unstamped_length < UNSTAMPED_MAX)
+		p->unstamped_length++;
+	else
+		p->unstamped_head = (p->unstamped_head + 1) % UNSTAMPED_MAX;
+}
+
+static void send_probe(struct prober *p, uint64_t now_ns, struct client *c)
+{
+	uint8_t packet[STAMP_SIZE];
+	uint64_t t1 = p->config.now_utc(p->config.userdata);
+	struct probe probe = {
+		.sequence = c->sequence,
+		.sent_ns = now_ns,
+		.t1_utc_ns = t1,
+		.packet = { c->sequence, stamp_time_pack(STAMP_NTP, t1),
+			    p->config.error_estimate },
+	};
+	int r;
+
+	stamp_request_pack(&probe.packet, packet);
+	r = p->config.send(&c->address, packet, p->config.userdata);
+	if (r == -EAGAIN || r == -ENOBUFS) {
+		p->counters.not_sent++;
+		return;
+	}
+	/* Other errors say that the client cannot be reached: that is a loss. */
+	p->counters.sent++;
+	c->sequence++;
+	rtt_count_sent(&c->rtt);
+	if (c->length == PROBER_OPEN_MAX)
+		drop_oldest(c);
+	*open_at(c, c->length++) = probe;
+	if (r == 0)
+		expect_stamp(p, c, &probe.packet);
+}
+
+static void give_up_overdue(struct prober *p, uint64_t now_ns, struct client *c)
+{
+	while (c->length && now_ns - open_at(c, 0)->sent_ns >= p->config.timeout_ns)
+		drop_oldest(c);
+}
+
+static uint64_t next_round(const struct client *c, uint64_t now_ns)
+{
+	uint64_t rounds = (now_ns - c->next_ns) / c->interval_ns + 1;
+
+	return c->next_ns + rounds * c->interval_ns;
+}
+
+uint64_t prober_run(struct prober *p, uint64_t now_ns)
+{
+	struct client *c;
+
+	for (unsigned i = 0; i < BATCH; i++) {
+		c = client_table_first_due(p->clients);
+		if (!c || c->next_ns > now_ns)
+			break;
+		give_up_overdue(p, now_ns, c);
+		if (!address_is_none(&c->address))
+			send_probe(p, now_ns, c);
+		client_table_set_next(p->clients, c, next_round(c, now_ns));
+	}
+	c = client_table_first_due(p->clients);
+	return c ? c->next_ns : UINT64_MAX;
+}
+
+/* ---- Receiving -------------------------------------------------------------------- */
+
+static bool same_request(const struct stamp_request *a, const struct stamp_request *b)
+{
+	return a->sequence == b->sequence && a->t1 == b->t1 &&
+	       a->error_estimate == b->error_estimate;
+}
+
+/* The open probe (answered or not) with this sequence number, or NULL. */
+static struct probe *find_probe(struct client *c, uint32_t sequence)
+{
+	uint32_t i = c->length ? sequence - open_at(c, 0)->sequence : 0;
+
+	return i < c->length ? open_at(c, i) : NULL;
+}
+
+void prober_sent_at(struct prober *p, const uint8_t packet[STAMP_SIZE], uint64_t utc_ns)
+{
+	struct stamp_request request;
+
+	if (stamp_request_unpack(packet, STAMP_SIZE, &request) < 0)
+		return;
+	/* They come in the order of sending; those before this one never will. */
+	for (unsigned i = 0; i < p->unstamped_length; i++) {
+		struct unstamped *u = &p->unstamped[(p->unstamped_head + i) % UNSTAMPED_MAX];
+		struct probe *probe;
+
+		if (!same_request(&u->packet, &request))
+			continue;
+		probe = u->client ? find_probe(u->client, request.sequence) : NULL;
+		if (probe && !probe->answered)
+			probe->t1_utc_ns = utc_ns;
+		p->unstamped_head = (p->unstamped_head + i + 1) % UNSTAMPED_MAX;
+		p->unstamped_length -= i + 1;
+		return;
+	}
+}
+
+/* Returns false for times that cannot be. */
+static bool round_trip(const struct probe *probe, const struct stamp_reply *reply,
+		       uint64_t t4_utc_ns, uint64_t now_ns, uint64_t *ret)
+{
+	enum stamp_format format = stamp_error_format(reply->error_estimate);
+	uint64_t t1 = probe->t1_utc_ns, t4 = t4_utc_ns;
+	uint64_t t2 = stamp_time_unpack(format, reply->t2);
+	uint64_t t3 = stamp_time_unpack(format, reply->t3);
+
+	if (t4 < t1 || t3 < t2 || t3 - t2 > t4 - t1 ||
+	    t4 - t1 > now_ns - probe->sent_ns + CLOCK_SLACK_NS)
+		return false;
+	*ret = (t4 - t1) - (t3 - t2);
+	return true;
+}
+
+static void accept_reply(struct prober *p, uint64_t now_ns, struct client *c, struct probe *probe,
+			 const struct stamp_reply *reply, uint64_t received_utc_ns)
+{
+	uint64_t rtt;
+
+	if (now_ns - probe->sent_ns >= p->config.timeout_ns) {
+		p->counters.late++;
+	} else if (!round_trip(probe, reply, received_utc_ns, now_ns, &rtt)) {
+		p->counters.implausible++;
+	} else {
+		probe->answered = true;
+		rtt_add_sample(&c->rtt, now_ns, rtt);
+		c->last_sample_utc_ns = received_utc_ns;
+		c->changed = true;
+		p->counters.accepted++;
+	}
+}
+
+void prober_receive(struct prober *p, uint64_t now_ns, const struct address *from,
+		    uint64_t received_utc_ns, const void *data, size_t len)
+{
+	struct client *c = client_table_by_address(p->clients, from, NULL);
+	bool was_sent = false;
+	struct stamp_reply reply;
+
+	if (len != STAMP_SIZE || stamp_reply_unpack(data, len, &reply) < 0) {
+		p->counters.wrong_length++;
+		return;
+	}
+	if (!c) {
+		p->counters.stranger++;
+		return;
+	}
+	for (; c; c = client_table_by_address(p->clients, from, c)) {
+		struct probe *probe = find_probe(c, reply.sender.sequence);
+
+		if (probe && same_request(&probe->packet, &reply.sender)) {
+			if (probe->answered)
+				p->counters.duplicate++;
+			else
+				accept_reply(p, now_ns, c, probe, &reply, received_utc_ns);
+			return;
+		}
+		was_sent |= !probe && reply.sender.sequence < c->sequence;
+	}
+	if (was_sent)
+		p->counters.late++;
+	else
+		p->counters.forged++;
+}
+
+/* ---- Reporting ------------------------------------------------------------------------ */
+
+size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn fn,
+			     void *userdata)
+{
+	size_t told = 0;
+
+	for (struct client *c = client_table_next(p->clients, NULL); c;
+	     c = client_table_next(p->clients, c)) {
+		struct prober_report report = {
+			.device = c->device,
+			.last_sample_utc_ns = c->last_sample_utc_ns,
+		};
+
+		if (!rtt_read(&c->rtt, now_ns, &report.rtt))
+			continue;
+		if (!c->changed && report.rtt.confidence == c->reported_confidence)
+			continue;
+		c->changed = false;
+		c->reported_confidence = report.rtt.confidence;
+		fn(&report, userdata);
+		told++;
+	}
+	return told;
+}
+
+size_t prober_clients(const struct prober *p)
+{
+	return client_table_count(p->clients);
+}
+
+const struct prober_counters *prober_counters(const struct prober *p)
+{
+	return &p->counters;
+}

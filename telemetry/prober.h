@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The STAMP Session-Sender towards every watched client: when to probe whom,
+ * which answer belongs to which probe, and what follows for each client's
+ * round-trip time. No socket and no clock of its own.
+ *
+ * RTT = (T4 - T1) - (T3 - T2): T1 and T4 are this host's times of sending and
+ * receiving, T2 and T3 the reflector's, so the two clocks need not agree, and the
+ * time that the reflector took does not count.
+ *
+ * Probes are spread evenly: each client has its own phase of the interval, and
+ * late rounds are skipped, not made up for.
+ *
+ * An answer counts only if it comes from the address that was probed and
+ * carries the sequence number and the timestamp of a probe that is still open.
+ * Everything else is counted and changes nothing. A probe is lost when it was
+ * not answered within the timeout, or when PROBER_OPEN_MAX newer ones have
+ * left.
+ */
+#ifndef TELEMETRY_PROBER_H
+#define TELEMETRY_PROBER_H
+
+#include "common/address.h"
+#include "common/cleanup.h"
+#include "common/rtt.h"
+#include "common/uuid.h"
+#include "telemetry/stamp.h"
+
+#define PROBER_OPEN_MAX 16
+#define PROBER_INTERVAL_MIN_NS (20 * UINT64_C(1000000))
+#define PROBER_INTERVAL_MAX_NS (3600 * UINT64_C(1000000000))
+
+struct prober;
+
+struct prober_config {
+	uint64_t interval_ns; /* for clients that come without one */
+	uint64_t timeout_ns;
+	uint64_t window_ns; /* of the minimum */
+	uint16_t error_estimate; /* what the probes say of our clock; NTP format */
+	/* Sends one packet; 0 or a negative errno. -EAGAIN and -ENOBUFS are our own
+	 * congestion: the probe counts as never sent. */
+	int (*send)(const struct address *to, const uint8_t packet[STAMP_SIZE], void *userdata);
+	uint64_t (*now_utc)(void *userdata); /* for T1, unless the kernel tells */
+	void *userdata;
+};
+
+/* Answers by what became of them. */
+struct prober_counters {
+	uint64_t sent, not_sent;
+	uint64_t accepted;
+	uint64_t wrong_length;
+	uint64_t stranger;    /* from an address that is not probed */
+	uint64_t duplicate;   /* that probe had its answer already */
+	uint64_t late;        /* that probe has been given up */
+	uint64_t forged;      /* no such probe was ever sent */
+	uint64_t implausible; /* times that cannot be: a lying reflector, or a clock that stepped */
+};
+
+/* A client as the list of those to be watched tells it. */
+struct prober_watch {
+	struct uuid device;
+	uint64_t interval_ns;   /* 0: the default; held within the limits above */
+	struct address address; /* where others saw it, or none */
+};
+
+struct prober_report {
+	struct uuid device;
+	uint64_t last_sample_utc_ns;
+	struct rtt_figures rtt;
+};
+
+int prober_new(const struct prober_config *config, struct prober **ret);
+void prober_free(struct prober *p);
+DEFINE_CLEANUP(struct prober, prober_free)
+
+/* Replaces the list. Clients that stay keep all that was learnt. On -ENOMEM
+ * some of the new ones are missing, and none of the old ones. */
+int prober_set_watch_list(struct prober *p, uint64_t now_ns, const struct prober_watch *list,
+			  size_t n);
+
+/* Where a device is registered; NULL when no more. That goes before the
+ * address in the watch list. Devices that are not watched are ignored. */
+void prober_set_registered(struct prober *p, const struct uuid *device,
+			   const struct address *address);
+
+/* Sends what is due and gives up what is overdue. Returns when to call it
+ * again, UINT64_MAX for never. */
+uint64_t prober_run(struct prober *p, uint64_t now_ns);
+
+/* The kernel's time of sending of one of our packets. */
+void prober_sent_at(struct prober *p, const uint8_t packet[STAMP_SIZE], uint64_t utc_ns);
+
+/* A datagram that came from `from` at `received_utc_ns`. */
+void prober_receive(struct prober *p, uint64_t now_ns, const struct address *from,
+		    uint64_t received_utc_ns, const void *data, size_t len);
+
+typedef void (*prober_report_fn)(const struct prober_report *report, void *userdata);
+
+/* Tells every client of which something has changed since the last time: a
+ * new sample, a loss, or another confidence. Clients that never answered are
+ * not told. Returns how many were. */
+size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn fn,
+			     void *userdata);
+
+size_t prober_clients(const struct prober *p);
+const struct prober_counters *prober_counters(const struct prober *p);
+
+#endif

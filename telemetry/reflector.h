@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The device's program: one UDP socket that reflects STAMP probes and keeps
+ * the device registered with its node.
+ *
+ * Reflecting is open to whoever asks, as STAMP is, but never gives back more
+ * than it was given, and no source address gets more than REFLECTOR_RATE answers
+ * a second: so much is what a forged request that sets two reflectors on each
+ * other can cost, and who floods us spoils nobody else's measurements: not our
+ * node's, and no others' but the few that share its slot, of REFLECTOR_SLOTS.
+ */
+#ifndef TELEMETRY_REFLECTOR_H
+#define TELEMETRY_REFLECTOR_H
+
+#include <systemd/sd-event.h>
+
+#include "common/address.h"
+#include "common/cleanup.h"
+#include "common/error.h"
+#include "telemetry/registration.h"
+
+#define REFLECTOR_RATE 200
+#define REFLECTOR_BURST 50
+#define REFLECTOR_SLOTS 256
+#define REFLECTOR_INTERVAL_MIN_NS (50 * UINT64_C(1000000))
+#define REFLECTOR_INTERVAL_MAX_NS (1200 * UINT64_C(1000000000))
+
+struct reflector_config {
+	struct uuid device;
+	uint8_t key[DEVICE_KEY_SIZE];
+	struct address listen;
+	/* With node_is_gateway the node's address is that of the default gateway,
+	 * looked up at each refresh; only the port is taken from here. */
+	struct address node;
+	bool node_is_gateway;
+	uint64_t interval_ns; /* between refreshes, within the limits above */
+};
+
+struct reflector;
+
+struct reflector_counters {
+	uint64_t reflected, malformed, limited; /* probes */
+	uint64_t refreshes, accepted;           /* registrations */
+};
+
+int reflector_start(const struct reflector_config *config, sd_event *loop, struct reflector **ret,
+		    struct mg_error *err);
+void reflector_free(struct reflector *r);
+DEFINE_CLEANUP(struct reflector, reflector_free)
+
+/* Where it listens. */
+const struct address *reflector_local(const struct reflector *r);
+
+/* The node that it is registered with; none when it is not. */
+const struct address *reflector_registered_with(const struct reflector *r);
+
+const struct reflector_counters *reflector_counters(const struct reflector *r);
+
+#endif

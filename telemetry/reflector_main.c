@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "common/clock.h"
+#include "common/daemon.h"
+#include "common/log.h"
+#include "common/units.h"
+#include "telemetry/reflector.h"
+
+#define NAME "tagalong-reflector"
+#define GATEWAY "gateway"
+
+static void print_help(void)
+{
+	printf("usage: " NAME " --device UUID --key FILE --node ADDRESS[:PORT]|gateway[:PORT]\n"
+	       "       [--listen ADDRESS:PORT] [--interval DURATION]\n\n"
+	       "Answers the probes that measure this device's round-trip time, and registers it\n"
+	       "with its node.\n\n"
+	       "  -d, --device UUID        who this device is\n"
+	       "  -k, --key FILE           its secret key: 64 hexadecimal digits\n"
+	       "  -n, --node ADDRESS       the node; 'gateway': whatever the default gateway is,\n"
+	       "                           also after a change of network (port: %d)\n"
+	       "  -l, --listen ADDRESS     where to listen (default: 0.0.0.0:0, a free port)\n"
+	       "  -i, --interval DURATION  between two registrations (default: 1s)\n"
+	       "  -h, --help               this text\n"
+	       "  -V, --version            name and version\n\n"
+	       "See " NAME "(1).\n", REGISTRATION_PORT);
+}
+
+static int parse_node(const char *text, struct reflector_config *config)
+{
+	size_t n = strlen(GATEWAY);
+	char address[ADDRESS_TEXT_SIZE];
+
+	if (strncmp(text, GATEWAY, n) != 0 || (text[n] && text[n] != ':'))
+		return address_parse(text, REGISTRATION_PORT, &config->node);
+	config->node_is_gateway = true;
+	snprintf(address, sizeof(address), "0.0.0.0%s", text + n);
+	return address_parse(address, REGISTRATION_PORT, &config->node);
+}
+
+/* Takes one option that has a value. */
+static int take_option(int option, const char *value, struct reflector_config *config,
+		       struct mg_error *err)
+{
+	switch (option) {
+	case 'd':
+		if (uuid_parse(value, &config->device) < 0)
+			return mg_error_set(err, -EINVAL, "--device: '%s' is no UUID", value);
+		return 0;
+	case 'k':
+		return device_key_load(value, config->key, err);
+	case 'n':
+		if (parse_node(value, config) < 0 || address_port(&config->node) == 0)
+			return mg_error_set(err, -EINVAL, "--node: '%s' is neither ADDRESS[:PORT] "
+					    "nor gateway[:PORT]", value);
+		return 0;
+	case 'l':
+		if (address_parse(value, 0, &config->listen) < 0)
+			return mg_error_set(err, -EINVAL, "--listen: '%s' is not ADDRESS:PORT", value);
+		return 0;
+	default:
+		if (duration_parse(value, &config->interval_ns) < 0 ||
+		    config->interval_ns < REFLECTOR_INTERVAL_MIN_NS ||
+		    config->interval_ns > REFLECTOR_INTERVAL_MAX_NS)
+			return mg_error_set(err, -EINVAL, "--interval: '%s' is not a duration from "
+					    "50ms to 20m", value);
+		return 0;
+	}
+}
+
+static int check_complete(const struct reflector_config *config, const bool given[UINT8_MAX + 1],
+			  struct mg_error *err)
+{
+	if (!given['d'] || !given['k'] || !given['n'])
+		return mg_error_set(err, -EINVAL, "--device, --key and --node are needed; see --help");
+	if (config->listen.any.sa_family != config->node.any.sa_family)
+		return mg_error_set(err, -EINVAL, "--listen and --node must both be IPv4 or both IPv6");
+	return 0;
+}
+
+/* Returns true if there is something to run; else *ret_status is what to exit
+ * with. */
+static bool parse_options(int argc, char **argv, struct reflector_config *config, int *ret_status)
+{
+	static const struct option longopts[] = {
+		{ "device", required_argument, NULL, 'd' },
+		{ "key", required_argument, NULL, 'k' },
+		{ "node", required_argument, NULL, 'n' },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "interval", required_argument, NULL, 'i' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
+	bool given[UINT8_MAX + 1] = { false };
+	struct mg_error err = { 0 };
+	int c, r = 0;
+
+	*ret_status = 0;
+	while (r == 0 && (c = getopt_long(argc, argv, "d:k:n:l:i:hV", longopts, NULL)) != -1) {
+		if (c == 'h' || c == 'V') {
+			c == 'h' ? print_help() : daemon_print_version(NAME);
+			return false;
+		}
+		*ret_status = 2;
+		if (c == '?')
+			return false;
+		given[c & UINT8_MAX] = true;
+		r = take_option(c, optarg, config, &err);
+	}
+	if (r == 0 && optind < argc)
+		r = mg_error_set(&err, -EINVAL, "unexpected argument '%s'", argv[optind]);
+	if (r == 0)
+		r = check_complete(config, given, &err);
+	if (r < 0)
+		fprintf(stderr, NAME ": %s\n", err.text);
+	*ret_status = 2;
+	return r == 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct reflector_config config = { .interval_ns = NS_PER_S };
+	struct reflector *reflector = NULL;
+	struct mg_error err = { 0 };
+	char text[ADDRESS_TEXT_SIZE];
+	sd_event *loop = NULL;
+	int r, status;
+
+	config.listen.v4.sin_family = AF_INET;
+	if (!parse_options(argc, argv, &config, &status))
+		return status;
+	log_init(NAME, LOG_LEVEL_INFO);
+	r = daemon_loop_new(&loop, &err);
+	if (r >= 0)
+		r = reflector_start(&config, loop, &reflector, &err);
+	if (r >= 0) {
+		log_info("main", "listen=%s ready", address_format(reflector_local(reflector), text));
+		sd_notify(0, "READY=1");
+		r = sd_event_loop(loop);
+		if (r < 0)
+			mg_error_set(&err, r, "event loop: %s", strerror(-r));
+	}
+	if (r < 0)
+		log_error("main", "%s", err.text);
+	reflector_free(reflector);
+	sd_event_unref(loop);
+	sodium_memzero(&config, sizeof(config));
+	return r < 0 ? 1 : 0;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "telemetry/registry.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+
+#define DEVICES_FILE_MAX ((size_t)256 << 20)
+/* A registration outlives two lost refreshes, and any at least a second. */
+#define LIFETIME_PERIODS 3
+#define LIFETIME_MIN_MS 1000
+#define LIFETIME_MAX_MS (60 * 60 * 1000)
+
+struct entry {
+	struct device device; /* what others see */
+	uint8_t key[DEVICE_KEY_SIZE];
+	uint64_t highest; /* counter accepted since our start */
+	uint64_t expires_ns;
+};
+
+struct registry {
+	struct entry *entries; /* sorted by UUID */
+	size_t n;
+	uint64_t realm;
+	struct registry_counters counters;
+};
+
+/* ---- The file of devices --------------------------------------------------- */
+
+static int by_id(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	return memcmp(x->device.id.bytes, y->device.id.bytes, UUID_SIZE);
+}
+
+static int parse_line(const char *name, unsigned number, const char *line, struct entry *ret,
+		      struct mg_error *err)
+{
+	char id[UUID_TEXT_SIZE + 1], key[DEVICE_KEY_TEXT_SIZE + 1], rest[2];
+	struct entry e = { 0 };
+	int n = sscanf(line, "%37s %63s %65s %1s", id, e.device.name, key, rest);
+
+	if (n != 3 && !(n == 4 && rest[0] == '#'))
+		return mg_error_set(err, -EINVAL, "%s:%u: a line is 'UUID NAME KEY'", name, number);
+	if (uuid_parse(id, &e.device.id) < 0)
+		return mg_error_set(err, -EINVAL, "%s:%u: '%s' is no UUID", name, number, id);
+	if (!peer_name_is_valid(e.device.name))
+		return mg_error_set(err, -EINVAL,
+				    "%s:%u: a name has letters, digits, '-', '_' and '.' only", name,
+				    number);
+	if (device_key_parse(key, e.key) < 0)
+		return mg_error_set(err, -EINVAL, "%s:%u: a key is 64 hexadecimal digits", name,
+				    number);
+	*ret = e;
+	return 0;
+}
+
+static int add_entry(struct registry *r, size_t *room, const struct entry *e)
+{
+	if (r->n == *room) {
+		size_t bigger = *room ? *room * 2 : 16;
+		struct entry *entries = reallocarray(r->entries, bigger, sizeof(*entries));
+
+		if (!entries)
+			return -ENOMEM;
+		r->entries = entries;
+		*room = bigger;
+	}
+	r->entries[r->n++] = *e;
+	return 0;
+}
+
+static int parse_lines(struct registry *r, const char *name, const char *text,
+		       struct mg_error *err)
+{
+	size_t room = 0;
+	char line[256];
+
+	for (unsigned number = 1; *text; number++) {
+		size_t len = strcspn(text, "\n");
+		struct entry e;
+		int n;
+
+		if (len >= sizeof(line))
+			return mg_error_set(err, -EINVAL, "%s:%u: line too long", name, number);
+		memcpy(line, text, len);
+		line[len] = '\0';
+		text += len + (text[len] == '\n');
+		if (strchr("#", line[strspn(line, " \t\r")]))
+			continue;
+		n = parse_line(name, number, line, &e, err);
+		if (n < 0)
+			return n;
+		if (add_entry(r, &room, &e) < 0)
+			return mg_error_set(err, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+int registry_parse(const char *name, const char *text, struct registry **ret,
+		   struct mg_error *err)
+{
+	_cleanup_(registry_free_p) struct registry *r = calloc(1, sizeof(*r));
+	char id[UUID_TEXT_SIZE];
+	int n;
+
+	if (!r || sodium_init() < 0)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	n = parse_lines(r, name, text, err);
+	if (n < 0)
+		return n;
+	if (r->n)
+		qsort(r->entries, r->n, sizeof(r->entries[0]), by_id);
+	for (size_t i = 1; i < r->n; i++)
+		if (by_id(&r->entries[i - 1], &r->entries[i]) == 0)
+			return mg_error_set(err, -EINVAL, "%s: device %s is there twice", name,
+					    uuid_format(&r->entries[i].device.id, id));
+	/* 0 is what a device says that has met no node yet. */
+	while (r->realm == 0)
+		randombytes_buf(&r->realm, sizeof(r->realm));
+	*ret = TAKE_PTR(r);
+	return 0;
+}
+
+int registry_load(const char *path, struct registry **ret, struct mg_error *err)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r;
+
+	r = file_read_secret(path, DEVICES_FILE_MAX, &text, &len, err);
+	if (r < 0)
+		return r;
+	r = strlen(text) == len ? registry_parse(path, text, ret, err)
+				: mg_error_set(err, -EINVAL, "%s: not a text file", path);
+	sodium_memzero(text, len);
+	return r;
+}
+
+void registry_free(struct registry *r)
+{
+	if (!r)
+		return;
+	if (r->entries)
+		sodium_memzero(r->entries, r->n * sizeof(r->entries[0]));
+	free(r->entries);
+	free(r);
+}
+
+/* ---- Registrations ----------------------------------------------------------- */
+
+static struct entry *find(struct registry *r, const struct uuid *id)
+{
+	struct entry key;
+
+	if (r->n == 0)
+		return NULL;
+	key.device.id = *id;
+	return bsearch(&key, r->entries, r->n, sizeof(r->entries[0]), by_id);
+}
+
+/* The device, if the datagram is a REGISTER that has its MAC. */
+static struct entry *authenticate(struct registry *r, const void *data, size_t len,
+				  struct registration *ret)
+{
+	struct entry *e;
+
+	if (registration_unpack(data, len, ret) < 0 || ret->type != REGISTRATION_REGISTER) {
+		r->counters.malformed++;
+		return NULL;
+	}
+	e = find(r, &ret->device);
+	if (!e) {
+		r->counters.unknown_device++;
+		return NULL;
+	}
+	if (!registration_verify(data, e->key)) {
+		r->counters.forged++;
+		return NULL;
+	}
+	return e;
+}
+
+static uint32_t lifetime_ms(uint32_t refresh_ms)
+{
+	uint64_t ms = (uint64_t)refresh_ms * LIFETIME_PERIODS;
+
+	if (ms < LIFETIME_MIN_MS)
+		return LIFETIME_MIN_MS;
+	return ms > LIFETIME_MAX_MS ? LIFETIME_MAX_MS : (uint32_t)ms;
+}
+
+static enum registry_verdict accept_address(struct entry *e, uint64_t expires_ns,
+					    const struct address *from)
+{
+	bool same = address_equal(&e->device.address, from);
+
+	e->device.address = *from;
+	e->expires_ns = expires_ns;
+	return same ? REGISTRY_REFRESHED : REGISTRY_CHANGED;
+}
+
+enum registry_verdict registry_receive(struct registry *r, uint64_t now_ns,
+				       const struct address *from, const void *data, size_t len,
+				       uint8_t ret_answer[REGISTRATION_SIZE],
+				       const struct device **ret_device)
+{
+	struct registration m;
+	struct entry *e = authenticate(r, data, len, &m);
+	enum registry_verdict verdict = REGISTRY_REPEAT;
+	bool fresh;
+
+	if (!e)
+		return REGISTRY_IGNORED;
+	fresh = m.realm == r->realm && m.counter > e->highest;
+	m.type = REGISTRATION_ANSWER;
+	m.status = fresh ? REGISTRATION_ACCEPTED : REGISTRATION_REPEAT;
+	m.period_ms = lifetime_ms(m.period_ms);
+	if (fresh) {
+		e->highest = m.counter;
+		verdict = accept_address(e, now_ns + m.period_ms * NS_PER_MS, from);
+		r->counters.accepted++;
+	} else {
+		r->counters.repeat++;
+	}
+	m.realm = r->realm;
+	m.highest = e->highest;
+	registration_pack(&m, e->key, ret_answer);
+	*ret_device = &e->device;
+	return verdict;
+}
+
+void registry_expire(struct registry *r, uint64_t now_ns, registry_device_fn fn, void *userdata)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		struct entry *e = &r->entries[i];
+
+		if (address_is_none(&e->device.address) || e->expires_ns > now_ns)
+			continue;
+		fn(&e->device, userdata);
+		e->device.address = (struct address){ 0 };
+	}
+}
+
+void registry_for_each(struct registry *r, registry_device_fn fn, void *userdata)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (!address_is_none(&r->entries[i].device.address))
+			fn(&r->entries[i].device, userdata);
+}
+
+const struct registry_counters *registry_counters(const struct registry *r)
+{
+	return &r->counters;
+}

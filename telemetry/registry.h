@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The node's side of registration: which devices may register here, and where
+ * those are that did. No I/O and no clock of its own but for the loading.
+ *
+ * The file of devices holds secrets, so only its owner may read it; one
+ * device a line, '#' starts a comment:
+ *
+ *     # UUID                                name   key (64 hexadecimal digits)
+ *     123e4567-e89b-42d3-a456-426614174000  phone  00112233…
+ */
+#ifndef TELEMETRY_REGISTRY_H
+#define TELEMETRY_REGISTRY_H
+
+#include "common/address.h"
+#include "common/cleanup.h"
+#include "common/error.h"
+#include "common/keys.h"
+#include "common/uuid.h"
+#include "telemetry/registration.h"
+
+struct registry;
+
+struct device {
+	struct uuid id;
+	char name[PEER_NAME_SIZE];
+	struct address address; /* none unless it is registered here now */
+};
+
+enum registry_verdict {
+	REGISTRY_IGNORED,   /* not authentic: no answer */
+	REGISTRY_REPEAT,    /* authentic but not fresh: answer, nothing has changed */
+	REGISTRY_REFRESHED, /* answer; the same address as before */
+	REGISTRY_CHANGED,   /* answer; it is new here, or at another address */
+};
+
+/* Datagrams by what became of them. */
+struct registry_counters {
+	uint64_t accepted, repeat, malformed, unknown_device, forged;
+};
+
+int registry_load(const char *path, struct registry **ret, struct mg_error *err);
+int registry_parse(const char *name, const char *text, struct registry **ret,
+		   struct mg_error *err);
+void registry_free(struct registry *r);
+DEFINE_CLEANUP(struct registry, registry_free)
+
+/* Judges a datagram from `from` and, unless it is ignored, writes the answer
+ * to it and the device that it concerns. */
+enum registry_verdict registry_receive(struct registry *r, uint64_t now_ns,
+				       const struct address *from, const void *data, size_t len,
+				       uint8_t ret_answer[REGISTRATION_SIZE],
+				       const struct device **ret_device);
+
+typedef void (*registry_device_fn)(const struct device *device, void *userdata);
+
+/* Ends the registrations that were not refreshed in time; tells each with the
+ * address that it had. */
+void registry_expire(struct registry *r, uint64_t now_ns, registry_device_fn fn, void *userdata);
+
+/* Every device that is registered here now. */
+void registry_for_each(struct registry *r, registry_device_fn fn, void *userdata);
+
+const struct registry_counters *registry_counters(const struct registry *r);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "telemetry/reporter.h"
+
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+struct reporter {
+	struct bus_socket *pub;
+	struct prober *prober;
+	sd_event_source *timer;
+	uint64_t interval_ns;
+	/* The batch in the making. */
+	Tagalong__RttSample samples[REPORTER_BATCH];
+	Tagalong__RttSample *pointers[REPORTER_BATCH];
+	struct uuid devices[REPORTER_BATCH];
+	size_t n;
+};
+
+static void send_batch(struct reporter *r)
+{
+	Tagalong__RttReport report = TAGALONG__RTT_REPORT__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	int64_t seq;
+
+	if (r->n == 0)
+		return;
+	report.n_samples = r->n;
+	report.samples = r->pointers;
+	e.body_case = TAGALONG__ENVELOPE__BODY_RTT_REPORT;
+	e.rtt_report = &report;
+	seq = bus_send(r->pub, NULL, &e);
+	if (seq < 0)
+		log_debug("report", "clients=%zu not sent: %s", r->n, strerror((int)-seq));
+	r->n = 0;
+}
+
+static void add_sample(const struct prober_report *report, void *userdata)
+{
+	struct reporter *r = userdata;
+	Tagalong__RttSample *s = &r->samples[r->n];
+
+	r->devices[r->n] = report->device;
+	tagalong__rtt_sample__init(s);
+	s->device = (ProtobufCBinaryData){ UUID_SIZE, r->devices[r->n].bytes };
+	s->method = TAGALONG__RTT_METHOD__RTT_STAMP;
+	s->last_sample_utc_ns = report->last_sample_utc_ns;
+	s->srtt_ns = report->rtt.srtt_ns;
+	s->rttvar_ns = report->rtt.rttvar_ns;
+	s->min_ns = report->rtt.min_ns;
+	s->sent = report->rtt.sent;
+	s->lost = report->rtt.lost;
+	s->confidence = report->rtt.confidence;
+	s->has_last_ns = true;
+	s->last_ns = report->rtt.last_ns;
+	r->pointers[r->n++] = s;
+	if (r->n == REPORTER_BATCH)
+		send_batch(r);
+}
+
+static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata)
+{
+	struct reporter *r = userdata;
+	uint64_t now = clock_mono_ns(), next = due_us * NS_PER_US + r->interval_ns;
+
+	prober_report_changes(r->prober, now, add_sample, r);
+	send_batch(r);
+	return sd_event_source_set_time(source, (next > now ? next : now) / NS_PER_US);
+}
+
+int reporter_new(sd_event *loop, struct bus *bus, const char *endpoint, const char *server_key,
+		 struct prober *prober, uint64_t interval_ns, struct reporter **ret,
+		 struct mg_error *err)
+{
+	_cleanup_(reporter_free_p) struct reporter *reporter = calloc(1, sizeof(*reporter));
+	int r;
+
+	if (!reporter)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	reporter->prober = prober;
+	reporter->interval_ns = interval_ns;
+	r = bus_connect(bus, BUS_PUB, endpoint, server_key, NULL, NULL, &reporter->pub, err);
+	if (r < 0)
+		return r;
+	r = sd_event_add_time(loop, &reporter->timer, CLOCK_MONOTONIC,
+			      (clock_mono_ns() + interval_ns) / NS_PER_US, NS_PER_MS / NS_PER_US,
+			      on_timer, reporter);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(reporter->timer, SD_EVENT_ON);
+	if (r < 0)
+		return mg_error_set(err, r, "event loop: %s", strerror(-r));
+	*ret = TAKE_PTR(reporter);
+	return 0;
+}
+
+void reporter_free(struct reporter *r)
+{
+	if (!r)
+		return;
+	sd_event_source_disable_unref(r->timer);
+	bus_socket_free(r->pub);
+	free(r);
+}

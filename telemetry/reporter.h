@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Publishes what the prober learns: at each report interval one RttReport, or
+ * several, with every client of which something has changed. Nobody answers;
+ * what is lost is made good by the next sample, for all figures are absolute.
+ */
+#ifndef TELEMETRY_REPORTER_H
+#define TELEMETRY_REPORTER_H
+
+#include "common/bus.h"
+#include "common/cleanup.h"
+#include "telemetry/prober.h"
+
+#define REPORTER_BATCH 1000 /* clients in one message */
+
+struct reporter;
+
+/* `prober` is borrowed. */
+int reporter_new(sd_event *loop, struct bus *bus, const char *endpoint, const char *server_key,
+		 struct prober *prober, uint64_t interval_ns, struct reporter **ret,
+		 struct mg_error *err);
+void reporter_free(struct reporter *r);
+DEFINE_CLEANUP(struct reporter, reporter_free)
+
+#endif

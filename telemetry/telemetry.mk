@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+noinst_LTLIBRARIES += libtelemetry.la
+libtelemetry_la_SOURCES = \
+	telemetry/client_table.c \
+	telemetry/client_table.h \
+	telemetry/daemon.c \
+	telemetry/daemon.h \
+	telemetry/datagram.c \
+	telemetry/datagram.h \
+	telemetry/gateway.c \
+	telemetry/gateway.h \
+	telemetry/node.c \
+	telemetry/node.h \
+	telemetry/prober.c \
+	telemetry/prober.h \
+	telemetry/reflector.c \
+	telemetry/reflector.h \
+	telemetry/registrar.c \
+	telemetry/registrar.h \
+	telemetry/registration.c \
+	telemetry/registration.h \
+	telemetry/registry.c \
+	telemetry/registry.h \
+	telemetry/reporter.c \
+	telemetry/reporter.h \
+	telemetry/stamp.c \
+	telemetry/stamp.h \
+	telemetry/uplink.c \
+	telemetry/uplink.h \
+	$(NULL)
+
+sbin_PROGRAMS += telemetryd
+telemetryd_SOURCES = telemetry/telemetryd.c
+telemetryd_LDADD = libtelemetry.la libcommon.la
+
+bin_PROGRAMS += tagalong-reflector
+tagalong_reflector_SOURCES = telemetry/reflector_main.c
+tagalong_reflector_LDADD = libtelemetry.la libcommon.la

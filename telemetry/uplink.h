@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A telemetry node and its controller: the node says hello every few seconds,
+ * tells which devices it sees, and is told whom to watch. ClientSeen is repeated
+ * until it is answered. When the controller turns out to be a new one
+ * (another boot_id, or it answers ESTALE), everything is told again.
+ */
+#ifndef TELEMETRY_UPLINK_H
+#define TELEMETRY_UPLINK_H
+
+#include "common/bus.h"
+#include "common/cleanup.h"
+#include "telemetry/prober.h"
+
+#define UPLINK_HELLO_NS (2 * UINT64_C(1000000000))
+
+struct uplink;
+
+struct uplink_events {
+	/* The list of those to be watched has changed. */
+	void (*on_watch_list)(const struct prober_watch *list, size_t n, void *userdata);
+	/* The controller knows nothing of our devices: tell it (uplink_client_seen). */
+	void (*on_new_controller)(void *userdata);
+	void *userdata;
+};
+
+int uplink_new(sd_event *loop, struct bus *bus, const char *endpoint, const char *server_key,
+	       const struct uplink_events *events, struct uplink **ret, struct mg_error *err);
+void uplink_free(struct uplink *u);
+DEFINE_CLEANUP(struct uplink, uplink_free)
+
+/* A device is (attached) or is no more at `address`. */
+void uplink_client_seen(struct uplink *u, const struct uuid *device,
+			const struct address *address, bool attached);
+
+#endif

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+# Benchmarks: each writes bench/NAME.json in the build folder and a table.
+BENCHMARKS = \
+	bench-migration \
+	$(NULL)
+bench: $(BENCHMARKS)
+.PHONY: bench $(BENCHMARKS)
+
+EXTRA_PROGRAMS = tests/bench/echo-client
+CLEANFILES += tests/bench/echo-client$(EXEEXT)
+tests_bench_echo_client_SOURCES = tests/bench/echo-client.c
+
+# What the benchmarks compute with is tested under check.
+TESTS += tests/bench/test_bench.py
+dist_check_SCRIPTS += tests/bench/test_bench.py
+EXTRA_DIST += \
+	docs/benchmarks.md \
+	tests/bench/guest.py \
+	tests/bench/lab.py \
+	tests/bench/migration.py \
+	tests/bench/qemu_engine.py \
+	tests/bench/qmp.py \
+	tests/bench/results.py \
+	tests/bench/silence.py \
+	tests/bench/tagalong_engine.py \
+	$(NULL)
+
+bench-migration: all $(GUEST_IMAGE) tests/bench/echo-client$(EXEEXT)
+	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/migration.py --build .

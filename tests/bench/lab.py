@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two hosts and a client: network namespaces, a shaped link, cgroups.
+
+    client ── bridge ──┬── access veth ── bridge of host a ── tap of the guest
+                       └── access veth ── bridge of host b ── tap of the guest
+    host a ── migration veth (shaped, counted) ── host b
+"""
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+CLONE_NEWNET = 0x40000000
+BRIDGE = "br0"
+LINK = "mig0"
+TAP = "tap0"
+ADDRESSES = {"a": "10.98.0.1", "b": "10.98.0.2"}
+CLIENT_ADDRESS = "10.99.0.1/24"
+GUEST_ADDRESS = "10.99.0.5"
+GUEST_MAC = "52:54:00:99:00:05"
+
+# Rate, and a bucket that holds a few of the largest packets.
+LINKS = {
+    "unshaped": None,
+    "1gbit": ("1gbit", "128kb"),
+    "200mbit": ("200mbit", "64kb"),
+}
+
+
+class LabError(Exception):
+    """The machine lacks something that the lab needs."""
+
+
+def run(*command):
+    """Runs a command; its complaint is the error."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LabError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def cgroup2_root():
+    """Where cgroup2 is mounted: /sys/fs/cgroup, or beside the old hierarchies."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+        for line in mounts:
+            fields = line.split()
+            if fields[fields.index("-") + 1] == "cgroup2":
+                return fields[4]
+    raise LabError("no cgroup2 is mounted: processor time cannot be counted")
+
+
+def remove_cgroup(path):
+    """A process that has been killed takes a moment to leave."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            os.rmdir(path)
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+class Cgroup:
+    """Everything that one host runs, for its processor time."""
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            os.makedirs(path)
+        except OSError as error:
+            raise LabError(f"cannot make a cgroup: {error}") from error
+
+    def join(self):
+        """For preexec_fn."""
+        with open(f"{self.path}/cgroup.procs", "w", encoding="utf-8") as procs:
+            procs.write(str(os.getpid()))
+
+    def cpu_seconds(self):
+        with open(f"{self.path}/cpu.stat", encoding="utf-8") as stat:
+            fields = dict(line.split() for line in stat)
+        return int(fields["usage_usec"]) / 1e6
+
+    def processes(self):
+        found = []
+        for directory, _, _ in os.walk(self.path):
+            with open(f"{directory}/cgroup.procs", encoding="utf-8") as procs:
+                found += [int(line) for line in procs]
+        return found
+
+    def kill(self):
+        """Ends whatever is left inside, and waits for it."""
+        deadline = time.monotonic() + 10
+        while (left := self.processes()) and time.monotonic() < deadline:
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.05)
+
+    def remove(self):
+        self.kill()
+        for directory, _, _ in os.walk(self.path, topdown=False):
+            remove_cgroup(directory)
+
+
+PREFER = bool(os.environ.get("PREFER"))
+
+
+def prefer(pids):
+    """With PREFER in the environment: processes go before whatever else the
+    machine does. The scheduler weighs sessions, not processes, where it groups
+    them (autogroup); daemons and the guests that they start have their own."""
+    for pid in pids if PREFER else ():
+        try:
+            os.setpriority(os.PRIO_PROCESS, pid, -20)
+            with open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as autogroup:
+                autogroup.write("-20")
+        except OSError:
+            pass  # gone, or a kernel without it
+
+
+class Host:
+    """One network namespace with its cgroup."""
+
+    def __init__(self, lab, side):
+        self.side = side
+        self.namespace = f"{lab.name}{side}"
+        self.address = ADDRESSES.get(side)
+        self.cgroup = Cgroup(f"{lab.cgroup}/{side}") if self.address else None
+        run("ip", "netns", "add", self.namespace)
+        self.ip("link", "set", "lo", "up")
+
+    def ip(self, *arguments):
+        return run("ip", "-n", self.namespace, *arguments)
+
+    def popen(self, command, **options):
+        """Starts a process inside the host."""
+        return subprocess.Popen(["ip", "netns", "exec", self.namespace, *command],
+                                stdin=subprocess.DEVNULL,
+                                preexec_fn=self.cgroup.join if self.cgroup else None, **options)
+
+    def connect(self, port):
+        """A TCP connection to the host's own loopback."""
+        result = []
+
+        def inside():
+            libc = ctypes.CDLL(None, use_errno=True)
+            with open(f"/run/netns/{self.namespace}", "rb") as namespace:
+                if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+                    result.append(OSError(ctypes.get_errno(), "setns"))
+                    return
+            try:
+                result.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+            except OSError as error:
+                result.append(error)
+
+        # A thread of its own: the namespace is a thread's property, and a
+        # socket keeps the one that it was made in.
+        thread = threading.Thread(target=inside)
+        thread.start()
+        thread.join()
+        if isinstance(result[0], Exception):
+            raise result[0]
+        return result[0]
+
+    def remove(self):
+        if self.cgroup:
+            self.cgroup.remove()
+        run("ip", "netns", "del", self.namespace)
+
+
+class Lab:
+    """Use as a context manager: it leaves nothing behind."""
+
+    def __init__(self):
+        self.name = f"tagbench{os.getpid()}"
+        self.cgroup = f"{cgroup2_root()}/{self.name}"
+        self.hosts = {}
+
+    def __enter__(self):
+        try:
+            os.makedirs(self.cgroup, exist_ok=True)
+            for side in ("a", "b", "c"):
+                self.hosts[side] = Host(self, side)
+            self._make_bridges()
+            self._make_link()
+        except (LabError, OSError) as error:
+            self.__exit__(None, None, None)
+            raise LabError(f"cannot make the test network: {error}") from error
+        return self
+
+    def __exit__(self, *_):
+        for host in self.hosts.values():
+            host.remove()
+        self.hosts = {}
+        if os.path.isdir(self.cgroup):
+            remove_cgroup(self.cgroup)
+
+    @property
+    def client(self):
+        return self.hosts["c"]
+
+    def _make_bridges(self):
+        for host in self.hosts.values():
+            host.ip("link", "add", BRIDGE, "type", "bridge", "stp_state", "0",
+                    "forward_delay", "0", "mcast_snooping", "0")
+            host.ip("link", "set", BRIDGE, "up")
+        self.client.ip("addr", "add", CLIENT_ADDRESS, "dev", BRIDGE)
+        for side in ("a", "b"):
+            host = self.hosts[side]
+            self.client.ip("link", "add", f"to-{side}", "type", "veth", "peer", "name", "access",
+                           "netns", host.namespace)
+            self.client.ip("link", "set", f"to-{side}", "master", BRIDGE, "up")
+            host.ip("link", "set", "access", "master", BRIDGE, "up")
+            host.ip("tuntap", "add", "dev", TAP, "mode", "tap")
+            host.ip("link", "set", TAP, "master", BRIDGE, "up")
+
+    def _make_link(self):
+        a, b = self.hosts["a"], self.hosts["b"]
+        a.ip("link", "add", LINK, "type", "veth", "peer", "name", LINK, "netns", b.namespace)
+        for host in (a, b):
+            host.ip("addr", "add", f"{host.address}/30", "dev", LINK)
+            host.ip("link", "set", LINK, "up")
+
+    def shape(self, link):
+        """Sets the migration link's rate, both ways."""
+        for side in ("a", "b"):
+            namespace = self.hosts[side].namespace
+            subprocess.run(["tc", "-n", namespace, "qdisc", "del", "dev", LINK, "root"],
+                           stderr=subprocess.DEVNULL, check=False)
+            if LINKS[link]:
+                rate, burst = LINKS[link]
+                run("tc", "-n", namespace, "qdisc", "add", "dev", LINK, "root", "tbf",
+                    "rate", rate, "burst", burst, "latency", "20ms")
+
+    def wire_bytes(self):
+        """What the migration link has carried, both ways, by the interface's counters."""
+        stats = json.loads(self.hosts["a"].ip("-j", "-s", "link", "show", LINK))[0]["stats64"]
+        return stats["rx"]["bytes"] + stats["tx"]["bytes"]

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows, marks and the table. Every benchmark writes this form:
+
+{"rows": [{...one run...}], "marks": [{"name", "value", "unit", "limit", "holds"}]}
+"""
+
+import json
+import os
+import statistics
+
+
+class Rows:
+    """Finished runs, kept in a file from the first on, so that an interrupted
+    benchmark goes on where it was."""
+
+    def __init__(self, path, key_fields, settings):
+        self.path = path
+        self.partial = f"{path}.part"
+        self.key_fields = key_fields
+        self.settings = settings
+        self.rows = []
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self.resumed = self._load()
+        if not self.resumed:
+            with open(self.partial, "w", encoding="utf-8") as file:
+                file.write(json.dumps(settings) + "\n")
+
+    def _load(self):
+        try:
+            with open(self.partial, encoding="utf-8") as file:
+                lines = file.read().split("\n")
+        except FileNotFoundError:
+            return False
+        # The last line may have been cut by what interrupted us.
+        whole = [json.loads(line) for line in lines[:-1]]
+        if not whole or whole[0] != self.settings:
+            return False
+        self.rows = whole[1:]
+        return True
+
+    def key(self, row):
+        return tuple(row[field] for field in self.key_fields)
+
+    def has(self, row):
+        return self.key(row) in map(self.key, self.rows)
+
+    def add(self, row):
+        self.rows.append(row)
+        with open(self.partial, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def earlier(self, keep):
+        """Rows of the last complete file that this run does not measure again."""
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                return [row for row in json.load(file)["rows"] if keep(row)]
+        except (FileNotFoundError, ValueError, KeyError):
+            return []
+
+    def finish(self, rows, found_marks):
+        """Writes the file at once and whole; the partial one has served."""
+        fresh = f"{self.path}.new"
+        with open(fresh, "w", encoding="utf-8") as file:
+            json.dump({"settings": self.settings, "rows": rows, "marks": found_marks}, file,
+                      indent=1)
+            file.write("\n")
+        os.replace(fresh, self.path)
+        os.unlink(self.partial)
+
+
+def median(rows, field):
+    values = [row[field] for row in rows if row["outcome"] == "completed"]
+    return statistics.median(values) if values else None
+
+
+def mark(name, value, unit, limit):
+    """A mark without a value does not hold."""
+    return {"name": name, "value": None if value is None else round(value, 3), "unit": unit,
+            "limit": limit, "holds": value is not None and value <= limit}
+
+
+def table(rows, columns, group_fields):
+    """Medians of each group of rows, as lines of text."""
+    groups = {}
+    for row in rows:
+        groups.setdefault(tuple(row[field] for field in group_fields), []).append(row)
+    lines = [[*group_fields, "runs", *columns]]
+    for key, group in groups.items():
+        line = [str(part) for part in key]
+        line.append(f"{sum(row['outcome'] == 'completed' for row in group)}/{len(group)}")
+        for column, form in columns.items():
+            value = median(group, column)
+            line.append("-" if value is None else form(value))
+        lines.append(line)
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+                     for line in lines)
+
+
+def marks_table(found):
+    lines = []
+    for entry in found:
+        value = "-" if entry["value"] is None else f"{entry['value']:g}"
+        lines.append(f"{'holds ' if entry['holds'] else 'MISSED'}  {entry['name']}: "
+                     f"{value} {entry['unit']} (limit {entry['limit']:g})")
+    return "\n".join(lines)

@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# bash completes commands, their second words and their options, all as --help
+# has them.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
+PATH=$top_builddir/migrator/cli:$PATH
+# shellcheck source=migrator/cli/completion/migrator
+. "$top_srcdir/migrator/cli/completion/migrator"
+
+# completes WORD...: what there is for the last word.
+completes() {
+	COMP_WORDS=("$@")
+	COMP_CWORD=$(($# - 1))
+	_migrator
+	echo "${COMPREPLY[*]}"
+}
+
+# expect "WORDS" WORD...
+expect() {
+	local wanted=$1 got
+	shift
+	got=$(completes "$@")
+	[ "$got" = "$wanted" ] || fail "'$*' completes to '$got', not '$wanted'"
+}
+
+expect "cancel history keys move node pair resolve status vm" migrator ""
+expect "status" migrator st
+expect "list show start stop" migrator vm ""
+expect "start stop" migrator vm st
+expect "start stop" migrator --json vm st
+expect "--blackout --blackout-max" migrator move --blackout
+expect "--background" migrator pair set phone web --b
+expect "--yes" migrator resolve 3f2a --y
+expect "" migrator nothing --x
+
+cd "$tmpdir"
+touch web.yaml
+expect "web.yaml" migrator vm start w
+expect "web.yaml" migrator --config w

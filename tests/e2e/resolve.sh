@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A host is lost for good inside the commit window. The other one says that the
+# move is in doubt and does nothing by itself; an operator who knows resolves it.
+# The lost host's daemon comes back later and agrees.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
+. "$top_srcdir/tests/e2e/nodes.sh"
+
+# lose NODE: what is left of a host after its daemon's death goes too.
+lose() {
+	local file
+	for file in "$tmpdir/$1"/vm/web/*/pid; do
+		kill -9 "$(cat "$file")"
+	done
+}
+
+node_is_dead() {
+	! node_is_up "$1"
+}
+
+says() {
+	[ "$(move_state "$1" "$move")" = "$2" ]
+}
+
+# Begins a move from a to b in which the daemon of NODE dies at STEP.
+doomed_move() {
+	node_stop "$1"
+	node_fault[$1]=$2
+	node_start "$1"
+	node_fault[$1]=
+	mark=$(guest_mark "$(vm_console "$from" web)")
+	move=$(order "$from" move web "$to" --detach --json |
+		sed -n 's/.*"move": *"\([0-9a-f-]*\)".*/\1/p')
+	wait_for 60 node_is_dead "$1"
+	lose "$1"
+}
+
+nodes_make a b
+node_start a
+node_start b
+vm_watch
+vm_memory=96M vm_describe web "tagguest.mem=8M tagguest.rate=2M tagguest.verify=64M"
+vm_start a web
+
+# The target is lost after the decision: the source has a whole, stopped copy.
+from=a to=b
+doomed_move b kill-before=receive-commit
+wait_for 30 says a "in doubt"
+[ "$(vm_field a web state)" = stopped ] || fail "web is $(vm_field a web state) while in doubt"
+migrator_at a resolve "$move" --run-here --yes
+wait_for 10 vm_runs_at a web
+wait_for 10 says a revoked
+node_start b
+wait_for 10 says b aborted
+[ "$(vm_where web)" = a ] || fail "web is not on a alone"
+wait_for 60 guest_verified "$(vm_console a web)" "$mark"
+say "target lost: $(guest_last "$(vm_console a web)" | cut -c1-60)"
+
+# The source is lost after the decision: the target has loaded all of it.
+doomed_move a kill-after=journal-commit
+wait_for 30 says b "in doubt"
+[ "$(vm_field b web state)" = stopped ] || fail "web is $(vm_field b web state) while in doubt"
+migrator_at b resolve "$move" --run-here --yes
+wait_for 10 vm_runs_at b web
+node_start a
+wait_for 30 says a "done"
+wait_for 10 says b "done"
+[ "$(vm_where web)" = b ] || fail "web is not on b alone"
+wait_for 60 guest_verified "$(vm_console b web)" "$mark"
+
+# The same the other way round, and the operator lets the copy go.
+from=b to=a
+doomed_move b kill-after=journal-commit
+wait_for 30 says a "in doubt"
+migrator_at a resolve "$move" --discard --yes
+wait_for 10 says a aborted
+wait_for 10 test "$(qemus)" = 0
+node_start b
+wait_for 30 says b revoked
+[ "$(vm_field b web state)" = gone ] || fail "web is $(vm_field b web state), not gone"
+runs_once

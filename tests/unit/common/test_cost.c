@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+
+#include "common/clock.h"
+#include "common/cost.h"
+
+#define MB UINT64_C(1000000)
+
+static struct cost_facts sample(void)
+{
+	return (struct cost_facts){
+		.remaining_bytes = 200 * MB, .dirty_bps = 10 * MB, .link_bps = 100 * MB,
+		.wire_permille = 1000, .rtt_ns = 2 * NS_PER_MS, .promise_ns = 20 * NS_PER_MS,
+	};
+}
+
+Test(cost, an_idle_guest_takes_one_round)
+{
+	struct cost_facts f = sample();
+	struct cost c;
+
+	f.dirty_bps = 0;
+	cost_predict(&f, &c);
+	cr_assert_eq(c.rounds, 1);
+	cr_assert(c.keeps_promise);
+	cr_assert_eq(c.blackout_ns, cost_fixed_blackout_ns(&f));
+	cr_assert_eq(c.bytes, 200 * MB + COST_TAIL_BYTES);
+	cr_assert_eq(c.total_ns, 2 * NS_PER_S + c.blackout_ns);
+}
+
+Test(cost, rounds_shrink_by_dirty_rate_over_page_rate)
+{
+	struct cost_facts f = sample();
+	struct cost c;
+
+	/* 2 s, 0.2 s, 0.02 s, 2 ms: the fourth fits beside 11.2 ms that are fixed. */
+	cost_predict(&f, &c);
+	cr_assert_eq(c.rounds, 3);
+	cr_assert(c.keeps_promise);
+	cr_assert_eq(c.blackout_ns, cost_fixed_blackout_ns(&f) + 2 * NS_PER_MS);
+}
+
+Test(cost, a_guest_hotter_than_the_link_costs_its_working_set)
+{
+	struct cost_facts f = sample();
+	struct cost c;
+
+	f.dirty_bps = 300 * MB;
+	f.working_set_bytes = 30 * MB;
+	cost_predict(&f, &c);
+	cr_assert(!c.keeps_promise);
+	cr_assert_eq(c.blackout_ns, cost_fixed_blackout_ns(&f) + 300 * NS_PER_MS);
+	cr_assert_lt(c.confidence, 60);
+}
+
+Test(cost, more_of_anything_never_costs_less)
+{
+	for (uint64_t dirty = 0; dirty <= 200 * MB; dirty += 20 * MB) {
+		struct cost_facts f = sample();
+		struct cost a, b;
+
+		f.working_set_bytes = 50 * MB;
+		f.dirty_bps = dirty;
+		cost_predict(&f, &a);
+		f.remaining_bytes *= 2;
+		cost_predict(&f, &b);
+		cr_assert_geq(b.total_ns, a.total_ns);
+		cr_assert_geq(b.bytes, a.bytes);
+		f.remaining_bytes /= 2;
+		f.rtt_ns *= 10;
+		cost_predict(&f, &b);
+		cr_assert_geq(b.blackout_ns + b.total_ns, a.blackout_ns);
+	}
+}
+
+Test(cost, nothing_measured_is_a_guess_and_nothing_overflows)
+{
+	struct cost_facts f = { .remaining_bytes = UINT64_MAX, .dirty_bps = UINT64_MAX };
+	struct cost c;
+
+	cost_predict(&f, &c);
+	cr_assert(!c.keeps_promise);
+	cr_assert_leq(c.confidence, 20);
+	cr_assert_eq(c.total_ns, UINT64_MAX);
+	f = (struct cost_facts){ .remaining_bytes = 1, .link_bps = 1, .rtt_ns = UINT64_MAX };
+	cost_predict(&f, &c);
+	cr_assert_gt(c.total_ns, 0);
+}

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+include tests/unit/migrator/cli.mk
+
+UNIT_TESTS += \
+	tests/unit/migrator/test_commit \
+	tests/unit/migrator/test_flow \
+	tests/unit/migrator/test_frame \
+	tests/unit/migrator/test_frame_reader \
+	tests/unit/migrator/test_guest \
+	tests/unit/migrator/test_journal \
+	tests/unit/migrator/test_node_config \
+	tests/unit/migrator/test_pace \
+	tests/unit/migrator/test_page \
+	tests/unit/migrator/test_preflight \
+	tests/unit/migrator/test_qmp \
+	tests/unit/migrator/test_ramstream \
+	tests/unit/migrator/test_return_path \
+	tests/unit/migrator/test_steer \
+	tests/unit/migrator/test_stream_frame \
+	tests/unit/migrator/test_vm_spec \
+	$(NULL)
+tests_unit_migrator_pipeline_threads_LDADD = libmigrator.la libcommon.la
+tests_unit_migrator_test_commit_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_flow_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_frame_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_frame_reader_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_guest_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_node_config_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_journal_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_pace_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_page_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_preflight_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_qmp_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_ramstream_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_return_path_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_steer_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_stream_frame_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_vm_spec_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+EXTRA_DIST += \
+	tests/data/qemu/README.md \
+	tests/data/qemu/q35-7.2-1016k.stream \
+	tests/data/wire/v1-stream-aes256gcm.bin \
+	tests/data/wire/v1-stream-chacha20.bin \
+	tests/data/wire/v1-stream-plain.bin \
+	tests/unit/migrator/capture.h \
+	$(NULL)
+check_PROGRAMS += tests/unit/migrator/pipeline_threads
+TESTS += tests/unit/migrator/pipeline_threads
+THREAD_TESTS += tests/unit/migrator/pipeline_threads
+EXTRA_DIST += tests/unit/migrator/pipeline.h

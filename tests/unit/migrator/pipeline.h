@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The whole data path in one process: a make-believe QEMU that sends a guest
+ * whose memory keeps changing, outflow, a relay that may do harm to the
+ * frames, inflow, and a make-believe QEMU that loads. For Criterion and for
+ * plain programs alike: what must not be ends the process.
+ */
+#ifndef TESTS_UNIT_MIGRATOR_PIPELINE_H
+#define TESTS_UNIT_MIGRATOR_PIPELINE_H
+
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <arpa/inet.h>
+
+#include "common/clock.h"
+#include "common/cursor.h"
+#include "migrator/inflow.h"
+#include "migrator/outflow.h"
+#include "migrator/ramstream.h"
+
+#define PIPE_PAGE 4096
+#define PIPE_ROM_PAGES 3
+#define PIPE_TAIL 900000 /* more than inflow keeps for a slow QEMU */
+#define PIPE_SECONDS 60
+
+#define MUST(cond)                                                                 \
+	do {                                                                       \
+		if (!(cond)) {                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
+			abort();                                                   \
+		}                                                                  \
+	} while (0)
+
+enum harm { /* what the relay does, to the n-th frame from the source */
+	HARM_NONE,
+	HARM_FLIP,      /* one bit at `at` */
+	HARM_CUT,       /* the connection ends after `at` bytes of it */
+	HARM_DROP,
+	HARM_TWICE,
+	HARM_SWAP,      /* with the next one */
+	HARM_STOP,      /* nothing more goes through, but nothing is closed */
+};
+
+struct pipeline_config {
+	uint64_t seed;
+	unsigned pages;
+	unsigned rounds;
+	bool plain_text;
+	bool fast;          /* no random pauses */
+	enum harm harm;
+	unsigned frame;
+	size_t at;          /* modulo the frame's size */
+	/* what the two make-believe QEMUs do wrong */
+	long source_closes_after; /* bytes; 0: never */
+	uint32_t shut_value;
+	bool target_closes;
+	bool target_is_slow;
+	/* how the two ends differ */
+	uint64_t bandwidth_bps;
+	bool other_key, other_incarnation, other_move, target_refuses_plain;
+	unsigned target_pages; /* 0: as the source */
+};
+
+struct pipeline {
+	struct pipeline_config c;
+	sd_event *loop;
+	struct outflow *out;
+	struct inflow *in;
+	int source_qemu, target_qemu; /* the QEMUs' ends */
+	int relay_in, relay_out;
+	pthread_t source, target, relay;
+	uint8_t *memory;           /* the source's guest */
+	uint8_t rom[PIPE_ROM_PAGES * PIPE_PAGE], rom_loaded[PIPE_ROM_PAGES * PIPE_PAGE];
+	uint8_t tail[PIPE_TAIL], tail_loaded[PIPE_TAIL];
+	size_t tail_got;
+	struct ramstream *target_stream;
+	int ram_fd;
+	atomic_bool pong, shut, closing;
+	/* what the owner saw */
+	bool stopped, loaded, out_failed, in_failed, started;
+	bool joined;
+	struct mg_error start_error;
+};
+
+static inline uint64_t pipe_random(uint64_t *state)
+{
+	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+/* A page of a kind: zero, dense, sparse, text-like. */
+static inline void pipe_fill(uint8_t *page, uint64_t *rng)
+{
+	uint64_t kind = pipe_random(rng) % 5;
+
+	memset(page, 0, PIPE_PAGE);
+	for (size_t i = 0; i < PIPE_PAGE; i += 8) {
+		uint64_t v = pipe_random(rng);
+
+		if (kind == 1 || (kind == 2 && i % 512 == 0) || (kind == 3 && i == PIPE_PAGE - 8))
+			memcpy(page + i, &v, 8);
+		else if (kind == 4)
+			memset(page + i, 'a' + (int)(v % 7), 8);
+	}
+}
+
+/* ---- The source's QEMU ------------------------------------------------------------- */
+
+struct pipe_writer {
+	struct pipeline *p;
+	uint64_t rng;
+	uint64_t sent;
+	bool dead;
+};
+
+static inline void pipe_write(struct pipe_writer *w, const void *data, size_t len)
+{
+	const uint8_t *at = data;
+
+	while (len && !w->dead) {
+		size_t n = len;
+
+		if (w->p->c.source_closes_after) {
+			uint64_t left = (uint64_t)w->p->c.source_closes_after - w->sent;
+
+			if (left == 0) {
+				shutdown(w->p->source_qemu, SHUT_RDWR);
+				w->dead = true;
+				return;
+			}
+			n = left < n ? left : n;
+		}
+		ssize_t r = send(w->p->source_qemu, at, n, MSG_NOSIGNAL);
+
+		if (r <= 0) {
+			w->dead = true;
+			return;
+		}
+		at += r;
+		len -= (size_t)r;
+		w->sent += (uint64_t)r;
+	}
+}
+
+static inline void pipe_put(struct pipe_writer *w, uint64_t value, unsigned bytes)
+{
+	uint8_t b[8];
+	struct wcursor c = wcursor_over(b, sizeof(b));
+
+	wcursor_u64(&c, value);
+	pipe_write(w, b + 8 - bytes, bytes);
+}
+
+static inline void pipe_put_name(struct pipe_writer *w, const char *name)
+{
+	pipe_put(w, strlen(name), 1);
+	pipe_write(w, name, strlen(name));
+}
+
+static inline void pipe_put_page(struct pipe_writer *w, const char *block, uint64_t index,
+				 const uint8_t *page, bool again)
+{
+	static const uint8_t zero[PIPE_PAGE];
+	bool is_zero = memcmp(page, zero, PIPE_PAGE) == 0 && pipe_random(&w->rng) % 8;
+	uint64_t word = index * PIPE_PAGE | (is_zero ? RAMSTREAM_ZERO : RAMSTREAM_PAGE_DATA) |
+			(again ? RAMSTREAM_CONTINUE : 0);
+
+	pipe_put(w, word, 8);
+	if (!again)
+		pipe_put_name(w, block);
+	if (is_zero)
+		pipe_put(w, 0, 1);
+	else
+		pipe_write(w, page, PIPE_PAGE);
+}
+
+static inline void pipe_put_eos(struct pipe_writer *w)
+{
+	pipe_put(w, RAMSTREAM_EOS, 8);
+	pipe_put(w, RAMSTREAM_FOOTER, 1);
+	pipe_put(w, 2, 4);
+}
+
+static inline void pipe_pause(struct pipe_writer *w)
+{
+	if (!w->p->c.fast && pipe_random(&w->rng) % 4 == 0)
+		usleep((unsigned)(pipe_random(&w->rng) % 3000));
+}
+
+static inline void pipe_put_rom(struct pipe_writer *w)
+{
+	for (unsigned i = 0; i < PIPE_ROM_PAGES; i++)
+		pipe_put_page(w, "rom", i, w->p->rom + i * PIPE_PAGE, i > 0);
+}
+
+/* A pass over the memory: every dirty page, changed again now and then. */
+static inline void pipe_put_pass(struct pipe_writer *w, uint8_t *dirty, bool stopped)
+{
+	struct pipeline *p = w->p;
+	bool again = false;
+
+	for (unsigned i = 0; i < p->c.pages && !w->dead; i++) {
+		unsigned other = (unsigned)(pipe_random(&w->rng) % p->c.pages);
+
+		if (dirty[i]) {
+			dirty[i] = 0;
+			pipe_put_page(w, "ram0", i, p->memory + (size_t)i * PIPE_PAGE, again);
+			again = true;
+		}
+		if (!stopped && pipe_random(&w->rng) % 6 == 0) {
+			pipe_fill(p->memory + (size_t)other * PIPE_PAGE, &w->rng);
+			dirty[other] = 1;
+		}
+		if (pipe_random(&w->rng) % 500 == 0)
+			pipe_pause(w);
+	}
+}
+
+static inline void *pipe_source_main(void *userdata)
+{
+	struct pipeline *p = userdata;
+	struct pipe_writer w = { .p = p, .rng = p->c.seed };
+	uint8_t *dirty = malloc(p->c.pages), answer[16];
+
+	memset(dirty, 1, p->c.pages);
+	for (unsigned i = 0; i < p->c.pages; i++)
+		pipe_fill(p->memory + (size_t)i * PIPE_PAGE, &w.rng);
+	pipe_put(&w, 0x5145564d, 4);
+	pipe_put(&w, 3, 4);
+	pipe_put(&w, RAMSTREAM_CONFIGURATION, 1);
+	pipe_put(&w, 4, 4);
+	pipe_write(&w, "fake", 4);
+	pipe_put(&w, RAMSTREAM_COMMAND, 1);
+	pipe_put(&w, RAMSTREAM_OPEN_RETURN_PATH << 16, 4);
+	pipe_put(&w, RAMSTREAM_COMMAND, 1);
+	pipe_put(&w, RAMSTREAM_PING << 16 | 4, 4);
+	pipe_put(&w, 1, 4);
+	pipe_put(&w, RAMSTREAM_START, 1);
+	pipe_put(&w, 2, 4);
+	pipe_put_name(&w, "ram");
+	pipe_put(&w, 0, 4);
+	pipe_put(&w, 4, 4);
+	pipe_put(&w, (p->c.pages + PIPE_ROM_PAGES) * PIPE_PAGE | RAMSTREAM_MEM_SIZE, 8);
+	pipe_put_name(&w, "ram0");
+	pipe_put(&w, p->c.pages * PIPE_PAGE, 8);
+	pipe_put_name(&w, "rom");
+	pipe_put(&w, PIPE_ROM_PAGES * PIPE_PAGE, 8);
+	pipe_put_eos(&w);
+	for (unsigned round = 0; round < p->c.rounds && !w.dead; round++) {
+		bool last = round + 1 == p->c.rounds;
+
+		pipe_put(&w, last ? RAMSTREAM_END : RAMSTREAM_PART, 1);
+		pipe_put(&w, 2, 4);
+		pipe_put_pass(&w, dirty, last);
+		pipe_put_rom(&w);
+		pipe_put_eos(&w);
+		pipe_pause(&w);
+	}
+	for (size_t at = 0; at < PIPE_TAIL && !w.dead; at += 30000) {
+		pipe_write(&w, p->tail + at, 30000);
+		pipe_pause(&w);
+	}
+	/* PONG 1, then SHUT 0, then both ends close, as QEMU does it */
+	for (size_t have = 0; have < sizeof(answer) && !w.dead;) {
+		ssize_t n = recv(p->source_qemu, answer + have, sizeof(answer) - have, 0);
+
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+		if (have >= 8)
+			atomic_store(&p->pong, memcmp(answer, "\0\2\0\4\0\0\0\1", 8) == 0);
+		if (have == 16)
+			atomic_store(&p->shut, memcmp(answer + 8, "\0\1\0\4\0\0\0\0", 8) == 0);
+	}
+	shutdown(p->source_qemu, SHUT_RDWR);
+	free(dirty);
+	return NULL;
+}
+
+/* ---- The target's QEMU --------------------------------------------------------------- */
+
+static inline int pipe_target_page(void *userdata, unsigned index, uint64_t offset,
+				   const uint8_t *data)
+{
+	struct pipeline *p = userdata;
+
+	MUST(strcmp(ramstream_block_at(p->target_stream, index)->name, "rom") == 0);
+	if (data)
+		memcpy(p->rom_loaded + offset, data, PIPE_PAGE);
+	else
+		memset(p->rom_loaded + offset, 0, PIPE_PAGE);
+	return 0;
+}
+
+static inline int pipe_target_tail(void *userdata)
+{
+	struct pipeline *p = userdata;
+
+	p->tail_got = 1; /* what follows counts; see pipe_target_bytes() */
+	return 0;
+}
+
+static inline int pipe_target_bytes(void *userdata, const uint8_t *data, size_t len)
+{
+	struct pipeline *p = userdata;
+
+	if (!p->tail_got)
+		return 0;
+	MUST(p->tail_got - 1 + len <= PIPE_TAIL);
+	memcpy(p->tail_loaded + p->tail_got - 1, data, len);
+	p->tail_got += len;
+	return 0;
+}
+
+static const struct ramstream_ops pipe_target_ops = {
+	.page = pipe_target_page,
+	.tail = pipe_target_tail,
+	.bytes = pipe_target_bytes,
+};
+
+static inline void pipe_answer(struct pipeline *p, uint16_t type, uint32_t value)
+{
+	uint8_t message[8];
+	struct wcursor c = wcursor_over(message, sizeof(message));
+
+	wcursor_u16(&c, type);
+	wcursor_u16(&c, 4);
+	wcursor_u32(&c, value);
+	(void)send(p->target_qemu, message, sizeof(message), MSG_NOSIGNAL);
+}
+
+static inline void *pipe_target_main(void *userdata)
+{
+	struct pipeline *p = userdata;
+	static _Thread_local uint8_t buf[32768];
+	ssize_t n;
+
+	MUST(ramstream_new(&pipe_target_ops, p, &p->target_stream) == 0);
+	while ((n = recv(p->target_qemu, buf, sizeof(buf), 0)) > 0) {
+		struct mg_error err = { 0 };
+
+		if (p->c.target_is_slow)
+			usleep(2000);
+		if (ramstream_feed(p->target_stream, buf, (size_t)n, &err) < 0) {
+			fprintf(stderr, "target: %s\n", err.text);
+			abort();
+		}
+		if (p->tail_got != PIPE_TAIL + 1)
+			continue;
+		if (p->c.target_closes)
+			break;
+		pipe_answer(p, 2, 1);
+		pipe_answer(p, 1, p->c.shut_value);
+		break;
+	}
+	shutdown(p->target_qemu, SHUT_RDWR);
+	ramstream_free(p->target_stream);
+	return NULL;
+}
+
+/* ---- The relay ----------------------------------------------------------------------- */
+
+static inline bool pipe_read_all(int fd, uint8_t *buf, size_t len)
+{
+	for (size_t have = 0; have < len;) {
+		ssize_t n = recv(fd, buf + have, len - have, 0);
+
+		if (n <= 0)
+			return false;
+		have += (size_t)n;
+	}
+	return true;
+}
+
+static inline bool pipe_read_frame(int fd, uint8_t *wire, size_t *ret_len)
+{
+	struct frame_header h;
+
+	if (!pipe_read_all(fd, wire, FRAME_HEADER_SIZE))
+		return false;
+	MUST(frame_header_decode(wire, &h, NULL) == 0);
+	*ret_len = FRAME_HEADER_SIZE + h.length + FRAME_TRAILER_SIZE;
+	return pipe_read_all(fd, wire + FRAME_HEADER_SIZE, *ret_len - FRAME_HEADER_SIZE);
+}
+
+static inline void *pipe_back_main(void *userdata)
+{
+	struct pipeline *p = userdata;
+	uint8_t buf[4096];
+	ssize_t n;
+
+	while ((n = recv(p->relay_out, buf, sizeof(buf), 0)) > 0)
+		if (send(p->relay_in, buf, (size_t)n, MSG_NOSIGNAL) < 0)
+			break;
+	shutdown(p->relay_in, SHUT_WR);
+	return NULL;
+}
+
+static inline void *pipe_relay_main(void *userdata)
+{
+	struct pipeline *p = userdata;
+	uint8_t *wire = malloc(FRAME_WIRE_MAX), *held = malloc(FRAME_WIRE_MAX);
+	size_t len, held_len = 0;
+	pthread_t back;
+
+	MUST(pthread_create(&back, NULL, pipe_back_main, p) == 0);
+	for (unsigned i = 0; pipe_read_frame(p->relay_in, wire, &len); i++) {
+		bool hit = i == p->c.frame;
+
+		if (hit && p->c.harm == HARM_FLIP)
+			wire[p->c.at % len] ^= 0x10;
+		if (hit && p->c.harm == HARM_STOP) {
+			while (!atomic_load(&p->closing))
+				usleep(1000);
+			break;
+		}
+		if (hit && p->c.harm == HARM_SWAP) {
+			memcpy(held, wire, len);
+			held_len = len;
+			continue;
+		}
+		if (hit && p->c.harm == HARM_DROP)
+			continue;
+		if (hit && p->c.harm == HARM_CUT)
+			len = p->c.at % len;
+		if (send(p->relay_out, wire, len, MSG_NOSIGNAL) < 0)
+			break;
+		if (hit && p->c.harm == HARM_CUT)
+			break;
+		if (hit && p->c.harm == HARM_TWICE)
+			(void)send(p->relay_out, wire, len, MSG_NOSIGNAL);
+		if (held_len) {
+			(void)send(p->relay_out, held, held_len, MSG_NOSIGNAL);
+			held_len = 0;
+		}
+	}
+	shutdown(p->relay_out, SHUT_RDWR);
+	shutdown(p->relay_in, SHUT_RDWR);
+	pthread_join(back, NULL);
+	free(wire);
+	free(held);
+	return NULL;
+}
+
+/* ---- The owner ------------------------------------------------------------------------- */
+
+static inline void pipe_on_outflow(struct outflow *o, enum outflow_event event, void *userdata)
+{
+	struct pipeline *p = userdata;
+
+	(void)o;
+	*(event == OUTFLOW_STOPPED ? &p->stopped : &p->out_failed) = true;
+}
+
+static inline void pipe_on_inflow(struct inflow *i, enum inflow_event event, void *userdata)
+{
+	struct pipeline *p = userdata;
+
+	(void)i;
+	switch (event) {
+	case INFLOW_STARTED:
+		p->started = true;
+		return;
+	case INFLOW_LOADED:
+		p->loaded = true;
+		return;
+	case INFLOW_FAILED:
+		p->in_failed = true;
+		return;
+	}
+}
+
+static inline void pipe_tcp_pair(int fds[2])
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	MUST(l >= 0 && bind(l, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(l, 1) == 0);
+	MUST(getsockname(l, (struct sockaddr *)&a, &len) == 0);
+	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	MUST(connect(fds[0], (struct sockaddr *)&a, sizeof(a)) == 0);
+	fds[1] = accept(l, NULL, NULL);
+	MUST(fds[1] >= 0);
+	close(l);
+}
+
+static inline int pipe_start_inflow(struct pipeline *p, int link_fd, int qemu_fd)
+{
+	unsigned pages = p->c.target_pages ? p->c.target_pages : p->c.pages;
+	struct inflow_config config = { .qemu_fd = qemu_fd,
+					.ram_fd = p->ram_fd,
+					.ram_bytes = (uint64_t)pages * PIPE_PAGE,
+					.link = { .fd = link_fd, .incarnation = 1 } };
+	int r;
+
+	MUST(ftruncate(p->ram_fd, (off_t)config.ram_bytes) == 0);
+	while ((r = link_read_hello(link_fd, &config.hello, &p->start_error)) == -EAGAIN) {
+		struct pollfd f = { .fd = link_fd, .events = POLLIN };
+
+		poll(&f, 1, 1000);
+	}
+	if (r < 0)
+		return r;
+	config.link.incarnation += p->c.other_incarnation;
+	config.link.key[0] = p->c.other_key;
+	config.link.move.bytes[0] = p->c.other_move;
+	config.link.plain_text = p->c.plain_text && !p->c.target_refuses_plain;
+	return inflow_start(p->loop, &config, pipe_on_inflow, p, &p->in, &p->start_error);
+}
+
+/* Runs until both ends are done or have failed. False when only one has and the
+ * other has nothing to complain of, or (after 25 s) hangs. */
+static inline bool pipe_loop(struct pipeline *p)
+{
+	uint64_t end = clock_mono_ns() + 25 * NS_PER_S;
+
+	while (clock_mono_ns() < end) {
+		if (p->out_failed && (p->c.source_closes_after || p->c.harm == HARM_STOP))
+			return false;
+		MUST(sd_event_run(p->loop, 20000) >= 0);
+		if (p->loaded && !atomic_load(&p->shut) && !p->out_failed)
+			(void)outflow_send_shut(p->out);
+		if ((p->loaded && atomic_load(&p->shut)) || (p->in_failed && p->out_failed))
+			return true;
+	}
+	return false;
+}
+
+static inline void pipeline_begin(struct pipeline *p, const struct pipeline_config *config)
+{
+	int front[2], back[2], out_fd, in_fds[2];
+	uint64_t rng = config->seed ^ 0x55;
+	int r;
+
+	alarm(PIPE_SECONDS); /* what hangs ends by SIGALRM */
+	memset(p, 0, sizeof(*p));
+	p->c = *config;
+	MUST(sd_event_new(&p->loop) >= 0);
+	p->memory = calloc(p->c.pages, PIPE_PAGE);
+	p->ram_fd = memfd_create("ram", MFD_CLOEXEC);
+	for (size_t i = 0; i < PIPE_ROM_PAGES; i++)
+		pipe_fill(p->rom + i * PIPE_PAGE, &rng);
+	for (size_t i = 0; i < PIPE_TAIL; i++)
+		p->tail[i] = (uint8_t)(pipe_random(&rng) % (i < PIPE_TAIL / 2 ? 256 : 3));
+	p->tail[0] = RAMSTREAM_FULL;
+	pipe_tcp_pair(front);
+	pipe_tcp_pair(back);
+	p->relay_in = front[1];
+	p->relay_out = back[0];
+	MUST(outflow_socketpair(&out_fd, &p->source_qemu) == 0);
+	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, in_fds) == 0);
+	p->target_qemu = in_fds[1];
+	MUST(pthread_create(&p->relay, NULL, pipe_relay_main, p) == 0);
+	struct outflow_config out = { .qemu_fd = out_fd,
+				      .link = { .fd = front[0],
+						.incarnation = 1,
+						.plain_text = p->c.plain_text },
+				      .ram_id = "ram0",
+				      .bandwidth_bps = p->c.bandwidth_bps,
+				      .ram_bytes = (uint64_t)p->c.pages * PIPE_PAGE };
+	MUST(outflow_start(p->loop, &out, pipe_on_outflow, p, &p->out, NULL) == 0);
+	MUST(pthread_create(&p->source, NULL, pipe_source_main, p) == 0);
+	MUST(pthread_create(&p->target, NULL, pipe_target_main, p) == 0);
+	r = pipe_start_inflow(p, back[1], in_fds[0]);
+	if (r < 0) {
+		p->in_failed = true;
+		close(back[1]);
+		close(in_fds[0]);
+	}
+}
+
+/* Returns whether both ends are done or have failed; p says which. The caller
+ * ends it. */
+static inline bool pipeline_run(struct pipeline *p, const struct pipeline_config *config)
+{
+	pipeline_begin(p, config);
+	return pipe_loop(p);
+}
+
+/* They end by themselves when all went well, else when their sockets close. */
+static inline void pipe_join_qemus(struct pipeline *p)
+{
+	if (!p->joined) {
+		pthread_join(p->source, NULL);
+		pthread_join(p->target, NULL);
+	}
+	p->joined = true;
+}
+
+static inline void pipeline_end(struct pipeline *p)
+{
+	atomic_store(&p->closing, true);
+	outflow_abort(p->out);
+	outflow_free(p->out);
+	inflow_free(p->in);
+	shutdown(p->relay_out, SHUT_RDWR);
+	shutdown(p->relay_in, SHUT_RDWR);
+	pipe_join_qemus(p);
+	pthread_join(p->relay, NULL);
+	close(p->source_qemu);
+	close(p->target_qemu);
+	close(p->relay_in);
+	close(p->relay_out);
+	close(p->ram_fd);
+	free(p->memory);
+	sd_event_unref(p->loop);
+	alarm(0);
+}
+
+/* After a good run: whether the target has the source's guest, byte for byte. */
+static inline bool pipeline_same(struct pipeline *p)
+{
+	size_t bytes = (size_t)p->c.pages * PIPE_PAGE;
+	uint8_t *ram = mmap(NULL, bytes, PROT_READ, MAP_SHARED, p->ram_fd, 0);
+	bool same;
+
+	pipe_join_qemus(p);
+	MUST(ram != MAP_FAILED);
+	same = memcmp(ram, p->memory, bytes) == 0 &&
+	       memcmp(p->rom, p->rom_loaded, sizeof(p->rom)) == 0 &&
+	       memcmp(p->tail, p->tail_loaded, sizeof(p->tail)) == 0;
+	munmap(ram, bytes);
+	return same;
+}
+
+#endif

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * outflow and inflow against each other: what goes in comes out, and whatever
+ * breaks on the way is noticed by both and said.
+ */
+#include <criterion/criterion.h>
+
+#include "tests/unit/migrator/pipeline.h"
+
+static struct pipeline p;
+
+static const struct pipeline_config small = { .seed = 7, .pages = 300, .rounds = 3, .fast = true };
+
+Test(flow, the_target_gets_the_sources_memory)
+{
+	for (uint64_t seed = 1; seed <= 12; seed++) {
+		const struct pipeline_config c = { .seed = seed,
+						   .pages = 50 + (unsigned)seed * 211,
+						   .rounds = 1 + (unsigned)seed % 5,
+						   .plain_text = seed % 2,
+						   .fast = seed % 3 };
+		struct outflow_stats s;
+
+		cr_assert(pipeline_run(&p, &c), "seed %lu hangs", (unsigned long)seed);
+		cr_assert(pipeline_same(&p), "seed %lu", (unsigned long)seed);
+		cr_assert(p.stopped);
+		cr_assert(p.started);
+		cr_assert(atomic_load(&p.pong));
+		cr_assert_not(p.out_failed || p.in_failed);
+		outflow_get_stats(p.out, &s);
+		cr_assert_gt(s.pages_zero + s.pages_lz4 + s.pages_raw, 0);
+		cr_assert_eq(s.guest_bytes, 4096 * (s.pages_zero + s.pages_lz4 + s.pages_raw));
+		cr_assert_gt(s.stopped_mono_ns, 0);
+		cr_assert_gt(s.link_bps, 0);
+		cr_assert_geq(s.passes + 1, c.rounds);
+		pipeline_end(&p);
+	}
+}
+
+Test(flow, a_slow_target_holds_the_source_up)
+{
+	struct pipeline_config c = small;
+
+	c.target_is_slow = true;
+	cr_assert(pipeline_run(&p, &c));
+	cr_assert(pipeline_same(&p));
+	pipeline_end(&p);
+}
+
+Test(flow, a_cap_is_kept)
+{
+	struct pipeline_config c = { .seed = 3, .pages = 3000, .rounds = 1, .fast = true };
+	uint64_t before = clock_mono_ns(), elapsed;
+	struct outflow_stats s;
+
+	c.bandwidth_bps = 40 * 1000 * 1000;
+	cr_assert(pipeline_run(&p, &c));
+	elapsed = clock_mono_ns() - before;
+	cr_assert(pipeline_same(&p));
+	outflow_get_stats(p.out, &s);
+	cr_assert_gt(elapsed, s.wire_bytes * 8 * NS_PER_S / c.bandwidth_bps * 8 / 10);
+	pipeline_end(&p);
+}
+
+/* Both ends must fail, with these words in their reasons; the guest at the
+ * source must not have been told that all is well. */
+static void breaks(const struct pipeline_config *c, const char *source_words,
+		   const char *target_words)
+{
+	const char *out, *in;
+
+	cr_assert(pipeline_run(&p, c), "hangs: harm %d, frame %u, at %zu", (int)c->harm, c->frame,
+		  c->at);
+	cr_assert(p.out_failed && p.in_failed, "harm %d, frame %u", (int)c->harm, c->frame);
+	cr_assert_not(p.loaded);
+	cr_assert_not(atomic_load(&p.shut));
+	out = outflow_error(p.out)->text;
+	in = p.in ? inflow_error(p.in)->text : p.start_error.text;
+	cr_assert_not_null(strstr(out, source_words), "source: '%s' is not in '%s'", source_words,
+			   out);
+	cr_assert_not_null(strstr(in, target_words), "target: '%s' is not in '%s'", target_words,
+			   in);
+	pipeline_end(&p);
+}
+
+Test(flow, a_flipped_bit_in_any_frame_is_noticed)
+{
+	for (unsigned plain = 0; plain < 2; plain++) {
+		for (unsigned frame = 1; frame <= 4; frame++) {
+			for (size_t at = 0; at < 60; at += 7) {
+				struct pipeline_config c = small;
+
+				c.plain_text = plain;
+				c.harm = HARM_FLIP;
+				c.frame = frame;
+				c.at = at;
+				/* not the length: what it does is "cut" below */
+				if (at >= 12 && at < 16)
+					continue;
+				breaks(&c, "data connection", "data connection");
+			}
+		}
+	}
+}
+
+Test(flow, a_connection_cut_anywhere_is_noticed)
+{
+	for (unsigned frame = 1; frame <= 4; frame++) {
+		for (size_t at = 0; at < 80; at += 16) {
+			struct pipeline_config c = small;
+
+			c.harm = HARM_CUT;
+			c.frame = frame;
+			c.at = at;
+			breaks(&c, "the peer closed it", "the source closed it");
+		}
+	}
+}
+
+Test(flow, lost_repeated_and_swapped_frames_are_noticed)
+{
+	static const enum harm harms[] = { HARM_DROP, HARM_TWICE, HARM_SWAP };
+
+	for (size_t i = 0; i < ARRAY_SIZE(harms); i++) {
+		for (unsigned plain = 0; plain < 2; plain++) {
+			struct pipeline_config c = small;
+
+			c.plain_text = plain;
+			c.pages = 3000; /* others must follow */
+			c.harm = harms[i];
+			c.frame = 2;
+			breaks(&c, "the target says", "was expected");
+		}
+	}
+}
+
+Test(flow, a_silent_link_fails_in_time)
+{
+	struct pipeline_config c = small;
+
+	c.harm = HARM_STOP;
+	c.frame = 3;
+	cr_assert_not(pipeline_run(&p, &c), "the target has nothing to complain of");
+	cr_assert(p.out_failed);
+	cr_assert_not(p.loaded);
+	cr_assert_not_null(strstr(outflow_error(p.out)->text, "not acknowledged anything"));
+	pipeline_end(&p);
+}
+
+Test(flow, a_source_that_fails_is_noticed)
+{
+	for (long after = 1; after < 300000; after = after * 3 + 5) {
+		struct pipeline_config c = small;
+
+		c.source_closes_after = after;
+		cr_assert_not(pipeline_run(&p, &c), "the target waits on");
+		cr_assert(p.out_failed);
+		cr_assert_not_null(strstr(outflow_error(p.out)->text,
+					  "QEMU closed its migration socket"));
+		pipeline_end(&p);
+	}
+}
+
+Test(flow, a_target_that_cannot_load_is_noticed)
+{
+	struct pipeline_config c = small;
+
+	c.shut_value = 1;
+	breaks(&c, "could not load the state (1)", "could not load the state (1)");
+	c.shut_value = 0;
+	c.target_closes = true;
+	breaks(&c, "could not load the state", "QEMU closed the incoming stream");
+}
+
+Test(flow, ends_that_differ_do_not_meet)
+{
+	struct pipeline_config c = small;
+
+	c.other_key = true;
+	breaks(&c, "the peer closed it", "does not carry the session key's tag");
+	c.other_key = false;
+	c.other_incarnation = true;
+	breaks(&c, "the peer closed it", "connection 1 instead of 2");
+	c.other_incarnation = false;
+	c.other_move = true;
+	breaks(&c, "the peer closed it", "another move");
+	c.other_move = false;
+	c.target_pages = 301;
+	breaks(&c, "the peer closed it", "bytes of RAM, the target's 1232896");
+	c.target_pages = 0;
+	c.plain_text = c.target_refuses_plain = true;
+	breaks(&c, "the peer closed it", "plain_text_data");
+}
+
+Test(flow, an_abort_ends_everything_at_once)
+{
+	for (unsigned ms = 0; ms < 12; ms++) {
+		struct pipeline_config c = { .seed = ms, .pages = 4000, .rounds = 50 };
+		uint64_t before;
+
+		c.harm = HARM_STOP;
+		c.frame = ms + 1;
+		pipeline_begin(&p, &c);
+		usleep(ms * 1000);
+		before = clock_mono_ns();
+		pipeline_end(&p);
+		cr_assert_lt(clock_mono_ns() - before, 2 * NS_PER_S);
+		cr_assert_not(p.loaded);
+	}
+}
+
+static struct link_hello hello;
+
+static int read_hello(const uint8_t *data, size_t len, struct mg_error *err)
+{
+	int fds[2], r;
+
+	memset(&hello, 0, sizeof(hello));
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	cr_assert_eq(send(fds[0], data, len, 0), (ssize_t)len);
+	r = link_read_hello(fds[1], &hello, err);
+	close(fds[0]);
+	if (r == -EAGAIN)
+		cr_assert_eq(link_read_hello(fds[1], &hello, err), -ECONNRESET);
+	close(fds[1]);
+	return r;
+}
+
+Test(link, a_hello_is_read_in_any_pieces_and_no_byte_more)
+{
+	const struct link_config config = { .incarnation = 5, .move = { { 1, 2, 3 } } };
+	uint8_t wire[LINK_HELLO_SIZE + 1];
+	struct mg_error err;
+	int fds[2];
+
+	cr_assert_eq(link_make_hello(&config, 8192, wire, NULL), 0);
+	wire[LINK_HELLO_SIZE] = 'x';
+	cr_assert_eq(read_hello(wire, sizeof(wire), &err), 0);
+	cr_assert_eq(hello.have, LINK_HELLO_SIZE);
+	cr_assert_eq(hello.incarnation, 5);
+	cr_assert(uuid_equal(&hello.move, &config.move));
+	for (size_t cut = 0; cut < LINK_HELLO_SIZE; cut++)
+		cr_assert_eq(read_hello(wire, cut, &err), -EAGAIN);
+	memset(&hello, 0, sizeof(hello));
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	for (size_t i = 0; i < LINK_HELLO_SIZE; i++) {
+		cr_assert_eq(link_read_hello(fds[1], &hello, &err), -EAGAIN);
+		cr_assert_eq(send(fds[0], wire + i, 1, 0), 1);
+	}
+	cr_assert_eq(link_read_hello(fds[1], &hello, &err), 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+Test(link, what_is_no_hello_is_refused_as_soon_as_it_shows)
+{
+	const struct link_config config = { .incarnation = 5 };
+	uint8_t wire[LINK_HELLO_SIZE];
+	struct mg_error err;
+
+	cr_assert_eq(read_hello((const uint8_t *)"GET / HTTP/1.1\r\nHost: example.org\r\n", 35, &err),
+		     -EPROTO);
+	cr_assert_eq(link_make_hello(&config, 8192, wire, NULL), 0);
+	wire[4] = 9;
+	cr_assert_eq(read_hello(wire, sizeof(wire), &err), -EPROTONOSUPPORT);
+	wire[4] = FRAME_VERSION;
+	wire[5] = FRAME_WELCOME;
+	cr_assert_eq(read_hello(wire, sizeof(wire), &err), -EPROTO);
+	wire[5] = FRAME_HELLO;
+	wire[23] = 1;
+	cr_assert_eq(read_hello(wire, sizeof(wire), &err), -EPROTO);
+}
+
+Test(link, a_welcome_must_fit_its_hello)
+{
+	const struct link_config config = { .incarnation = 5, .plain_text = true };
+	uint8_t ours[LINK_HELLO_SIZE], other[LINK_HELLO_SIZE], welcome[LINK_HELLO_SIZE];
+	struct link_keys source, target;
+
+	cr_assert_eq(link_make_hello(&config, 8192, ours, NULL), 0);
+	cr_assert_eq(link_answer_hello(&config, 8192, ours, welcome, &target, NULL), 0);
+	cr_assert_eq(link_check_welcome(&config, ours, welcome, &source, NULL), 0);
+	cr_assert_eq(memcmp(source.secret, target.secret, sizeof(source.secret)), 0);
+	for (size_t bit = 0; bit < LINK_HELLO_SIZE * 8; bit++) {
+		welcome[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		cr_assert_lt(link_check_welcome(&config, ours, welcome, &source, NULL), 0, "bit %zu",
+			     bit);
+		welcome[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	/* a replayed WELCOME gives keys that the target does not have */
+	cr_assert_eq(link_make_hello(&config, 8192, other, NULL), 0);
+	cr_assert_eq(link_check_welcome(&config, other, welcome, &source, NULL), 0);
+	cr_assert_neq(memcmp(source.secret, target.secret, sizeof(source.secret)), 0);
+}

@@ -1,0 +1,766 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * With real QEMUs, one after the other. Without a kernel the firmware runs and
+ * finds nothing to boot, which is guest enough here.
+ */
+#include <criterion/criterion.h>
+#include <criterion/options.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/if_bridge.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "migrator/guest.h"
+#include "migrator/guest_files.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define WAIT_NS (40 * NS_PER_S)
+
+struct fixture {
+	char dir[64], state_dir[80], ram_dir[80];
+	sd_event *loop;
+	struct guest_host host;
+	VmSpec *spec;
+	struct uuid incarnation;
+	struct guest *g;
+	struct mg_error err;
+	unsigned ready, exited, events, replies;
+	char reply[8192];
+};
+
+static void on_ready(struct guest *g, void *userdata)
+{
+	(void)g;
+	((struct fixture *)userdata)->ready++;
+}
+
+static void on_event(struct guest *g, const char *event, json_t *data, uint64_t utc_ns,
+		     void *userdata)
+{
+	(void)g;
+	(void)event;
+	(void)data;
+	(void)utc_ns;
+	((struct fixture *)userdata)->events++;
+}
+
+static void on_exit_of(struct guest *g, void *userdata)
+{
+	(void)g;
+	((struct fixture *)userdata)->exited++;
+}
+
+static const struct guest_handlers handlers = { on_ready, on_event, on_exit_of };
+
+static bool have_qemu(void)
+{
+	return system("command -v qemu-system-x86_64 >/dev/null") == 0;
+}
+
+static void setup_with(struct fixture *f, const char *more)
+{
+	char text[1024];
+
+	if (!have_qemu())
+		cr_skip_test("there is no qemu-system-x86_64");
+	*f = (struct fixture){ 0 };
+	strcpy(f->dir, "/dev/shm/test_guest.XXXXXX");
+	cr_assert_not_null(mkdtemp(f->dir));
+	snprintf(f->state_dir, sizeof(f->state_dir), "%s/state", f->dir);
+	snprintf(f->ram_dir, sizeof(f->ram_dir), "%s/ram", f->dir);
+	f->host = (struct guest_host){ .state_dir = f->state_dir, .ram_dir = f->ram_dir,
+				       .qemu = "qemu-system-x86_64", .qemu_major = 7 };
+	f->incarnation = uuid_random();
+	cr_assert_eq(sd_event_new(&f->loop), 0);
+	snprintf(text, sizeof(text), "name: guest\nmemory: 64M\n%s", more);
+	cr_assert_eq(vm_spec_parse("vm.yaml", text, strlen(text), "/", &f->spec, &f->err), 0, "%s",
+		     f->err.text);
+}
+
+static void setup(struct fixture *f)
+{
+	setup_with(f, "");
+}
+
+static int start(struct fixture *f, enum guest_mode mode)
+{
+	return guest_start(f->loop, &f->host, f->spec, mode, &f->incarnation, &handlers, f, &f->g,
+			   &f->err);
+}
+
+static int adopt(struct fixture *f)
+{
+	return guest_adopt(f->loop, &f->host, "guest", &f->incarnation, &handlers, f, &f->g,
+			   &f->err);
+}
+
+static bool run_until(struct fixture *f, const unsigned *counter, unsigned n)
+{
+	uint64_t end = clock_mono_ns() + WAIT_NS;
+
+	while (*counter < n && f->exited == 0 && clock_mono_ns() < end)
+		sd_event_run(f->loop, 10000);
+	return *counter >= n;
+}
+
+static void start_ready(struct fixture *f, enum guest_mode mode)
+{
+	cr_assert_eq(start(f, mode), 0, "%s", f->err.text);
+	cr_assert(run_until(f, &f->ready, 1), "%s", guest_error(f->g)->text);
+	cr_assert_not_null(guest_qmp(f->g));
+}
+
+static void on_reply(struct qmp *q, int r, json_t *result, const struct mg_error *err,
+		     void *userdata)
+{
+	struct fixture *f = userdata;
+	_cleanup_free_ char *text = result ? json_dumps(result, JSON_ENCODE_ANY) : NULL;
+
+	(void)q;
+	cr_assert_eq(r, 0, "%s", err ? err->text : "");
+	snprintf(f->reply, sizeof(f->reply), "%s", text);
+	f->replies++;
+}
+
+static const char *ask(struct fixture *f, const char *command, json_t *arguments)
+{
+	unsigned n = f->replies + 1;
+
+	cr_assert_eq(qmp_command(guest_qmp(f->g), command, arguments, 20 * NS_PER_S, on_reply, f), 0);
+	cr_assert(run_until(f, &f->replies, n));
+	return f->reply;
+}
+
+static unsigned entries_in(const char *path)
+{
+	DIR *dir = opendir(path);
+	unsigned n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		closedir(dir);
+	return n > 2 ? n - 2 : 0;
+}
+
+static void assert_nothing_left(const struct fixture *f)
+{
+	char vms[128];
+
+	snprintf(vms, sizeof(vms), "%s/vm", f->state_dir);
+	cr_assert_eq(entries_in(vms), 0);
+	cr_assert_eq(entries_in(f->ram_dir), 0);
+}
+
+static void quit(struct fixture *f)
+{
+	guest_quit(f->g);
+	cr_assert(run_until(f, &f->exited, 1));
+	cr_assert_eq(guest_error(f->g)->code, 0, "%s", guest_error(f->g)->text);
+	guest_free(TAKE_PTR(f->g));
+	guest_remove_files(&f->host, "guest", &f->incarnation, false);
+	assert_nothing_left(f);
+}
+
+static void teardown(struct fixture *f)
+{
+	char command[128];
+
+	guest_free(f->g);
+	vm_spec_free(f->spec);
+	guest_host_release(&f->host);
+	sd_event_unref(f->loop);
+	snprintf(command, sizeof(command), "rm -rf '%s'", f->dir);
+	cr_assert_eq(system(command), 0);
+}
+
+static char *read_proc(const struct fixture *f, const char *what)
+{
+	char path[64], *text;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)guest_pid(f->g), what);
+	cr_assert_eq(file_read(path, 1 << 20, &text, &len, NULL), 0, "%s", path);
+	for (size_t i = 0; i < len; i++) {
+		if (!text[i])
+			text[i] = ' ';
+	}
+	return text;
+}
+
+static struct stat stat_in(const struct fixture *f, const char *name)
+{
+	char path[256];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", guest_directory(f->g), name);
+	cr_assert_eq(stat(path, &st), 0, "%s", path);
+	return st;
+}
+
+/* ---- Life -------------------------------------------------------------------- */
+
+Test(guest, boots_and_quits)
+{
+	struct fixture f;
+	struct stat st;
+	int fd;
+
+	setup(&f);
+	start_ready(&f, GUEST_RUN);
+	cr_assert_not_null(strstr(ask(&f, "query-status", NULL), "\"running\": true"), "%s", f.reply);
+	/* Under TCG the size avoids the multiple that loses dirty pages. */
+	cr_assert_eq(guest_ram_bytes(f.g), 64 * MIB - 8192);
+	cr_assert_eq(guest_spec(f.g)->memory_bytes, 64 * MIB - 8192);
+	cr_assert_not_null(strstr(ask(&f, "query-memory-size-summary", NULL), "67100672"), "%s",
+			   f.reply);
+	fd = guest_ram_open(f.g);
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(fstat(fd, &st), 0);
+	close(fd);
+	cr_assert_eq((uint64_t)st.st_size, 64 * MIB - 8192);
+	cr_assert_geq((uint64_t)st.st_blocks * 512, 64 * MIB - 8192, "it is reserved");
+	quit(&f);
+	teardown(&f);
+}
+
+Test(guest, everything_a_description_can_say)
+{
+	struct fixture f;
+	char more[1024], command[256], *args;
+
+	setup(&f);
+	vm_spec_free(f.spec);
+	snprintf(command, sizeof(command),
+		 "qemu-img create -q -f qcow2 '%s/a, b.qcow2' 16M && truncate -s 1M '%s/c.raw'", f.dir,
+		 f.dir);
+	cr_assert_eq(system(command), 0);
+	snprintf(more, sizeof(more),
+		 "name: guest\nmemory: 96M\nvcpus: 2\ndisks:\n"
+		 "  - {path: 'a, b.qcow2', format: qcow2}\n"
+		 "  - {path: c.raw, format: raw, readonly: true}\n"
+		 "extra: [-device, 'virtio-rng-pci,id=rng', -serial, 'file:serial.log']\n");
+	cr_assert_eq(vm_spec_parse("vm.yaml", more, strlen(more), f.dir, &f.spec, &f.err), 0, "%s",
+		     f.err.text);
+	start_ready(&f, GUEST_RUN);
+	ask(&f, "query-block", NULL);
+	cr_assert_not_null(strstr(f.reply, "a, b.qcow2"), "%s", f.reply);
+	cr_assert_not_null(strstr(f.reply, "c.raw"), "%s", f.reply);
+	ask(&f, "query-cpus-fast", NULL);
+	cr_assert_not_null(strstr(f.reply, "\"cpu-index\": 1"), "%s", f.reply);
+	args = read_proc(&f, "cmdline");
+	cr_assert_not_null(strstr(args, "-sandbox on,"));
+	cr_assert_not_null(strstr(args, "suppress-vmdesc=on"));
+	free(args);
+	quit(&f);
+	teardown(&f);
+}
+
+Test(guest, incoming_waits)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.spec->memory_bytes = 64 * MIB - 16384; /* what the source says */
+	start_ready(&f, GUEST_INCOMING);
+	cr_assert_eq(guest_ram_bytes(f.g), 64 * MIB - 16384);
+	cr_assert_not_null(strstr(ask(&f, "query-status", NULL), "inmigrate"), "%s", f.reply);
+	quit(&f);
+	teardown(&f);
+}
+
+Test(guest, the_guests_own_shutdown_is_no_error)
+{
+	struct fixture f;
+
+	setup(&f);
+	start_ready(&f, GUEST_RUN);
+	cr_assert_eq(qmp_command(guest_qmp(f.g), "quit", NULL, NS_PER_S, NULL, NULL), 0);
+	cr_assert(run_until(&f, &f.exited, 1));
+	cr_assert_geq(f.events, 1);
+	cr_assert_eq(guest_error(f.g)->code, 0, "%s", guest_error(f.g)->text);
+	teardown(&f);
+}
+
+Test(guest, a_killed_qemu_is_an_error)
+{
+	struct fixture f;
+
+	setup(&f);
+	start_ready(&f, GUEST_RUN);
+	kill(guest_pid(f.g), SIGKILL);
+	cr_assert(run_until(&f, &f.exited, 1));
+	cr_assert_eq(guest_error(f.g)->code, -EIO);
+	cr_assert_not_null(strstr(guest_error(f.g)->text, "signal 9"), "%s", guest_error(f.g)->text);
+	cr_assert_null(guest_qmp(f.g));
+	teardown(&f);
+}
+
+Test(guest, one_that_does_not_quit_is_killed)
+{
+	struct fixture f;
+
+	setup(&f);
+	start_ready(&f, GUEST_RUN);
+	kill(guest_pid(f.g), SIGSTOP);
+	quit(&f);
+	teardown(&f);
+}
+
+/* ---- Refusals ------------------------------------------------------------------ */
+
+static void expect_refused(const char *more, int code, const char *says)
+{
+	static char machine[] = "pc-i440fx-7.2";
+	static char *machines[] = { machine, NULL };
+	struct fixture f;
+	int r;
+
+	setup_with(&f, more);
+	if (strstr(says, "no machine"))
+		f.host.machine_types = machines;
+	r = start(&f, GUEST_RUN);
+	f.host.machine_types = NULL;
+	cr_assert_eq(r, code, "%s: %d %s", more, r, f.err.text);
+	cr_assert_not_null(strstr(f.err.text, says), "%s", f.err.text);
+	assert_nothing_left(&f);
+	teardown(&f);
+}
+
+Test(guest, what_the_host_lacks_is_refused_and_leaves_nothing)
+{
+	expect_refused("kernel: /no/vmlinuz\n", -ENOENT, "kernel '/no/vmlinuz'");
+	expect_refused("firmware: /no/bios\n", -ENOENT, "firmware '/no/bios'");
+	expect_refused("disks: [{path: /no/disk, format: raw}]\n", -ENOENT, "disk '/no/disk'");
+	expect_refused("machine: pc-q35-7.2\n", -ENOTSUP, "no machine 'pc-q35-7.2'");
+	expect_refused("accelerator: kvm\n", -ENOTSUP, "no KVM");
+	expect_refused("networks: [{bridge: no-bridge, mac: '52:54:00:00:00:01'}]\n", -ENODEV,
+		       "no bridge 'no-bridge'");
+}
+
+Test(guest, an_unknown_user_is_refused)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.host.user = "no-such-user";
+	cr_assert_eq(start(&f, GUEST_RUN), -ESRCH);
+	assert_nothing_left(&f);
+	teardown(&f);
+}
+
+Test(guest, an_incarnation_is_used_once)
+{
+	struct fixture f;
+	struct guest *second = NULL;
+
+	setup(&f);
+	start_ready(&f, GUEST_RUN);
+	cr_assert_eq(guest_start(f.loop, &f.host, f.spec, GUEST_RUN, &f.incarnation, &handlers, &f,
+				 &second, &f.err), -EEXIST);
+	cr_assert_not_null(strstr(ask(&f, "query-status", NULL), "running"));
+	quit(&f);
+	teardown(&f);
+}
+
+Test(guest, qemus_own_words_are_passed_on)
+{
+	struct fixture f;
+
+	setup_with(&f, "extra: [-device, no-such-device]\n");
+	cr_assert_eq(start(&f, GUEST_RUN), 0);
+	cr_assert(run_until(&f, &f.exited, 1));
+	cr_assert_eq(f.ready, 0);
+	cr_assert_eq(guest_error(f.g)->code, -EIO);
+	cr_assert_str_eq(guest_error(f.g)->text,
+			 "-device no-such-device: 'no-such-device' is not a valid device model name");
+	teardown(&f);
+}
+
+Test(guest, a_program_that_is_not_there)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.host.qemu = "/no/qemu";
+	cr_assert_eq(start(&f, GUEST_RUN), 0);
+	cr_assert(run_until(&f, &f.exited, 1));
+	cr_assert_eq(guest_error(f.g)->code, -ENOENT, "%s", guest_error(f.g)->text);
+	teardown(&f);
+}
+
+Test(guest, no_room_for_the_ram)
+{
+	struct fixture f;
+
+	if (unshare(CLONE_NEWNS) < 0)
+		cr_skip_test("mount namespaces need root");
+	setup(&f);
+	cr_assert_eq(mkdir(f.ram_dir, 0700), 0);
+	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	cr_assert_eq(mount("tmpfs", f.ram_dir, "tmpfs", 0, "size=16m"), 0);
+	cr_assert_eq(start(&f, GUEST_RUN), 0, "%s", f.err.text);
+	cr_assert(run_until(&f, &f.exited, 1));
+	cr_assert_eq(guest_error(f.g)->code, -ENOSPC);
+	cr_assert_str_eq(guest_error(f.g)->text, "reserving the RAM: No space left on device");
+	guest_remove_files(&f.host, "guest", &f.incarnation, false);
+	assert_nothing_left(&f);
+	umount(f.ram_dir);
+	teardown(&f);
+}
+
+Test(guest, logs_are_kept_within_bounds)
+{
+	struct fixture f;
+	struct guest_paths paths;
+	int fd;
+
+	setup(&f);
+	start_ready(&f, GUEST_RUN);
+	cr_assert_eq(guest_paths_make(&f.host, "guest", &f.incarnation, &paths), 0);
+	cr_assert_eq(chdir(guest_directory(f.g)), 0);
+	cr_assert_eq(truncate("console.log", GUEST_LOG_MAX), 0);
+	cr_assert_eq(truncate("qemu.log", GUEST_LOG_MAX + 1), 0);
+	guest_files_limit_logs(&paths);
+	cr_assert_eq(stat_in(&f, "console.log").st_size, GUEST_LOG_MAX);
+	cr_assert_eq(stat_in(&f, "qemu.log").st_size, 0);
+	/* A guest that has put something else in its place hurts nobody. */
+	fd = open("victim", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert_eq(ftruncate(fd, 2 * GUEST_LOG_MAX), 0);
+	close(fd);
+	cr_assert_eq(unlink("serial.log"), 0);
+	cr_assert_eq(symlink("victim", "serial.log"), 0);
+	guest_files_limit_logs(&paths);
+	cr_assert_eq(stat_in(&f, "victim").st_size, 2 * GUEST_LOG_MAX);
+	guest_paths_free(&paths);
+	cr_assert_eq(chdir("/"), 0);
+	quit(&f);
+	teardown(&f);
+}
+
+/* ---- The daemon comes and goes --------------------------------------------------- */
+
+Test(guest, is_forgotten_and_adopted)
+{
+	struct fixture f;
+	pid_t pid;
+
+	setup(&f);
+	start_ready(&f, GUEST_RUN);
+	pid = guest_pid(f.g);
+	guest_free(TAKE_PTR(f.g));
+	cr_assert_eq(adopt(&f), 0, "%s", f.err.text);
+	cr_assert_eq(guest_pid(f.g), pid);
+	cr_assert_str_eq(guest_spec(f.g)->name, "guest");
+	cr_assert_eq(guest_ram_bytes(f.g), 64 * MIB - 8192);
+	cr_assert(run_until(&f, &f.ready, 2));
+	cr_assert_not_null(strstr(ask(&f, "query-status", NULL), "running"));
+	quit(&f);
+	cr_assert_eq(waitpid(pid, NULL, WNOHANG), -1, "it has been reaped");
+	cr_assert_eq(adopt(&f), -ESRCH);
+	teardown(&f);
+}
+
+Test(guest, survives_kill_9_of_the_daemon)
+{
+	struct fixture f;
+	int pipe_fds[2];
+	pid_t daemon;
+	char byte;
+
+	setup(&f);
+	/* The guest comes to us when its parent dies, as it would to init. */
+	cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+	cr_assert_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
+	daemon = fork();
+	if (daemon == 0) {
+		sd_event *loop;
+
+		sd_event_new(&loop);
+		f.loop = loop;
+		if (start(&f, GUEST_RUN) < 0 || !run_until(&f, &f.ready, 1) ||
+		    write(pipe_fds[1], "!", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	close(pipe_fds[1]);
+	cr_assert_eq(read(pipe_fds[0], &byte, 1), 1);
+	close(pipe_fds[0]);
+	kill(daemon, SIGKILL);
+	waitpid(daemon, NULL, 0);
+	cr_assert_eq(adopt(&f), 0, "%s", f.err.text);
+	cr_assert(run_until(&f, &f.ready, 1));
+	cr_assert_not_null(strstr(ask(&f, "query-status", NULL), "running"));
+	quit(&f);
+	teardown(&f);
+}
+
+/* Breaks the connection of this process to the monitor. */
+static bool break_monitor(void)
+{
+	for (int fd = 3; fd < 256; fd++) {
+		struct sockaddr_un peer = { 0 };
+		socklen_t len = sizeof(peer);
+
+		if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0 &&
+		    peer.sun_family == AF_UNIX && strstr(peer.sun_path, "/qmp.sock"))
+			return shutdown(fd, SHUT_RDWR) == 0;
+	}
+	return false;
+}
+
+Test(guest, a_lost_monitor_is_found_again)
+{
+	struct fixture f;
+
+	setup(&f);
+	start_ready(&f, GUEST_RUN);
+	cr_assert(break_monitor());
+	cr_assert(run_until(&f, &f.ready, 2));
+	cr_assert_not_null(strstr(ask(&f, "query-status", NULL), "running"));
+	cr_assert_eq(f.exited, 0);
+	quit(&f);
+	teardown(&f);
+}
+
+/* ---- Isolation --------------------------------------------------------------------- */
+
+static void assert_status(const char *status, const char *key, const char *value)
+{
+	const char *line = strstr(status, key);
+
+	cr_assert_not_null(line);
+	line += strlen(key);
+	line += strspn(line, " \t");
+	cr_assert_eq(strncmp(line, value, strlen(value)), 0, "%s%.40s", key, line);
+}
+
+static void assert_confined(struct fixture *f)
+{
+	char *status = read_proc(f, "status");
+
+	assert_status(status, "CapInh:", "0000000000000000");
+	assert_status(status, "CapPrm:", "0000000000000000");
+	assert_status(status, "CapEff:", "0000000000000000");
+	assert_status(status, "CapAmb:", "0000000000000000");
+	assert_status(status, "NoNewPrivs:", "1");
+	assert_status(status, "Seccomp:", "2");
+	if (geteuid() == 0)
+		assert_status(status, "CapBnd:", "0000000000000000");
+	free(status);
+}
+
+Test(guest, has_no_capabilities_and_a_sandbox)
+{
+	struct fixture f;
+
+	setup(&f);
+	start_ready(&f, GUEST_RUN);
+	assert_confined(&f);
+	cr_assert_eq(stat_in(&f, "console.log").st_mode & 077, 0);
+	cr_assert_eq(stat_in(&f, "qemu.log").st_mode & 077, 0);
+	cr_assert_eq(stat_in(&f, "spec").st_mode & 077, 0);
+	cr_assert_eq(stat_in(&f, "qmp.sock").st_mode & 077, 0);
+	cr_assert_eq(stat_in(&f, "console.sock").st_mode & 077, 0);
+	cr_assert_eq(stat_in(&f, "..").st_mode & 077, 0);
+	quit(&f);
+	teardown(&f);
+}
+
+Test(guest, runs_as_the_user_that_is_given)
+{
+	const struct passwd *user = getpwnam("nobody");
+	struct fixture f;
+	struct stat st;
+	char ids[64], *status;
+	int fd;
+
+	if (geteuid() != 0 || !user)
+		cr_skip_test("only root can change users");
+	setup(&f);
+	f.host.user = "nobody";
+	start_ready(&f, GUEST_RUN);
+	assert_confined(&f);
+	status = read_proc(&f, "status");
+	snprintf(ids, sizeof(ids), "%u\t%u\t%u\t%u", user->pw_uid, user->pw_uid, user->pw_uid,
+		 user->pw_uid);
+	assert_status(status, "Uid:", ids);
+	free(status);
+	fd = guest_ram_open(f.g);
+	cr_assert_eq(fstat(fd, &st), 0);
+	close(fd);
+	cr_assert(st.st_uid == user->pw_uid && (st.st_mode & 0777) == 0600);
+	st = stat_in(&f, "console.log");
+	cr_assert(st.st_uid == user->pw_uid && (st.st_mode & 0777) == 0600);
+	/* What a restarted daemon believes is not QEMU's to write. */
+	cr_assert_eq(stat_in(&f, ".").st_uid, 0);
+	cr_assert_eq(stat_in(&f, ".").st_mode & 022, 0);
+	cr_assert_eq(stat_in(&f, "spec").st_uid, 0);
+	cr_assert_eq(stat_in(&f, "pid").st_uid, 0);
+	quit(&f);
+	teardown(&f);
+}
+
+Test(guest, inherits_no_other_descriptor)
+{
+	struct fixture f;
+	char path[64], target[256];
+	int leak = open("/etc/passwd", O_RDONLY); /* not close-on-exec, for once */
+	struct dirent *e;
+	DIR *dir;
+
+	setup(&f);
+	start_ready(&f, GUEST_RUN);
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)guest_pid(f.g));
+	dir = opendir(path);
+	cr_assert_not_null(dir);
+	while ((e = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), e->d_name, target, sizeof(target) - 1);
+
+		if (n < 0)
+			continue;
+		target[n] = '\0';
+		cr_assert_str_neq(target, "/etc/passwd");
+	}
+	closedir(dir);
+	close(leak);
+	quit(&f);
+	teardown(&f);
+}
+
+static const char *find_cgroup2(void)
+{
+	static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		char path[128];
+
+		snprintf(path, sizeof(path), "%s/cgroup.controllers", places[i]);
+		if (access(path, R_OK) == 0 && access(places[i], W_OK) == 0)
+			return places[i];
+	}
+	return NULL;
+}
+
+Test(guest, has_a_cgroup_of_its_own)
+{
+	const char *root = find_cgroup2();
+	struct fixture f;
+	char mine[128], *cgroup;
+
+	snprintf(mine, sizeof(mine), "%s/test_guest.%d", root ? root : "", (int)getpid());
+	if (!root || mkdir(mine, 0755) < 0)
+		cr_skip_test("no cgroup2 directory that we may write to");
+	setup(&f);
+	f.host.cgroup_root = mine;
+	start_ready(&f, GUEST_RUN);
+	cgroup = read_proc(&f, "cgroup");
+	cr_assert_not_null(strstr(cgroup, strrchr(mine, '/')), "%s", cgroup);
+	cr_assert_not_null(strstr(cgroup, "/guest."), "%s", cgroup);
+	free(cgroup);
+	quit(&f);
+	cr_assert_eq(rmdir(mine), 0, "the guest's is gone: %s", strerror(errno));
+	teardown(&f);
+}
+
+Test(guest, a_cgroup_that_is_none_is_refused)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.host.cgroup_root = f.dir;
+	cr_assert_eq(start(&f, GUEST_RUN), -ENOENT);
+	cr_assert_not_null(strstr(f.err.text, "no cgroup2 directory"), "%s", f.err.text);
+	assert_nothing_left(&f);
+	teardown(&f);
+}
+
+Test(guest, networks_are_taps_on_bridges)
+{
+	static const char bridge[] = "br-test";
+	struct fixture f;
+	int control;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		cr_skip_test("network namespaces need root");
+	control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (ioctl(control, SIOCBRADDBR, bridge) < 0 || access("/dev/net/tun", R_OK | W_OK) < 0)
+		cr_skip_test("no bridges or no /dev/net/tun here");
+	setup_with(&f, "networks: [{bridge: br-test, mac: '52:54:00:00:00:01'}, "
+		       "{bridge: br-test, mac: '52:54:00:00:00:02'}]\n");
+	start_ready(&f, GUEST_RUN);
+	cr_assert(if_nametoindex("tgl0") && if_nametoindex("tgl1"));
+	ask(&f, "query-rx-filter", json_pack("{s:s}", "name", "nic1"));
+	cr_assert_not_null(strstr(f.reply, "52:54:00:00:00:02"), "%.200s", f.reply);
+	int ports[8] = { 0 }, n = 0;
+	unsigned long args[4] = { BRCTL_GET_PORT_LIST, (unsigned long)ports, 8, 0 };
+	struct ifreq ifr = { .ifr_data = (void *)args };
+	strcpy(ifr.ifr_name, bridge);
+	cr_assert_geq(ioctl(control, SIOCDEVPRIVATE, &ifr), 0);
+	for (int i = 0; i < 8; i++)
+		n += ports[i] != 0;
+	cr_assert_eq(n, 2, "both taps are ports of the bridge");
+	quit(&f);
+	cr_assert_eq(if_nametoindex("tgl0"), 0, "gone with QEMU");
+	close(control);
+	teardown(&f);
+}
+
+/* ---- The host ----------------------------------------------------------------------- */
+
+Test(guest, probes_the_host)
+{
+	struct fixture f;
+	bool found = false;
+
+	setup(&f);
+	cr_assert_eq(guest_host_probe(&f.host, &f.err), 0, "%s", f.err.text);
+	cr_assert_geq(f.host.qemu_major, 5);
+	cr_assert_eq((unsigned)atoi(f.host.qemu_version), f.host.qemu_major);
+	cr_assert_not_null(strchr(f.host.qemu_version, '.'));
+	for (char **p = f.host.machine_types; *p; p++)
+		found |= strcmp(*p, "pc-q35-7.2") == 0;
+	cr_assert(found);
+	teardown(&f);
+}
+
+Test(guest, a_binary_that_is_not_qemu)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.host.qemu = "/no/qemu";
+	cr_assert_eq(guest_host_probe(&f.host, &f.err), -ENOENT);
+	f.host.qemu = "true";
+	cr_assert_eq(guest_host_probe(&f.host, &f.err), -EPROTO);
+	cr_assert_not_null(strstr(f.err.text, "is it QEMU?"), "%s", f.err.text);
+	f.host.qemu = "false";
+	cr_assert_eq(guest_host_probe(&f.host, &f.err), -EIO);
+	teardown(&f);
+}
+
+/* One QEMU at a time. */
+int main(int argc, char **argv)
+{
+	struct criterion_test_set *tests = criterion_initialize();
+	int ok;
+
+	criterion_options.jobs = 1;
+	ok = !criterion_handle_args(argc, argv, true) || criterion_run_all_tests(tests);
+	criterion_finalize(tests);
+	return !ok;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "migrator/node_config.h"
+
+#define BASE                                                                        \
+	"name: a\nlisten: tcp://127.0.0.1:7300\ndata_listen: 127.0.0.1:7301\n"      \
+	"state_dir: /var/lib/x\nram_dir: /dev/shm/x\nvcpus: 4\n"
+#define KEYS "key: /k\nallow: /a\n"
+
+static int parse(const char *text, struct node_config **ret, struct mg_error *err)
+{
+	return node_config_parse("t.yaml", text, strlen(text), ret, err);
+}
+
+Test(node_config, takes_what_is_right)
+{
+	_cleanup_(node_config_free_p) struct node_config *c = NULL;
+	struct mg_error err = { 0 };
+
+	cr_assert_eq(parse(BASE KEYS "memory: 8G\ncontroller:\n  endpoint: tcp://x:1\n  key: k\n", &c,
+			   &err),
+		     0, "%s", err.text);
+	cr_assert_str_eq(c->name, "a");
+	cr_assert_eq(c->memory_bytes, UINT64_C(8) << 30);
+	cr_assert_eq(c->vcpus, 4);
+	cr_assert_str_eq(c->controller->endpoint, "tcp://x:1");
+	cr_assert(!c->plain_text_bus && !c->plain_text_data);
+	cr_assert_str_eq(c->qemu, "qemu-system-x86_64");
+	cr_assert_null(c->qemu_user);
+}
+
+Test(node_config, says_what_is_wrong)
+{
+	static const struct {
+		const char *text, *says;
+	} cases[] = {
+		{ BASE "memory: 8G\n", "allow" },
+		{ BASE KEYS "memory: 0\n", "memory" },
+		{ BASE KEYS "memory: much\n", "memory" },
+		{ BASE KEYS "memory: 8G\ncolour: red\n", "colour" },
+		{ BASE KEYS, "memory" },
+		{ BASE KEYS "memory: 8G\ncontroller:\n  endpoint: tcp://x:1\n", "controller" },
+		{ BASE KEYS "memory: 8G\ndata_advertise: host\n", "data_advertise" },
+		{ BASE "memory: 8G\nplain_text_bus: true\n", "plain_text_data" },
+		{ "name: a b\n" KEYS "listen: tcp://1.1.1.1:1\ndata_listen: 1.1.1.1:2\nstate_dir: /s\n"
+		  "ram_dir: /r\nvcpus: 1\nmemory: 1G\n", "name" },
+		{ "name: a\n" KEYS "listen: 1.1.1.1:1\ndata_listen: 1.1.1.1:2\nstate_dir: /s\n"
+		  "ram_dir: /r\nvcpus: 1\nmemory: 1G\n", "listen" },
+		{ "name: a\n" KEYS "listen: tcp://1.1.1.1:1\ndata_listen: there\nstate_dir: /s\n"
+		  "ram_dir: /r\nvcpus: 1\nmemory: 1G\n", "data_listen" },
+		{ "name: a\n" KEYS "listen: tcp://1.1.1.1:1\ndata_listen: 1.1.1.1:2\nstate_dir: /s\n"
+		  "ram_dir: /r\nvcpus: 0\nmemory: 1G\n", "vcpus" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct node_config *c = NULL;
+		struct mg_error err = { 0 };
+
+		cr_assert_eq(parse(cases[i].text, &c, &err), -EINVAL, "case %zu", i);
+		cr_assert_not_null(strstr(err.text, cases[i].says), "case %zu: %s", i, err.text);
+		cr_assert_not_null(strstr(err.text, "t.yaml"), "case %zu: %s", i, err.text);
+	}
+}

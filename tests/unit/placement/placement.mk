@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+UNIT_TESTS += \
+	tests/unit/placement/test_controller \
+	tests/unit/placement/test_effects \
+	tests/unit/placement/test_fleet \
+	tests/unit/placement/test_history \
+	tests/unit/placement/test_placement_config \
+	tests/unit/placement/test_planner \
+	tests/unit/placement/test_policy_threshold \
+	tests/unit/placement/test_record_log \
+	tests/unit/placement/test_requests \
+	tests/unit/placement/test_store \
+	$(NULL)
+tests_unit_placement_test_controller_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/test_controller.c \
+	$(NULL)
+tests_unit_placement_test_controller_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_effects_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_fleet_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_history_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_placement_config_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_planner_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_policy_threshold_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_record_log_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_requests_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/test_requests.c \
+	$(NULL)
+tests_unit_placement_test_requests_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_store_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "placement/takeover.h"
+#include "tests/unit/placement/harness.h"
+
+#define BODY(name) TAGALONG__ENVELOPE__BODY_##name
+#define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
+
+static const struct uuid phone = { { 0xaa, 1, 2, 3 } };
+
+/* Two towers, a VM on A, a phone that is paired with it. */
+static void setup(struct harness *h)
+{
+	harness_open(h);
+	harness_start(h);
+	node_hello(h, "tower-a", 8 * GIB, "web");
+	node_hello(h, "tower-b", 8 * GIB, NULL);
+	set_pair(h, &phone, "phone", "web");
+}
+
+/* The phone stands somewhere for a while; reports come each 200 ms. */
+static void stand(struct harness *h, double ms_to_a, double ms_to_b, uint64_t ns)
+{
+	for (uint64_t t = 0; t < ns; t += 200 * MS) {
+		node_rtt(h, "tower-a", &phone, ms_to_a);
+		node_rtt(h, "tower-b", &phone, ms_to_b);
+		harness_run(h, 200 * MS);
+	}
+}
+
+static const Tagalong__MoveOrder *ordered(struct harness *h, const char *node,
+					  const struct sent **ret)
+{
+	const struct sent *s = harness_next(h, node, BODY(MOVE_ORDER));
+
+	if (ret)
+		*ret = s;
+	return s ? s->e->move_order : NULL;
+}
+
+/* Walks towards B until the move is ordered and taken. */
+static const Tagalong__MoveOrder *walk(struct harness *h)
+{
+	const Tagalong__MoveOrder *order;
+	const struct sent *s;
+
+	harness_forget(h);
+	stand(h, 30, 5, 2400 * MS);
+	order = ordered(h, "tower-a", &s);
+	cr_assert_not_null(order, "%s", h->decisions);
+	answer_done(h, s);
+	return order;
+}
+
+static size_t count_moves(struct harness *h, bool open)
+{
+	Tagalong__StatusQuery status = TAGALONG__STATUS_QUERY__INIT;
+	Tagalong__MoveQuery query = TAGALONG__MOVE_QUERY__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	size_t n_open;
+
+	e.body_case = BODY(STATUS_QUERY);
+	e.status_query = &status;
+	n_open = ask(h, &e)->status->n_moves;
+	if (open)
+		return n_open;
+	e.body_case = BODY(MOVE_QUERY);
+	e.move_query = &query;
+	return ask(h, &e)->move_list->n_moves - n_open;
+}
+
+Test(controller, a_phone_walks_there_and_back_and_its_vm_follows)
+{
+	const Tagalong__MoveOrder *order;
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	s = harness_next(&h, "tower-a", BODY(WATCH_LIST));
+	cr_assert_eq(s->e->watch_list->n_clients, 0);
+	s = harness_next(&h, "tower-a", BODY(WATCH_LIST));
+	cr_assert_eq(s->e->watch_list->n_clients, 1);
+	cr_assert_str_eq(s->e->watch_list->clients[0]->name, "phone");
+	stand(&h, 4, 30, 10 * SECOND);
+	cr_assert_null(ordered(&h, "tower-a", NULL));
+
+	order = walk(&h);
+	cr_assert_str_eq(order->vm, "web");
+	cr_assert_str_eq(order->target, "tower-b");
+	cr_assert_str_eq(order->target_endpoint, "tcp://10.0.0.1:7000");
+	cr_assert_eq(order->target_public_key[0], 'b');
+	cr_assert_str_eq(order->reason->code, "threshold");
+	cr_assert_str_eq(order->reason->text,
+			 "RTT 30.0 ms at tower-a, 5.00 ms at tower-b, for 2.00 s");
+	cr_assert_eq(memcmp(order->device.data, phone.bytes, UUID_SIZE), 0);
+	move_progress(&h, "tower-a", order, STATE(COPYING));
+	stand(&h, 30, 5, 3 * SECOND);
+	cr_assert_null(ordered(&h, "tower-a", NULL), "one move a VM");
+	move_result(&h, "tower-a", order, STATE(DONE));
+	cr_assert_not_null(harness_next(&h, "tower-a", BODY(DONE)));
+	node_status(&h, "tower-a", NULL, TAGALONG__VM_STATE__VM_RUNNING);
+	node_status(&h, "tower-b", "web", TAGALONG__VM_STATE__VM_RUNNING);
+	stand(&h, 30, 5, 10 * SECOND);
+	cr_assert_null(ordered(&h, NULL, NULL), "content");
+
+	stand(&h, 5, 30, 2400 * MS);
+	order = ordered(&h, "tower-b", &s);
+	cr_assert_not_null(order);
+	cr_assert_str_eq(order->target, "tower-a");
+	answer_done(&h, s);
+	move_result(&h, "tower-b", order, STATE(DONE));
+	cr_assert_eq(harness_decided(&h, " order "), 2);
+	cr_assert_eq(harness_decided(&h, "state=done blackout_ns=17000000"), 2);
+	cr_assert_eq(count_moves(&h, false), 2);
+	cr_assert_eq(count_moves(&h, true), 0);
+	harness_close(&h);
+}
+
+Test(controller, a_restart_in_the_middle_of_a_move_loses_nothing)
+{
+	const Tagalong__MoveOrder *order;
+	Tagalong__MoveInfo info, *infos[] = { &info };
+	struct harness h;
+
+	setup(&h);
+	order = walk(&h);
+	move_progress(&h, "tower-a", order, STATE(COPYING));
+	harness_kill(&h);
+	harness_run(&h, 5 * SECOND);
+	harness_start(&h);
+	cr_assert_eq(count_moves(&h, true), 1);
+	/* Nodes that were not asked to say hello again say something else first. */
+	node_status(&h, "tower-a", "web", TAGALONG__VM_STATE__VM_MOVING);
+	cr_assert_eq(harness_next(&h, "tower-a", BODY(FAILURE))->e->failure->code, ESTALE);
+	move_info(&info, "tower-a", order, STATE(COPYING));
+	migrator_hello(&h, "tower-a", 8 * GIB, "web", TAGALONG__VM_STATE__VM_MOVING, infos, 1);
+	node_hello(&h, "tower-b", 8 * GIB, NULL);
+	stand(&h, 30, 5, 5 * SECOND);
+	cr_assert_null(ordered(&h, "tower-a", NULL), "it has that order");
+	move_result(&h, "tower-a", order, STATE(DONE));
+	cr_assert_eq(count_moves(&h, true), 0);
+	cr_assert_eq(count_moves(&h, false), 1);
+	cr_assert_eq(harness_decided(&h, " result "), 1);
+	harness_close(&h);
+}
+
+Test(controller, an_order_that_never_arrived_is_sent_again_after_a_restart)
+{
+	const Tagalong__MoveOrder *again;
+	struct uuid id;
+	struct harness h;
+
+	setup(&h);
+	harness_forget(&h);
+	stand(&h, 30, 5, 2400 * MS);
+	again = ordered(&h, "tower-a", NULL);
+	cr_assert_not_null(again);
+	memcpy(id.bytes, again->move.data, UUID_SIZE);
+	harness_kill(&h);
+	harness_start(&h);
+	node_hello(&h, "tower-a", 8 * GIB, "web");
+	again = ordered(&h, "tower-a", NULL);
+	cr_assert_not_null(again);
+	cr_assert_eq(memcmp(again->move.data, id.bytes, UUID_SIZE), 0, "the same move");
+	cr_assert_eq(harness_next(&h, "tower-a", BODY(MOVE_ORDER)), NULL);
+	harness_run(&h, 1 * SECOND);
+	cr_assert_not_null(ordered(&h, "tower-a", NULL), "until it is answered");
+	harness_close(&h);
+}
+
+Test(controller, late_and_repeated_results_are_answered_and_harmless)
+{
+	Tagalong__MoveOrder order;
+	uint8_t stranger[UUID_SIZE] = { 9 };
+	struct harness h;
+
+	setup(&h);
+	order = *walk(&h);
+	/* Not from the source. */
+	move_result(&h, "tower-b", &order, STATE(DONE));
+	cr_assert_eq(count_moves(&h, true), 1);
+	/* A result that is none. */
+	move_result(&h, "tower-a", &order, STATE(COPYING));
+	cr_assert_eq(count_moves(&h, true), 1);
+	for (int i = 0; i < 3; i++) {
+		harness_forget(&h);
+		move_result(&h, "tower-a", &order, STATE(DONE));
+		cr_assert_not_null(harness_next(&h, "tower-a", BODY(DONE)));
+	}
+	move_progress(&h, "tower-a", &order, STATE(COPYING));
+	order.move.data = stranger;
+	move_result(&h, "tower-a", &order, STATE(ABORTED));
+	cr_assert_not_null(harness_next(&h, "tower-a", BODY(DONE)));
+	cr_assert_eq(harness_decided(&h, " result "), 1);
+	cr_assert_eq(count_moves(&h, false), 1);
+	harness_close(&h);
+}
+
+Test(controller, after_a_failed_move_it_waits_longer_each_time)
+{
+	const Tagalong__MoveOrder *order;
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	order = walk(&h);
+	move_result(&h, "tower-a", order, STATE(ABORTED));
+	cr_assert_eq(harness_decided(&h, "failure=the link was cut"), 1);
+	harness_forget(&h);
+	stand(&h, 30, 5, 9 * SECOND);
+	cr_assert_null(ordered(&h, "tower-a", NULL));
+	cr_assert_eq(harness_decided(&h, "why=it waits after a failed move"), 1);
+	/* The answer to the first of two sendings. */
+	stand(&h, 30, 5, 3 * SECOND);
+	cr_assert_not_null(ordered(&h, "tower-a", &s));
+	answer_failure(&h, s, ENOSPC, "no space");
+	/* Doubled, and kept over a restart. */
+	h.limits.node_timeout_ns = 60 * SECOND;
+	harness_kill(&h);
+	harness_start(&h);
+	node_hello(&h, "tower-a", 8 * GIB, "web");
+	node_hello(&h, "tower-b", 8 * GIB, NULL);
+	stand(&h, 30, 5, 19 * SECOND);
+	cr_assert_null(ordered(&h, "tower-a", NULL));
+	stand(&h, 30, 5, 2 * SECOND);
+	cr_assert_not_null(ordered(&h, "tower-a", NULL));
+	harness_close(&h);
+}
+
+Test(controller, a_source_that_vanishes)
+{
+	const Tagalong__MoveOrder *order;
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	harness_forget(&h);
+	stand(&h, 30, 5, 2400 * MS);
+	cr_assert_not_null(ordered(&h, "tower-a", NULL));
+	/* It never answers: after a while the order is withdrawn. */
+	harness_run(&h, 30 * SECOND);
+	cr_assert_eq(harness_decided(&h, "why=the source did not take the order in time"), 1);
+	cr_assert_eq(harness_decided(&h, "node name=tower-a program=migratord down"), 1);
+	cr_assert_eq(count_moves(&h, true), 1, "it may have it all the same");
+	harness_forget(&h);
+	node_hello(&h, "tower-a", 8 * GIB, "web");
+	s = harness_next(&h, "tower-a", BODY(MOVE_CANCEL));
+	cr_assert_not_null(s);
+	answer_failure(&h, s, ENOENT, "no such move");
+	cr_assert_eq(count_moves(&h, true), 0);
+	cr_assert_eq(harness_decided(&h, "state=aborted"), 1);
+	order = ordered(&h, "tower-a", NULL);
+	cr_assert_null(order);
+	harness_close(&h);
+}
+
+Test(controller, a_source_that_forgot_a_move_that_was_done)
+{
+	const Tagalong__MoveOrder *order;
+	struct harness h;
+
+	setup(&h);
+	order = walk(&h);
+	node_status(&h, "tower-a", NULL, TAGALONG__VM_STATE__VM_RUNNING);
+	node_status(&h, "tower-b", "web", TAGALONG__VM_STATE__VM_RUNNING);
+	(void)order;
+	migrator_hello(&h, "tower-a", 8 * GIB, NULL, TAGALONG__VM_STATE__VM_RUNNING, NULL, 0);
+	cr_assert_eq(count_moves(&h, true), 0);
+	cr_assert_eq(harness_decided(&h, "state=done"), 1);
+	harness_close(&h);
+}
+
+Test(controller, silence_about_a_move_is_asked_after)
+{
+	Tagalong__MoveList list = TAGALONG__MOVE_LIST__INIT;
+	const Tagalong__MoveOrder *order;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	Tagalong__MoveInfo info, *infos[] = { &info };
+	const struct sent *query;
+	struct harness h;
+
+	setup(&h);
+	order = walk(&h);
+	for (int i = 0; i < 7; i++) {
+		harness_run(&h, SECOND);
+		node_status(&h, "tower-a", "web", TAGALONG__VM_STATE__VM_STOPPED);
+	}
+	query = harness_next(&h, "tower-a", BODY(MOVE_QUERY));
+	cr_assert_not_null(query);
+	move_info(&info, "tower-a", order, STATE(DONE));
+	list.moves = infos;
+	list.n_moves = 1;
+	e.body_case = BODY(MOVE_LIST);
+	e.move_list = &list;
+	harness_receive(&h, PEER_ROLE_NODE, "tower-a", query->request, &e);
+	cr_assert_eq(count_moves(&h, true), 0);
+	cr_assert_eq(harness_decided(&h, "state=done"), 1);
+	harness_close(&h);
+}
+
+Test(controller, no_capacity_no_move)
+{
+	struct harness h;
+
+	harness_open(&h);
+	harness_start(&h);
+	node_hello(&h, "tower-a", 8 * GIB, "web");
+	node_hello(&h, "tower-b", GIB - 1, NULL);
+	set_pair(&h, &phone, "phone", "web");
+	stand(&h, 30, 5, 10 * SECOND);
+	cr_assert_null(ordered(&h, "tower-a", NULL));
+	cr_assert_eq(harness_decided(&h, "refuse vm=web to=tower-b why=the target is full"), 1);
+	cr_assert_eq(harness_decided(&h, " wish "), 1, "told once");
+	harness_close(&h);
+}
+
+Test(controller, a_node_with_a_key_that_is_not_its_own_is_no_target)
+{
+	struct harness h;
+
+	harness_open(&h);
+	harness_start(&h);
+	node_hello(&h, "tower-a", 8 * GIB, "web");
+	/* Allowed to speak, by another key than that of the list in the start. */
+	node_hello(&h, "tower-x", 8 * GIB, NULL);
+	set_pair(&h, &phone, "phone", "web");
+	for (int i = 0; i < 20; i++) {
+		node_rtt(&h, "tower-a", &phone, 30);
+		node_rtt(&h, "tower-x", &phone, 5);
+		harness_run(&h, 200 * MS);
+	}
+	cr_assert_null(ordered(&h, "tower-a", NULL));
+	harness_close(&h);
+}
+
+Test(controller, roles_are_checked_and_nonsense_is_refused)
+{
+	Tagalong__NodeHello hello = TAGALONG__NODE_HELLO__INIT;
+	Tagalong__PeerQuery peer = TAGALONG__PEER_QUERY__INIT;
+	Tagalong__StatusQuery query = TAGALONG__STATUS_QUERY__INIT;
+	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	struct harness h;
+
+	setup(&h);
+	hello.role = TAGALONG__NODE_ROLE__NODE_MIGRATOR;
+	e.body_case = BODY(NODE_HELLO);
+	e.node_hello = &hello;
+	cr_assert_eq(ask(&h, &e)->failure->code, EACCES);
+	harness_forget(&h);
+	e.body_case = BODY(STATUS_QUERY);
+	e.status_query = &query;
+	harness_receive(&h, PEER_ROLE_NODE, "tower-a", 0, &e);
+	cr_assert_eq(harness_next(&h, "tower-a", BODY(FAILURE))->e->failure->code, EACCES);
+	e.body_case = BODY(PEER_QUERY);
+	peer.move = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)phone.bytes };
+	e.peer_query = &peer;
+	cr_assert_eq(ask(&h, &e)->failure->code, EPROTO);
+	cr_assert_eq(harness_input(&h, &record), -EPROTO);
+	harness_close(&h);
+}
+
+Test(controller, a_deposed_controller_stops)
+{
+	Tagalong__Placement__Start start = TAGALONG__PLACEMENT__START__INIT;
+	Tagalong__PairSet set = TAGALONG__PAIR_SET__INIT;
+	Tagalong__Placement__Received received = TAGALONG__PLACEMENT__RECEIVED__INIT;
+	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	size_t before;
+	uint64_t revision;
+	struct harness h;
+
+	setup(&h);
+	cr_assert_eq(takeover(h.store, &start, &revision, &h.err), 0);
+	cr_assert_eq(start.epoch, 2);
+	takeover_clear(&start);
+	set.device = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)phone.bytes };
+	set.device_name = (char *)"phone";
+	set.vm = (char *)"mail";
+	e.version = ENVELOPE_VERSION;
+	e.sender = (char *)"alice";
+	e.boot_id = set.device;
+	e.body_case = BODY(PAIR_SET);
+	e.pair_set = &set;
+	received.role = TAGALONG__PLACEMENT__PEER_ROLE__ROLE_OPERATOR;
+	received.name = (char *)"alice";
+	received.route = set.device;
+	received.envelope = &e;
+	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_RECEIVED;
+	record.received = &received;
+	before = h.n_sent;
+	cr_assert_eq(harness_input(&h, &record), -ESTALE);
+	cr_assert_eq(h.n_sent, before, "nothing that is not stored is told");
+	cr_assert_eq(harness_decided(&h, "vm=mail"), 0);
+	harness_close(&h);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "placement/placement_config.h"
+
+#define MS UINT64_C(1000000)
+
+/* All that must be there. */
+#define BASE                                                                              \
+	"name: main\nkey: k\nallow: a\nlisten: tcp://*:1\nlisten_reports: tcp://*:2\nstore: s\n"
+#define POLICY "policy: {threshold: 20ms, hold: 2s, margin: 5ms}\n"
+
+static int parse(const char *text, struct placement_config **ret, struct mg_error *err)
+{
+	return placement_config_parse("test.yaml", text, strlen(text), ret, err);
+}
+
+Test(placement_config, defaults)
+{
+	struct placement_config *c = NULL;
+	struct mg_error err = { 0 };
+
+	cr_assert_eq(parse(BASE POLICY, &c, &err), 0, "%s", err.text);
+	cr_assert_str_eq(c->name, "main");
+	cr_assert_str_eq(c->policy, "threshold");
+	cr_assert_eq(c->parameters.threshold_ns, 20 * MS);
+	cr_assert_eq(c->parameters.hold_ns, 2000 * MS);
+	cr_assert_eq(c->parameters.margin_ns, 5 * MS);
+	cr_assert_eq(c->parameters.return_guard_ns, 4 * c->parameters.min_stay_ns);
+	cr_assert_eq(c->interval_ns, 100 * MS);
+	cr_assert_eq(c->limits.moves, 8);
+	cr_assert_null(c->limits.move);
+	cr_assert_null(c->record);
+	placement_config_free(c);
+}
+
+Test(placement_config, everything)
+{
+	struct placement_config *c = NULL;
+	struct mg_error err = { 0 };
+
+	cr_assert_eq(parse(BASE "record: r\ndecisions: d\nplain_text_bus: true\n"
+			   "policy: {name: threshold, threshold: 20ms, hold: 0s, margin: 0ms, "
+			   "min_stay: 1s, interval: 0s, return_guard: 3s, max_age: 1s, "
+			   "min_confidence: 0}\n"
+			   "limits: {moves: 1, moves_per_node: 2, history: 0, backoff: 1s, "
+			   "backoff_max: 2s, order_timeout: 3s, node_timeout: 4s, blackout: 5ms, "
+			   "blackout_max: 6ms, bandwidth: 7Mbit, timeout: 8s}\n", &c, &err), 0,
+		     "%s", err.text);
+	cr_assert(c->plain_text_bus);
+	cr_assert_eq(c->parameters.min_confidence, 0);
+	cr_assert_eq(c->limits.history, 0);
+	cr_assert_eq(c->limits.node_timeout_ns, 4000 * MS);
+	cr_assert_eq(c->limits.move, &c->move_limits);
+	cr_assert_eq(c->move_limits.bandwidth_bps, 7000000);
+	cr_assert_eq(c->move_limits.timeout_ns, 8000 * MS);
+	placement_config_free(c);
+}
+
+Test(placement_config, limits_of_zero_are_none)
+{
+	struct placement_config *c = NULL;
+	struct mg_error err = { 0 };
+
+	cr_assert_eq(parse(BASE POLICY "limits: {blackout: 5ms, blackout_max: 0ns, "
+			   "bandwidth: 0bit, timeout: 0ns}\n", &c, &err), 0, "%s", err.text);
+	cr_assert(c->limits.move->has_blackout_ns);
+	cr_assert_not(c->limits.move->has_blackout_max_ns);
+	cr_assert_not(c->limits.move->has_bandwidth_bps);
+	cr_assert_not(c->limits.move->has_timeout_ns);
+	placement_config_free(c);
+}
+
+Test(placement_config, mistakes_are_named)
+{
+	static const struct {
+		const char *text, *says;
+	} cases[] = {
+		{ BASE, "policy" },
+		{ POLICY, "name" },
+		{ BASE POLICY "colour: red\n", "colour" },
+		{ BASE "policy: {threshold: 20, hold: 2s, margin: 5ms}\n", "policy.threshold: '20'" },
+		{ BASE "policy: {threshold: 20ms, hold: soon, margin: 5ms}\n", "policy.hold: 'soon'" },
+		{ BASE "policy: {threshold: 20ms, hold: 1s, margin: 20ms}\n", "margin" },
+		{ BASE "policy: {threshold: 0ms, hold: 1s, margin: 0ms}\n", "threshold" },
+		{ BASE "policy: {name: oracle, threshold: 9ms, hold: 1s, margin: 1ms}\n", "oracle" },
+		{ BASE "policy: {threshold: 9ms, hold: 1s, margin: 1ms, min_confidence: 101}\n",
+		  "policy.min_confidence: 101" },
+		{ BASE POLICY "limits: {moves: 0}\n", "limits.moves: 0 is not between 1" },
+		{ BASE POLICY "limits: {moves: -1}\n", "moves" },
+		{ BASE POLICY "limits: {node_timeout: 0s}\n", "limits.node_timeout" },
+		{ BASE POLICY "limits: {bandwidth: fast}\n", "limits.bandwidth: 'fast'" },
+		{ BASE POLICY "limits: {blackout: 9ms, blackout_max: 8ms}\n", "blackout_max" },
+		{ BASE POLICY "record: r\n", "go together" },
+		{ "name: a b\nkey: k\nallow: a\nlisten: l\nlisten_reports: l\nstore: s\n" POLICY,
+		  "name: 'a b'" },
+		{ "name: a\nlisten: l\nlisten_reports: l\nstore: s\n" POLICY, "plain_text_bus" },
+		{ "", "empty" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct placement_config *c = NULL;
+		struct mg_error err = { 0 };
+
+		cr_assert_eq(parse(cases[i].text, &c, &err), -EINVAL, "case %zu", i);
+		cr_assert_not_null(strstr(err.text, cases[i].says), "case %zu: %s", i, err.text);
+		cr_assert_not_null(strstr(err.text, "test.yaml"), "case %zu: %s", i, err.text);
+	}
+}
+
+Test(placement_config, the_example_is_right)
+{
+	struct placement_config *c = NULL;
+	struct mg_error err = { 0 };
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/dist/examples/placementd.yaml", getenv("top_srcdir"));
+	cr_assert_eq(placement_config_load(path, &c, &err), 0, "%s", err.text);
+	placement_config_free(c);
+}

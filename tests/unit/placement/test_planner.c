@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "placement/planner.h"
+
+#define GIB (UINT64_C(1) << 30)
+#define NODES 4
+
+/* Nodes n0 to n3 with 4 GiB and 4 vCPUs each; VMs that run on n0. */
+struct fixture {
+	struct fleet fleet;
+	struct node *nodes[NODES];
+	Tagalong__NodeHello hellos[NODES];
+	struct node_traffic node_traffic[NODES];
+	struct traffic traffic;
+	struct planner_limits limits;
+	struct plan_item items[8];
+	size_t n;
+};
+
+static void setup(struct fixture *f)
+{
+	*f = (struct fixture){ .limits = { 10, 10 } };
+	fleet_init(&f->fleet);
+	for (int i = 0; i < NODES; i++) {
+		char name[3] = { 'n', (char)('0' + i), 0 };
+
+		cr_assert_eq(fleet_add_node(&f->fleet, name, &f->nodes[i]), 0);
+		tagalong__node_hello__init(&f->hellos[i]);
+		f->hellos[i].has_memory_bytes = f->hellos[i].has_vcpus = true;
+		f->hellos[i].memory_bytes = 4 * GIB;
+		f->hellos[i].vcpus = 4;
+		f->nodes[i]->hello = &f->hellos[i];
+		f->nodes[i]->programs[PROGRAM_MIGRATOR].up = true;
+	}
+	f->traffic.nodes = f->node_traffic;
+}
+
+static void teardown(struct fixture *f)
+{
+	for (int i = 0; i < NODES; i++)
+		f->nodes[i]->hello = NULL;
+	fleet_clear(&f->fleet);
+}
+
+/* A VM that wishes for these targets ("12": n1, else n2). */
+static struct vm *wish(struct fixture *f, const char *name, uint64_t benefit, const char *targets)
+{
+	struct plan_item *item = &f->items[f->n++];
+	struct vm *vm;
+
+	cr_assert_eq(fleet_add_vm(&f->fleet, name, &vm), 0);
+	vm->node = f->nodes[0];
+	vm->state = TAGALONG__VM_STATE__VM_RUNNING;
+	vm->memory = 2 * GIB;
+	vm->vcpus = 1;
+	vm->foreground = true;
+	item->vm = vm;
+	for (; *targets; targets++)
+		item->wishes[item->n_wishes++] = (struct policy_wish){
+			.target = (uint32_t)(*targets - '0'), .benefit_ns = benefit
+		};
+	return vm;
+}
+
+/* "web>1 mail:the target is full": in the order of the plan. */
+static const char *plan(struct fixture *f)
+{
+	static char text[512];
+
+	text[0] = 0;
+	planner_plan(&f->fleet, &f->limits, 1000, &f->traffic, f->items, f->n);
+	for (size_t i = 0; i < f->n; i++) {
+		const struct plan_item *item = &f->items[i];
+		char *end = text + strlen(text);
+
+		if (item->granted)
+			sprintf(end, "%s%s>%u", i ? " " : "", item->vm->name,
+				item->granted->target);
+		else
+			sprintf(end, "%s%s:%s", i ? " " : "", item->vm->name, item->refusal);
+	}
+	return text;
+}
+
+Test(planner, the_largest_gain_first_and_within_memory)
+{
+	struct fixture f;
+
+	setup(&f);
+	wish(&f, "a", 10, "1");
+	wish(&f, "b", 30, "1");
+	wish(&f, "c", 20, "1");
+	cr_assert_str_eq(plan(&f), "b>1 c>1 a:the target is full");
+	cr_assert_eq(f.traffic.moves, 2);
+	cr_assert_eq(f.node_traffic[1].reserved.memory, 4 * GIB);
+	teardown(&f);
+}
+
+Test(planner, the_next_best_when_the_best_is_full)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.nodes[1]->load.memory = UINT64_MAX - GIB;
+	f.nodes[2]->load.vcpus = UINT32_MAX;
+	wish(&f, "a", 10, "123");
+	cr_assert_str_eq(plan(&f), "a>3");
+	teardown(&f);
+}
+
+Test(planner, a_node_that_sets_no_limits_has_none)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.hellos[1].has_memory_bytes = f.hellos[1].has_vcpus = false;
+	f.nodes[1]->load.memory = 1000 * GIB;
+	wish(&f, "a", 10, "1");
+	cr_assert_str_eq(plan(&f), "a>1");
+	teardown(&f);
+}
+
+Test(planner, room_is_taken_once)
+{
+	struct fixture f;
+	struct claim claim;
+	struct vm *a;
+
+	/* The target has reported the VM that it is receiving: it is in its load. */
+	setup(&f);
+	a = wish(&f, "a", 10, "1");
+	f.n = 0;
+	claim = (struct claim){ .node = f.nodes[1] };
+	a->claims = &claim;
+	a->n_claims = 1;
+	f.nodes[1]->load.memory = 2 * GIB;
+	traffic_add(&f.traffic, a, f.nodes[0], f.nodes[1]);
+	cr_assert_eq(f.node_traffic[1].reserved.memory, 0);
+	memset(f.items, 0, sizeof(f.items));
+	wish(&f, "b", 10, "1");
+	cr_assert_str_eq(plan(&f), "b>1");
+	a->claims = NULL;
+	a->n_claims = 0;
+	teardown(&f);
+}
+
+Test(planner, caps)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.limits.moves = 1;
+	wish(&f, "a", 10, "1");
+	wish(&f, "b", 20, "2");
+	cr_assert_str_eq(plan(&f), "b>2 a:too many moves at once");
+	teardown(&f);
+	setup(&f);
+	f.limits.moves_per_node = 1;
+	wish(&f, "a", 10, "1");
+	wish(&f, "b", 20, "2");
+	cr_assert_str_eq(plan(&f), "b>2 a:too many moves at once on a node");
+	teardown(&f);
+}
+
+Test(planner, who_may_not_leave)
+{
+	struct fixture f;
+	struct move *some_move = (struct move *)&f;
+
+	setup(&f);
+	wish(&f, "a", 9, "1")->state = TAGALONG__VM_STATE__VM_PAUSED;
+	wish(&f, "b", 8, "1")->node = NULL;
+	wish(&f, "c", 7, "1")->move = some_move;
+	wish(&f, "d", 6, "1")->retry_utc_ns = 1001;
+	wish(&f, "e", 5, "1")->retry_utc_ns = 1000;
+	wish(&f, "f", 4, "1")->node = f.nodes[3];
+	f.nodes[3]->programs[PROGRAM_MIGRATOR].up = false;
+	cr_assert_str_eq(plan(&f), "a:it does not run b:it does not run c:it is moving "
+				   "d:it waits after a failed move e>1 f:its node is down");
+	teardown(&f);
+	setup(&f);
+	f.nodes[1]->programs[PROGRAM_MIGRATOR].up = false;
+	wish(&f, "a", 9, "1");
+	cr_assert_str_eq(plan(&f), "a:the target is down");
+	teardown(&f);
+}
+
+Test(planner, foreground_first_and_ties_by_name)
+{
+	struct fixture f;
+
+	setup(&f);
+	wish(&f, "c", 10, "1");
+	wish(&f, "b", 10, "2");
+	wish(&f, "a", 99, "3")->foreground = false;
+	cr_assert_str_eq(plan(&f), "b>2 c>1 a>3");
+	teardown(&f);
+}

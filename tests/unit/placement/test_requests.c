@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "tests/unit/placement/harness.h"
+
+#define BODY(name) TAGALONG__ENVELOPE__BODY_##name
+#define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
+
+static const struct uuid phone = { { 1 } }, tablet = { { 2 } };
+static uint8_t move_id[UUID_SIZE] = { 7, 7 };
+
+static void setup(struct harness *h)
+{
+	harness_open(h);
+	harness_start(h);
+	node_hello(h, "tower-a", 8 * GIB, "web");
+	node_hello(h, "tower-b", 2 * GIB, NULL);
+	harness_forget(h);
+}
+
+static const Envelope *pair(struct harness *h, const struct uuid *device, const char *name,
+			    const char *vm, bool foreground)
+{
+	Tagalong__PairSet set = TAGALONG__PAIR_SET__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	set.device = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)device->bytes };
+	set.device_name = (char *)name;
+	set.vm = (char *)vm;
+	set.foreground = foreground;
+	e.body_case = BODY(PAIR_SET);
+	e.pair_set = &set;
+	return ask(h, &e);
+}
+
+static const Envelope *unpair(struct harness *h, const char *name, const char *vm)
+{
+	Tagalong__PairRemove remove = TAGALONG__PAIR_REMOVE__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	remove.device_name = (char *)name;
+	remove.vm = (char *)vm;
+	e.body_case = BODY(PAIR_REMOVE);
+	e.pair_remove = &remove;
+	return ask(h, &e);
+}
+
+/* "phone/web* tablet/mail": the foreground has a star. */
+static const char *pairs(struct harness *h)
+{
+	static char text[256];
+	Tagalong__PairQuery query = TAGALONG__PAIR_QUERY__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	const Tagalong__PairList *list;
+
+	text[0] = 0;
+	e.body_case = BODY(PAIR_QUERY);
+	e.pair_query = &query;
+	list = ask(h, &e)->pair_list;
+	for (size_t i = 0; i < list->n_pairs; i++)
+		sprintf(text + strlen(text), "%s%s/%s%s", i ? " " : "",
+			list->pairs[i]->device_name, list->pairs[i]->vm,
+			list->pairs[i]->foreground ? "*" : "");
+	return text;
+}
+
+static const Envelope *order(struct harness *h, const char *vm, const char *target, bool force,
+			     bool dry_run)
+{
+	Tagalong__MoveOrder move = TAGALONG__MOVE_ORDER__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	move.move = (ProtobufCBinaryData){ UUID_SIZE, move_id };
+	move.vm = (char *)vm;
+	move.target = (char *)target;
+	move.has_force = move.force = force;
+	move.has_dry_run = move.dry_run = dry_run;
+	e.body_case = BODY(MOVE_ORDER);
+	e.move_order = &move;
+	return ask(h, &e);
+}
+
+static const Envelope *cancel(struct harness *h)
+{
+	Tagalong__MoveCancel c = TAGALONG__MOVE_CANCEL__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	c.move = (ProtobufCBinaryData){ UUID_SIZE, move_id };
+	e.body_case = BODY(MOVE_CANCEL);
+	e.move_cancel = &c;
+	return ask(h, &e);
+}
+
+static const Tagalong__MoveList *moves(struct harness *h, const char *vm, unsigned limit)
+{
+	Tagalong__MoveQuery query = TAGALONG__MOVE_QUERY__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	query.vm = (char *)vm;
+	query.has_limit = limit > 0;
+	query.limit = limit;
+	e.body_case = BODY(MOVE_QUERY);
+	e.move_query = &query;
+	return ask(h, &e)->move_list;
+}
+
+static bool refused(const Envelope *e, int code, const char *says)
+{
+	return e && e->body_case == BODY(FAILURE) && e->failure->code == code &&
+	       strstr(e->failure->text, says);
+}
+
+Test(requests, pairs_are_kept)
+{
+	struct harness h;
+
+	setup(&h);
+	cr_assert_str_eq(pairs(&h), "");
+	cr_assert_eq(pair(&h, &phone, "phone", "web", true)->body_case, BODY(DONE));
+	cr_assert_eq(pair(&h, &phone, "phone", "mail", true)->body_case, BODY(DONE));
+	cr_assert_eq(pair(&h, &tablet, "tablet", "game", false)->body_case, BODY(DONE));
+	cr_assert_str_eq(pairs(&h), "phone/mail* phone/web tablet/game");
+	harness_kill(&h);
+	harness_start(&h);
+	cr_assert_str_eq(pairs(&h), "phone/mail* phone/web tablet/game");
+	cr_assert_eq(unpair(&h, "phone", "mail")->body_case, BODY(DONE));
+	cr_assert(refused(unpair(&h, "phone", "mail"), ENOENT, "no pair"));
+	harness_kill(&h);
+	harness_start(&h);
+	cr_assert_str_eq(pairs(&h), "phone/web tablet/game");
+	harness_close(&h);
+}
+
+Test(requests, pairs_that_cannot_be)
+{
+	struct harness h;
+
+	setup(&h);
+	cr_assert_eq(pair(&h, &phone, "phone", "web", true)->body_case, BODY(DONE));
+	cr_assert(refused(pair(&h, &tablet, "tablet", "web", true), EEXIST, "paired with 'phone'"));
+	cr_assert(refused(pair(&h, &tablet, "phone", "mail", true), EEXIST, "named 'phone'"));
+	cr_assert(refused(pair(&h, &tablet, "a/b", "mail", true), EINVAL, "letters"));
+	cr_assert(refused(pair(&h, &tablet, "tablet", "", true), EINVAL, "letters"));
+	cr_assert_str_eq(pairs(&h), "phone/web*");
+	/* A new name for the same device. */
+	cr_assert_eq(pair(&h, &phone, "handset", "web", true)->body_case, BODY(DONE));
+	cr_assert_str_eq(pairs(&h), "handset/web*");
+	harness_close(&h);
+}
+
+Test(requests, a_move_by_an_operator)
+{
+	const Tagalong__MoveOrder *sent;
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	cr_assert_eq(order(&h, "web", "tower-b", false, false)->body_case, BODY(DONE));
+	s = harness_next(&h, "tower-a", BODY(MOVE_ORDER));
+	sent = s->e->move_order;
+	cr_assert_str_eq(sent->target_endpoint, "tcp://10.0.0.1:7000");
+	cr_assert_eq(sent->target_public_key[0], 'b');
+	cr_assert_str_eq(sent->reason->code, "operator");
+	cr_assert_str_eq(sent->reason->text, "ordered by alice");
+	cr_assert_eq(memcmp(sent->move.data, move_id, UUID_SIZE), 0);
+	cr_assert_eq(s->e->epoch, 1);
+	answer_done(&h, s);
+	/* The same order again is the same move; another one has to wait. */
+	harness_forget(&h);
+	cr_assert_eq(order(&h, "web", "tower-b", false, false)->body_case, BODY(DONE));
+	cr_assert_null(harness_next(&h, "tower-a", BODY(MOVE_ORDER)));
+	move_id[0]++;
+	cr_assert(refused(order(&h, "web", "tower-b", false, false), EBUSY, "is moving to"));
+	move_id[0]--;
+	move_progress(&h, "tower-a", sent, STATE(COPYING));
+	cr_assert_not_null(harness_next(&h, "alice", BODY(MOVE_PROGRESS)));
+	cr_assert_eq(moves(&h, "web", 0)->moves[0]->state, STATE(COPYING));
+	move_result(&h, "tower-a", sent, STATE(DONE));
+	cr_assert_not_null(harness_next(&h, "alice", BODY(MOVE_RESULT)));
+	cr_assert(refused(cancel(&h), ENOENT, "no such move"));
+	/* Repeated after its end: no second move, also after a restart. */
+	for (int i = 0; i < 2; i++) {
+		harness_forget(&h);
+		cr_assert_eq(order(&h, "web", "tower-a", false, false)->body_case, BODY(DONE));
+		cr_assert_not_null(harness_next(&h, "alice", BODY(MOVE_RESULT)));
+		cr_assert_eq(moves(&h, "web", 0)->n_moves, 1);
+		harness_kill(&h);
+		harness_start(&h);
+	}
+	harness_close(&h);
+}
+
+Test(requests, moves_that_cannot_be)
+{
+	struct harness h;
+
+	setup(&h);
+	cr_assert(refused(order(&h, "ghost", "tower-b", false, false), ENOENT, "no VM named"));
+	cr_assert(refused(order(&h, "web", "tower-x", false, false), ENOENT, "no node named"));
+	cr_assert(refused(order(&h, "web", "tower-a", false, false), EALREADY, "already"));
+	migrator_hello(&h, "tower-b", GIB / 2, NULL, TAGALONG__VM_STATE__VM_RUNNING, NULL, 0);
+	cr_assert(refused(order(&h, "web", "tower-b", false, false), ENOSPC, "no room"));
+	cr_assert_eq(moves(&h, NULL, 0)->n_moves, 0);
+	cr_assert_eq(order(&h, "web", "tower-b", true, false)->body_case, BODY(DONE));
+	harness_run(&h, 20 * SECOND);
+	move_id[1]++;
+	cr_assert(refused(order(&h, "web", "tower-b", false, false), EBUSY, "moving"));
+	move_id[1]--;
+	harness_close(&h);
+}
+
+Test(requests, a_dry_run_is_passed_on)
+{
+	const struct sent *s;
+	const Envelope *answer;
+	struct harness h;
+
+	setup(&h);
+	cr_assert_null(order(&h, "web", "tower-b", false, true), "answered by the node");
+	s = harness_next(&h, "tower-a", BODY(MOVE_ORDER));
+	cr_assert(s->e->move_order->dry_run);
+	cr_assert_not_null(s->e->move_order->target_endpoint);
+	harness_forget(&h);
+	answer_failure(&h, s, EINVAL, "the machine type differs");
+	answer = harness_next(&h, "alice", BODY(FAILURE))->e;
+	cr_assert_str_eq(answer->failure->text, "the machine type differs");
+	cr_assert_gt(answer->reply_to, 0);
+	cr_assert_eq(moves(&h, NULL, 0)->n_moves, 0);
+	harness_close(&h);
+}
+
+Test(requests, cancel)
+{
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	order(&h, "web", "tower-b", false, false);
+	s = harness_next(&h, "tower-a", BODY(MOVE_ORDER));
+	answer_done(&h, s);
+	cr_assert_eq(cancel(&h)->body_case, BODY(DONE));
+	cr_assert_not_null(harness_next(&h, "tower-a", BODY(MOVE_CANCEL)));
+	harness_run(&h, 2 * SECOND);
+	cr_assert_not_null(harness_next(&h, "tower-a", BODY(MOVE_CANCEL)), "until it is answered");
+	move_progress(&h, "tower-a", s->e->move_order, STATE(COMMITTED));
+	cr_assert(refused(cancel(&h), EBUSY, "too late: the move is committed"));
+	move_result(&h, "tower-a", s->e->move_order, STATE(ABORTED));
+	cr_assert(refused(cancel(&h), ENOENT, "no such move"));
+	cr_assert_eq(moves(&h, "web", 0)->moves[0]->state, STATE(ABORTED));
+	cr_assert_eq(moves(&h, "mail", 0)->n_moves, 0);
+	harness_close(&h);
+}
+
+Test(requests, history_is_limited_and_the_newest_first)
+{
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	for (uint8_t i = 0; i < 5; i++) {
+		move_id[2] = i;
+		harness_forget(&h);
+		order(&h, "web", "tower-b", false, false);
+		s = harness_next(&h, "tower-a", BODY(MOVE_ORDER));
+		harness_run(&h, SECOND);
+		move_result(&h, "tower-a", s->e->move_order, STATE(ABORTED));
+	}
+	cr_assert_eq(moves(&h, NULL, 0)->n_moves, 5);
+	cr_assert_eq(moves(&h, NULL, 2)->n_moves, 2);
+	cr_assert_eq(moves(&h, NULL, 2)->moves[0]->move.data[2], 4);
+	cr_assert_eq(moves(&h, NULL, 2)->moves[1]->move.data[2], 3);
+	move_id[2] = 0;
+	harness_close(&h);
+}
+
+Test(requests, vms_are_started_where_there_is_room)
+{
+	Tagalong__VmSpec spec = TAGALONG__VM_SPEC__INIT;
+	Tagalong__VmStart start = TAGALONG__VM_START__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	spec.name = (char *)"mail";
+	spec.machine = spec.cpu = spec.accelerator = (char *)"x";
+	spec.memory_bytes = 3 * GIB;
+	start.spec = &spec;
+	e.body_case = BODY(VM_START);
+	e.vm_start = &start;
+	cr_assert_null(ask(&h, &e));
+	s = harness_next(&h, "tower-a", BODY(VM_START));
+	cr_assert_not_null(s, "b is too small");
+	answer_done(&h, s);
+	cr_assert_not_null(harness_next(&h, "alice", BODY(DONE)));
+	spec.memory_bytes = 100 * GIB;
+	cr_assert(refused(ask(&h, &e), ENOSPC, "room"));
+	start.node = (char *)"tower-b";
+	cr_assert_null(ask(&h, &e));
+	cr_assert_not_null(harness_next(&h, "tower-b", BODY(VM_START)), "as it was told");
+	start.node = (char *)"tower-x";
+	cr_assert(refused(ask(&h, &e), ENOENT, "no node named"));
+	start.node = NULL;
+	spec.name = (char *)"web";
+	cr_assert(refused(ask(&h, &e), EEXIST, "already"));
+	harness_close(&h);
+}
+
+Test(requests, a_node_that_does_not_answer)
+{
+	Tagalong__VmStop stop = TAGALONG__VM_STOP__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	stop.name = (char *)"web";
+	e.body_case = BODY(VM_STOP);
+	e.vm_stop = &stop;
+	cr_assert_null(ask(&h, &e));
+	s = harness_next(&h, "tower-a", BODY(VM_STOP));
+	cr_assert_not_null(s);
+	harness_forget(&h);
+	harness_run(&h, 31 * SECOND);
+	cr_assert(refused(harness_next(&h, "alice", BODY(FAILURE))->e, ETIMEDOUT, "tower-a"));
+	harness_forget(&h);
+	answer_done(&h, s);
+	cr_assert_null(harness_next(&h, "alice", BODY(DONE)), "too late");
+	cr_assert(refused(ask(&h, &e), EHOSTUNREACH, "not connected"));
+	stop.name = (char *)"ghost";
+	cr_assert(refused(ask(&h, &e), ENOENT, "no VM named"));
+	harness_close(&h);
+}
+
+Test(requests, status_has_it_all)
+{
+	Tagalong__StatusQuery query = TAGALONG__STATUS_QUERY__INIT;
+	Tagalong__VmQuery vm_query = TAGALONG__VM_QUERY__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	const Tagalong__Status *status;
+	struct harness h;
+
+	setup(&h);
+	pair(&h, &phone, "phone", "web", true);
+	node_rtt(&h, "tower-b", &phone, 12.5);
+	order(&h, "web", "tower-b", false, false);
+	e.body_case = BODY(STATUS_QUERY);
+	e.status_query = &query;
+	status = ask(&h, &e)->status;
+	cr_assert_eq(status->epoch, 1);
+	cr_assert_eq(status->n_nodes, 2);
+	cr_assert(status->nodes[0]->migrator_up && status->nodes[0]->telemetry_up);
+	cr_assert_eq(status->nodes[0]->memory_used_bytes, GIB);
+	cr_assert_eq(status->n_vms, 1);
+	cr_assert_str_eq(status->vms[0]->node, "tower-a");
+	cr_assert_eq(status->n_moves, 1);
+	cr_assert_eq(status->n_pairs, 1);
+	cr_assert_str_eq(status->pairs[0]->vm_node, "tower-a");
+	cr_assert_eq(status->pairs[0]->n_rtts, 1);
+	cr_assert_str_eq(status->pairs[0]->rtts[0]->node, "tower-b");
+	cr_assert_eq(status->pairs[0]->rtts[0]->sample->srtt_ns, 12500 * 1000);
+	e.body_case = BODY(VM_QUERY);
+	e.vm_query = &vm_query;
+	vm_query.name = (char *)"ghost";
+	cr_assert_eq(ask(&h, &e)->vm_list->n_vms, 0);
+	harness_close(&h);
+}

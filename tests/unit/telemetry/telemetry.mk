@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+UNIT_TESTS += \
+	tests/unit/telemetry/test_daemon \
+	tests/unit/telemetry/test_datagram \
+	tests/unit/telemetry/test_node \
+	tests/unit/telemetry/test_prober \
+	tests/unit/telemetry/test_registrar \
+	tests/unit/telemetry/test_registration \
+	tests/unit/telemetry/test_registry \
+	tests/unit/telemetry/test_stamp \
+	$(NULL)
+tests_unit_telemetry_test_daemon_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_datagram_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_node_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_prober_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_registrar_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_registration_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_registry_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_stamp_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)

@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "telemetry/prober.h"
+
+#define UTC UINT64_C(1795235400000000000)
+#define TIMEOUT NS_PER_S
+#define INTERVAL (100 * NS_PER_MS)
+#define SENT_MAX 100000
+
+struct sent {
+	struct address to;
+	uint8_t packet[STAMP_SIZE];
+	uint64_t at_ns;
+};
+
+/* A prober in a world of its own, whose monotonic clock starts at 0. */
+struct world {
+	struct prober *prober;
+	uint64_t now_ns;
+	struct sent *sent;
+	size_t n;
+	int send_error;
+	struct prober_report report; /* the last one */
+	size_t reports;
+};
+
+static int world_send(const struct address *to, const uint8_t packet[STAMP_SIZE], void *userdata)
+{
+	struct world *w = userdata;
+
+	if (w->send_error)
+		return w->send_error;
+	cr_assert_lt(w->n, SENT_MAX);
+	w->sent[w->n].to = *to;
+	w->sent[w->n].at_ns = w->now_ns;
+	memcpy(w->sent[w->n++].packet, packet, STAMP_SIZE);
+	return 0;
+}
+
+static uint64_t world_utc(void *userdata)
+{
+	struct world *w = userdata;
+
+	return UTC + w->now_ns;
+}
+
+static void world_start(struct world *w)
+{
+	*w = (struct world){ .sent = calloc(SENT_MAX, sizeof(struct sent)) };
+	cr_assert_eq(prober_new(&(struct prober_config){ .interval_ns = INTERVAL,
+							 .timeout_ns = TIMEOUT,
+							 .window_ns = 10 * NS_PER_S,
+							 .error_estimate = 1,
+							 .send = world_send,
+							 .now_utc = world_utc,
+							 .userdata = w },
+				&w->prober), 0);
+}
+
+static void world_end(struct world *w)
+{
+	prober_free(w->prober);
+	free(w->sent);
+}
+
+static void world_run_until(struct world *w, uint64_t end_ns)
+{
+	for (;;) {
+		uint64_t next = prober_run(w->prober, w->now_ns);
+
+		if (next > end_ns)
+			break;
+		if (next > w->now_ns)
+			w->now_ns = next;
+	}
+	w->now_ns = end_ns;
+}
+
+static void on_report(const struct prober_report *report, void *userdata)
+{
+	struct world *w = userdata;
+
+	w->report = *report;
+	w->reports++;
+}
+
+static struct prober_counters counters(const struct world *w)
+{
+	return *prober_counters(w->prober);
+}
+
+static struct prober_watch client(unsigned i)
+{
+	struct prober_watch watch = { .interval_ns = 0 };
+	char text[ADDRESS_TEXT_SIZE];
+
+	memcpy(watch.device.bytes, &i, sizeof(i));
+	snprintf(text, sizeof(text), "10.%u.%u.%u:5000", i >> 16, (i >> 8) & 255, i & 255);
+	cr_assert_eq(address_parse(text, 0, &watch.address), 0);
+	return watch;
+}
+
+static void watch_one(struct world *w)
+{
+	const struct prober_watch watch = client(1);
+
+	cr_assert_eq(prober_set_watch_list(w->prober, w->now_ns, &watch, 1), 0);
+}
+
+/* Makes the answer that an honest reflector would give: probe `i` arrives and
+ * its answer leaves `inside_ns` apart, by a clock that is an hour ahead. */
+static void reflect(const struct world *w, size_t i, uint64_t inside_ns,
+		    uint8_t reply[STAMP_SIZE])
+{
+	uint64_t t2 = UTC + w->sent[i].at_ns + 3600 * NS_PER_S;
+
+	memcpy(reply, w->sent[i].packet, STAMP_SIZE);
+	cr_assert_eq(stamp_reflect(reply, STAMP_SIZE, t2, t2 + inside_ns, 64, 1), 0);
+}
+
+/* Delivers `reply` to probe i, `delay` after that was sent. */
+static void deliver(struct world *w, size_t i, uint64_t delay_ns, const uint8_t *reply, size_t len)
+{
+	uint64_t at = w->sent[i].at_ns + delay_ns;
+
+	if (at > w->now_ns)
+		w->now_ns = at;
+	prober_receive(w->prober, w->now_ns, &w->sent[i].to, UTC + at, reply, len);
+}
+
+static void answer(struct world *w, size_t i, uint64_t delay_ns, uint64_t inside_ns)
+{
+	uint8_t reply[STAMP_SIZE];
+
+	reflect(w, i, inside_ns, reply);
+	deliver(w, i, delay_ns, reply, sizeof(reply));
+}
+
+static struct prober_report report(struct world *w)
+{
+	w->reports = 0;
+	prober_report_changes(w->prober, w->now_ns, on_report, w);
+	cr_assert_eq(w->reports, 1);
+	return w->report;
+}
+
+/* ---- Measuring -------------------------------------------------------------------- */
+
+Test(prober, the_time_inside_the_reflector_does_not_count)
+{
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, INTERVAL / 2);
+	cr_assert_eq(w.n, 1);
+	answer(&w, 0, 25 * NS_PER_MS, 5 * NS_PER_MS);
+	cr_assert_eq(report(&w).rtt.last_ns, 20 * NS_PER_MS);
+	cr_assert_eq(w.report.rtt.sent, 1);
+	cr_assert_eq(w.report.rtt.confidence, 100);
+	cr_assert_eq(w.report.last_sample_utc_ns, UTC + w.sent[0].at_ns + 25 * NS_PER_MS);
+	world_end(&w);
+}
+
+Test(prober, the_kernels_time_of_sending_replaces_ours)
+{
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, 2 * INTERVAL);
+	cr_assert_geq(w.n, 2);
+	/* That of the first never came; those of others and of no packet do nothing. */
+	prober_sent_at(w.prober, (const uint8_t[STAMP_SIZE]){ 9 }, UTC);
+	prober_sent_at(w.prober, w.sent[1].packet, UTC + w.sent[1].at_ns + 2 * NS_PER_MS);
+	prober_sent_at(w.prober, w.sent[0].packet, UTC + w.sent[0].at_ns + 9 * NS_PER_MS);
+	answer(&w, 1, 10 * NS_PER_MS, NS_PER_MS);
+	cr_assert_eq(report(&w).rtt.last_ns, 7 * NS_PER_MS);
+	answer(&w, 0, 150 * NS_PER_MS, 0);
+	cr_assert_eq(report(&w).rtt.last_ns, 150 * NS_PER_MS);
+	world_end(&w);
+}
+
+Test(prober, replies_in_the_ptp_format_count_too)
+{
+	uint8_t reply[STAMP_SIZE];
+	struct stamp_reply p;
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, INTERVAL / 2);
+	reflect(&w, 0, 0, reply);
+	cr_assert_eq(stamp_reply_unpack(reply, sizeof(reply), &p), 0);
+	p.error_estimate = 0x4001;
+	p.t2 = stamp_time_pack(STAMP_PTP, 1000 * NS_PER_MS);
+	p.t3 = stamp_time_pack(STAMP_PTP, 1003 * NS_PER_MS);
+	stamp_reply_pack(&p, reply);
+	deliver(&w, 0, 13 * NS_PER_MS, reply, sizeof(reply));
+	cr_assert_eq(report(&w).rtt.last_ns, 10 * NS_PER_MS);
+	world_end(&w);
+}
+
+Test(prober, what_is_not_answered_in_time_is_lost)
+{
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, INTERVAL / 2);
+	answer(&w, 0, 10 * NS_PER_MS, 0);
+	report(&w);
+	world_run_until(&w, 5 * NS_PER_S - 1);
+	cr_assert_eq(report(&w).rtt.sent, 50);
+	/* Those of the last second are still open. */
+	cr_assert(w.report.rtt.lost >= 38 && w.report.rtt.lost <= 40, "%lu", w.report.rtt.lost);
+	cr_assert_eq(w.report.rtt.confidence, 0);
+	cr_assert_eq(w.report.rtt.last_ns, 10 * NS_PER_MS);
+	world_end(&w);
+}
+
+Test(prober, an_unreachable_client_loses_and_our_own_congestion_does_not_count)
+{
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, INTERVAL / 2);
+	answer(&w, 0, 10 * NS_PER_MS, 0);
+	w.send_error = -ENOBUFS;
+	world_run_until(&w, 2 * NS_PER_S);
+	cr_assert_eq(report(&w).rtt.sent, 1);
+	cr_assert_eq(w.report.rtt.lost, 0);
+	cr_assert_geq(counters(&w).not_sent, 19);
+	w.send_error = -ENETUNREACH;
+	world_run_until(&w, 4 * NS_PER_S);
+	cr_assert_geq(report(&w).rtt.lost, 9);
+	world_end(&w);
+}
+
+Test(prober, unchanged_clients_are_not_reported_again)
+{
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	cr_assert_eq(prober_report_changes(w.prober, w.now_ns, on_report, &w), 0);
+	world_run_until(&w, INTERVAL / 2);
+	answer(&w, 0, 10 * NS_PER_MS, 0);
+	cr_assert_eq(prober_report_changes(w.prober, w.now_ns, on_report, &w), 1);
+	cr_assert_eq(prober_report_changes(w.prober, w.now_ns, on_report, &w), 0);
+	/* Growing old is a change, too. */
+	cr_assert_eq(prober_report_changes(w.prober, w.now_ns + 5 * INTERVAL, on_report, &w), 1);
+	cr_assert_lt(w.report.rtt.confidence, 100);
+	world_end(&w);
+}
+
+/* ---- Scheduling --------------------------------------------------------------------- */
+
+Test(prober, probes_are_spread_evenly)
+{
+	enum { CLIENTS = 1000, SLOTS = 50 };
+	static struct prober_watch list[CLIENTS];
+	unsigned slots[SLOTS] = { 0 };
+	struct world w;
+
+	world_start(&w);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		list[i] = client(i + 1);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, CLIENTS), 0);
+	world_run_until(&w, INTERVAL - 1);
+	cr_assert_eq(w.n, CLIENTS);
+	for (size_t i = 0; i < w.n; i++)
+		slots[w.sent[i].at_ns * SLOTS / INTERVAL]++;
+	for (unsigned i = 0; i < SLOTS; i++)
+		cr_assert(slots[i] >= CLIENTS / SLOTS - 3 && slots[i] <= CLIENTS / SLOTS + 3,
+			  "slot %u has %u", i, slots[i]);
+	/* And each again after exactly one interval. */
+	world_run_until(&w, 2 * INTERVAL - 1);
+	cr_assert_eq(w.n, 2 * CLIENTS);
+	for (size_t i = 0; i < CLIENTS; i++)
+		cr_assert_eq(w.sent[CLIENTS + i].at_ns, w.sent[i].at_ns + INTERVAL);
+	world_end(&w);
+}
+
+Test(prober, a_late_round_is_skipped_not_made_up_for)
+{
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, INTERVAL / 2);
+	w.now_ns = 20 * INTERVAL + INTERVAL / 2;
+	world_run_until(&w, w.now_ns);
+	cr_assert_eq(w.n, 2);
+	world_run_until(&w, w.now_ns + INTERVAL);
+	cr_assert_eq(w.n, 3);
+	cr_assert_eq((w.sent[2].at_ns - w.sent[0].at_ns) % INTERVAL, 0);
+	world_end(&w);
+}
+
+Test(prober, intervals_are_each_clients_own_and_held_within_limits)
+{
+	struct prober_watch list[3] = { client(1), client(2), client(3) };
+	unsigned sent[4] = { 0 };
+	struct world w;
+
+	list[0].interval_ns = 1;
+	list[1].interval_ns = 0;
+	list[2].interval_ns = NS_PER_S;
+	world_start(&w);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, 3), 0);
+	world_run_until(&w, 10 * NS_PER_S - 1);
+	for (size_t i = 0; i < w.n; i++)
+		sent[ntohl(w.sent[i].to.v4.sin_addr.s_addr) & 255]++;
+	cr_assert_eq(sent[1], 500);
+	cr_assert_eq(sent[2], 100);
+	cr_assert_eq(sent[3], 10);
+	/* A list with another interval takes effect at once. */
+	list[2].interval_ns = INTERVAL;
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, &list[2], 1), 0);
+	w.n = 0;
+	world_run_until(&w, w.now_ns + NS_PER_S);
+	cr_assert(w.n == 10 || w.n == 11, "%zu", w.n);
+	world_end(&w);
+}
+
+/* ---- The watch list ------------------------------------------------------------------- */
+
+Test(prober, clients_that_stay_keep_what_was_learnt)
+{
+	struct prober_watch list[] = { client(1), client(2), client(3) };
+	struct world w;
+
+	world_start(&w);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, 2), 0);
+	world_run_until(&w, INTERVAL - 1);
+	cr_assert_eq(w.n, 2);
+	answer(&w, 0, 200 * NS_PER_MS, 0);
+	answer(&w, 1, 200 * NS_PER_MS, 0);
+	cr_assert_eq(prober_report_changes(w.prober, w.now_ns, on_report, &w), 2);
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, list + 1, 2), 0);
+	cr_assert_eq(prober_clients(w.prober), 2);
+	/* The kernel's time for a client that has gone. */
+	prober_sent_at(w.prober, w.sent[0].packet, UTC);
+	w.n = 0;
+	world_run_until(&w, w.now_ns + INTERVAL);
+	while (!address_equal(&w.sent[w.n - 1].to, &list[1].address))
+		w.n--;
+	answer(&w, w.n - 1, 60 * NS_PER_MS, 0);
+	cr_assert_eq(report(&w).rtt.last_ns, 60 * NS_PER_MS);
+	cr_assert_eq(w.report.rtt.srtt_ns, 182500000); /* 7/8·200 + 1/8·60 ms */
+	cr_assert(uuid_equal(&w.report.device, &list[1].device));
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, NULL, 0), 0);
+	cr_assert_eq(prober_clients(w.prober), 0);
+	cr_assert_eq(prober_run(w.prober, w.now_ns), UINT64_MAX);
+	world_end(&w);
+}
+
+Test(prober, churn_leaves_exactly_the_last_list)
+{
+	enum { CLIENTS = 500 };
+	static struct prober_watch list[CLIENTS];
+	struct world w;
+	unsigned state = 1;
+
+	world_start(&w);
+	for (int round = 0; round < 200; round++) {
+		size_t n = 0;
+
+		for (unsigned i = 1; i <= CLIENTS; i++) {
+			state = state * 1103515245u + 12345u;
+			if ((state >> 16) % 3)
+				list[n++] = client(i);
+		}
+		cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, list, n), 0);
+		cr_assert_eq(prober_clients(w.prober), n);
+		w.n = 0;
+		world_run_until(&w, w.now_ns + INTERVAL);
+		cr_assert_geq(w.n, n);
+		for (size_t i = 0; i < w.n; i++) {
+			size_t k = 0;
+
+			while (k < n && !address_equal(&list[k].address, &w.sent[i].to))
+				k++;
+			cr_assert_lt(k, n, "a client was probed that is not on the list");
+		}
+	}
+	world_end(&w);
+}
+
+Test(prober, a_registration_goes_before_what_the_list_says)
+{
+	struct prober_watch watch = client(1);
+	struct address here;
+	struct world w;
+
+	cr_assert_eq(address_parse("192.0.2.1:777", 0, &here), 0);
+	world_start(&w);
+	prober_set_registered(w.prober, &watch.device, &here); /* not watched yet */
+	watch_one(&w);
+	world_run_until(&w, INTERVAL);
+	cr_assert(address_equal(&w.sent[w.n - 1].to, &watch.address));
+	prober_set_registered(w.prober, &watch.device, &here);
+	world_run_until(&w, 2 * INTERVAL);
+	cr_assert(address_equal(&w.sent[w.n - 1].to, &here));
+	watch_one(&w);
+	world_run_until(&w, 3 * INTERVAL);
+	cr_assert(address_equal(&w.sent[w.n - 1].to, &here));
+	answer(&w, w.n - 1, NS_PER_MS, 0);
+	cr_assert_eq(report(&w).rtt.lost, 2); /* sent to where the client was not */
+	prober_set_registered(w.prober, &watch.device, NULL);
+	world_run_until(&w, w.now_ns + INTERVAL);
+	cr_assert(address_equal(&w.sent[w.n - 1].to, &watch.address));
+	world_end(&w);
+}
+
+Test(prober, a_client_without_an_address_waits_for_one)
+{
+	struct prober_watch watch = client(1);
+	struct address here = watch.address;
+	struct world w;
+
+	watch.address = (struct address){ 0 };
+	world_start(&w);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, &watch, 1), 0);
+	world_run_until(&w, NS_PER_S);
+	cr_assert_eq(w.n, 0);
+	prober_set_registered(w.prober, &watch.device, &here);
+	world_run_until(&w, 2 * NS_PER_S);
+	cr_assert_eq(w.n, 10);
+	world_end(&w);
+}
+
+/* ---- One bad client changes nothing, not even for itself --------------------------------- */
+
+static void check_untouched(struct world *w)
+{
+	cr_assert_eq(prober_report_changes(w->prober, w->now_ns, on_report, w), 0);
+	cr_assert_eq(counters(w).accepted, 0);
+}
+
+Test(prober, replies_of_a_wrong_length_change_nothing)
+{
+	uint8_t reply[100] = { 0 };
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, INTERVAL / 2);
+	reflect(&w, 0, 0, reply);
+	for (size_t len = 0; len <= sizeof(reply); len++)
+		if (len != STAMP_SIZE)
+			deliver(&w, 0, 10 * NS_PER_MS, reply, len);
+	cr_assert_eq(counters(&w).wrong_length, sizeof(reply));
+	check_untouched(&w);
+	world_end(&w);
+}
+
+Test(prober, replies_from_another_address_change_nothing)
+{
+	uint8_t reply[STAMP_SIZE];
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, INTERVAL / 2);
+	reflect(&w, 0, 0, reply);
+	address_set_port(&w.sent[0].to, 5001);
+	deliver(&w, 0, 10 * NS_PER_MS, reply, sizeof(reply));
+	cr_assert_eq(counters(&w).stranger, 1);
+	check_untouched(&w);
+	world_end(&w);
+}
+
+Test(prober, forged_replies_change_nothing)
+{
+	uint8_t reply[STAMP_SIZE];
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, INTERVAL / 2);
+	/* Every bit of the fields that must come back as they were sent. */
+	for (unsigned bit = 24 * 8; bit < 38 * 8; bit++) {
+		reflect(&w, 0, 0, reply);
+		reply[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		deliver(&w, 0, 10 * NS_PER_MS, reply, sizeof(reply));
+	}
+	cr_assert_eq(counters(&w).forged, 14 * 8);
+	check_untouched(&w);
+	answer(&w, 0, 20 * NS_PER_MS, 0);
+	cr_assert_eq(report(&w).rtt.last_ns, 20 * NS_PER_MS);
+	world_end(&w);
+}
+
+Test(prober, impossible_times_change_nothing)
+{
+	uint8_t reply[STAMP_SIZE];
+	struct stamp_reply p;
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, INTERVAL / 2);
+	/* More time inside than there was, and time that ran backwards. */
+	answer(&w, 0, 10 * NS_PER_MS, 11 * NS_PER_MS);
+	reflect(&w, 0, 0, reply);
+	cr_assert_eq(stamp_reply_unpack(reply, sizeof(reply), &p), 0);
+	p.t3 = stamp_time_pack(STAMP_NTP, UTC);
+	p.t2 = stamp_time_pack(STAMP_NTP, UTC + 1);
+	stamp_reply_pack(&p, reply);
+	deliver(&w, 0, 10 * NS_PER_MS, reply, sizeof(reply));
+	/* Our own clock was set while the probe was away. */
+	reflect(&w, 0, 0, reply);
+	prober_receive(w.prober, w.now_ns, &w.sent[0].to, UTC + 7200 * NS_PER_S, reply,
+		       sizeof(reply));
+	prober_receive(w.prober, w.now_ns, &w.sent[0].to, UTC - 7200 * NS_PER_S, reply,
+		       sizeof(reply));
+	cr_assert_eq(counters(&w).implausible, 4);
+	check_untouched(&w);
+	world_end(&w);
+}
+
+Test(prober, duplicated_and_late_replies_change_nothing)
+{
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, INTERVAL / 2);
+	answer(&w, 0, 10 * NS_PER_MS, 0);
+	report(&w);
+	answer(&w, 0, 15 * NS_PER_MS, 0);
+	answer(&w, 0, 500 * NS_PER_MS, 0);
+	cr_assert_eq(counters(&w).duplicate, 2);
+	world_run_until(&w, INTERVAL);
+	answer(&w, 1, TIMEOUT, 0);
+	cr_assert_eq(counters(&w).late, 1);
+	world_run_until(&w, 3 * TIMEOUT);
+	/* A replay of the first, long since forgotten. */
+	answer(&w, 0, 3 * TIMEOUT, 0);
+	cr_assert_eq(counters(&w).late, 2);
+	cr_assert_eq(counters(&w).accepted, 1);
+	cr_assert_eq(report(&w).rtt.last_ns, 10 * NS_PER_MS);
+	world_end(&w);
+}
+
+/* Two devices behind one address, as when one registers with the other's. */
+Test(prober, clients_that_share_an_address_are_told_apart)
+{
+	struct prober_watch list[] = { client(1), client(2) };
+	struct world w;
+
+	list[1].address = list[0].address;
+	world_start(&w);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, 2), 0);
+	world_run_until(&w, INTERVAL - 1);
+	cr_assert_eq(w.n, 2);
+	answer(&w, 1, 30 * NS_PER_MS, 0);
+	cr_assert_eq(report(&w).rtt.last_ns, 30 * NS_PER_MS);
+	answer(&w, 0, 130 * NS_PER_MS, 0);
+	cr_assert_eq(report(&w).rtt.last_ns, 130 * NS_PER_MS);
+	cr_assert_eq(counters(&w).accepted, 2);
+	world_end(&w);
+}
+
+static void keep_honest_report(const struct prober_report *r, void *userdata)
+{
+	struct rtt_figures *honest = userdata;
+	const struct prober_watch first = client(1);
+
+	if (uuid_equal(&r->device, &first.device))
+		*honest = r->rtt;
+}
+
+/* What the clients make of probe i: 1 is honest, 2 dead, 3 floods, 4 lies and
+ * 5 is lossy. */
+static void behave(struct world *w, size_t i)
+{
+	static const uint8_t noise[STAMP_SIZE];
+
+	switch (ntohl(w->sent[i].to.v4.sin_addr.s_addr) & 255) {
+	case 1:
+		answer(w, i, 20 * NS_PER_MS, 0);
+		break;
+	case 3:
+		for (int k = 0; k < 50; k++)
+			deliver(w, i, 20 * NS_PER_MS, noise, sizeof(noise));
+		break;
+	case 4:
+		answer(w, i, 20 * NS_PER_MS, 21 * NS_PER_MS);
+		break;
+	case 5:
+		if (i % 2)
+			answer(w, i, 20 * NS_PER_MS, 0);
+		break;
+	}
+}
+
+static struct rtt_figures honest_figures(size_t clients)
+{
+	const struct prober_watch list[] = { client(1), client(2), client(3), client(4),
+					     client(5) };
+	struct rtt_figures honest = { 0 };
+	struct world w;
+	size_t done = 0;
+
+	world_start(&w);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, clients), 0);
+	while (w.now_ns < 20 * NS_PER_S) {
+		world_run_until(&w, w.now_ns + NS_PER_MS);
+		while (done < w.n && w.sent[done].at_ns + 20 * NS_PER_MS <= w.now_ns)
+			behave(&w, done++);
+	}
+	prober_report_changes(w.prober, w.now_ns, keep_honest_report, &honest);
+	if (clients > 1) {
+		cr_assert_geq(counters(&w).forged + counters(&w).late, 9000);
+		cr_assert_geq(counters(&w).implausible, 190);
+	}
+	world_end(&w);
+	return honest;
+}
+
+Test(prober, bad_company_does_not_spoil_an_honest_client)
+{
+	struct rtt_figures alone = honest_figures(1), together = honest_figures(5);
+
+	cr_assert_eq(alone.sent, 201); /* both ends of 20 s */
+	cr_assert_eq(alone.lost, 0);
+	cr_assert_eq(alone.srtt_ns, 20 * NS_PER_MS);
+	cr_assert_eq(memcmp(&alone, &together, sizeof(alone)), 0);
+}
