@@ -32,6 +32,11 @@ struct greeting {
 	uint8_t random[RANDOM_SIZE];
 };
 
+bool link_is_gone(int res)
+{
+	return res == -EPIPE || res == -ECONNRESET;
+}
+
 void link_tune_socket(int fd)
 {
 	static const struct {

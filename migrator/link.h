@@ -60,6 +60,10 @@ struct link_keys { /* what both ends know after HELLO and WELCOME */
  * little unsent data in the kernel, and dead peers noticed. */
 void link_tune_socket(int fd);
 
+/* Whether this result of a send or receive says that the peer is gone. A send may
+ * learn of it before what the peer said last has been received. */
+bool link_is_gone(int res);
+
 /* The source's first frame. */
 int link_make_hello(const struct link_config *config, uint64_t ram_bytes,
 		    uint8_t out[LINK_HELLO_SIZE], struct mg_error *err);

@@ -29,6 +29,8 @@ static void on_sent(struct ring_op *op, int res)
 {
 	struct receiver *r = ring_container(op, struct receiver, send_op);
 
+	if (link_is_gone(res))
+		return; /* receiving ends with it */
 	if (res < 0) {
 		fail(r, res, strerror(-res));
 		return;
@@ -94,8 +96,12 @@ static void on_received(struct ring_op *op, int res)
 {
 	struct receiver *r = ring_container(op, struct receiver, recv_op);
 
-	if (res <= 0) {
-		fail(r, res ? res : -ECONNRESET, res ? strerror(-res) : "the source closed it");
+	if (res == 0 || link_is_gone(res)) {
+		fail(r, -ECONNRESET, "the source closed it");
+		return;
+	}
+	if (res < 0) {
+		fail(r, res, strerror(-res));
 		return;
 	}
 	r->wire_bytes += (uint64_t)res;

@@ -42,6 +42,8 @@ static void on_sent(struct ring_op *op, int res)
 {
 	struct sender *s = ring_container(op, struct sender, send_op);
 
+	if (link_is_gone(res))
+		return; /* why, the peer may have said before: receiving ends with it */
 	if (res < 0) {
 		fail(s, res, strerror(-res));
 		return;
@@ -192,8 +194,12 @@ static void on_received(struct ring_op *op, int res)
 {
 	struct sender *s = ring_container(op, struct sender, recv_op);
 
-	if (res <= 0) {
-		fail(s, res ? res : -ECONNRESET, res ? strerror(-res) : "the peer closed it");
+	if (res == 0 || link_is_gone(res)) {
+		fail(s, -ECONNRESET, "the peer closed it");
+		return;
+	}
+	if (res < 0) {
+		fail(s, res, strerror(-res));
 		return;
 	}
 	if (s->greeted) {

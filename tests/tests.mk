@@ -29,10 +29,12 @@ endif
 # All tests again under AddressSanitizer and UBSan, then the threaded ones under
 # ThreadSanitizer, each in a build folder beside this one.
 check-sanitizers:
-	cd '$(abs_top_srcdir)' && BUILD_DIR='$(abs_top_builddir)/../build-asan' \
-		CONFIGURE_FLAGS=--enable-sanitizers=address MAKEFLAGS= ./bootstrap check
-	cd '$(abs_top_srcdir)' && BUILD_DIR='$(abs_top_builddir)/../build-tsan' \
-		CONFIGURE_FLAGS=--enable-sanitizers=thread MAKEFLAGS= ./bootstrap check TESTS='$(THREAD_TESTS)'
+	cd '$(abs_top_srcdir)' && status=0; \
+	BUILD_DIR='$(abs_top_builddir)/../build-asan' CONFIGURE_FLAGS=--enable-sanitizers=address \
+		MAKEFLAGS= ./bootstrap check || status=1; \
+	BUILD_DIR='$(abs_top_builddir)/../build-tsan' CONFIGURE_FLAGS=--enable-sanitizers=thread \
+		MAKEFLAGS= ./bootstrap check TESTS='$(THREAD_TESTS)' || status=1; \
+	exit $$status
 .PHONY: check-sanitizers
 
 # Plain programs (Criterion and ThreadSanitizer do not work together).

@@ -57,7 +57,7 @@ ends 0 '"state": "done"' migrator_at b history --json --vm web
 ends 0 '^no moves yet$' migrator_at b history --vm other
 
 say "cancelled by name, while a second order is refused"
-migrator_at b move web a --bandwidth 40Mbit >"$tmpdir/slow" 2>&1 &
+migrator_at b move web a --bandwidth 20Mbit >"$tmpdir/slow" 2>&1 &
 slow=$!
 wait_for 20 file_has "$tmpdir/slow" '^copying'
 ends 1 'web is being moved already' migrator_at b move web a
@@ -73,7 +73,7 @@ ends 1 "no move 'web'" migrator_at b cancel web
 
 say "interrupted: the move goes on"
 # An interactive shell would let it have SIGINT; a script has to say so.
-python3 - "$MIGRATOR" move web a --bandwidth 200Mbit --node b --config "$tmpdir/migrator.yaml" \
+python3 - "$MIGRATOR" move web a --bandwidth 20Mbit --node b --config "$tmpdir/migrator.yaml" \
 	>"$tmpdir/watched" 2>&1 <<'PYTHON' &
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -90,7 +90,7 @@ file_has "$tmpdir/watched" "the move goes on: 'migrator cancel [-0-9a-f]{36} --n
 wait_for 60 vm_runs_at a web
 
 say "the source's daemon dies, and comes back"
-migrator_at a move web b --bandwidth 40Mbit >"$tmpdir/killed" 2>&1 &
+migrator_at a move web b --bandwidth 20Mbit >"$tmpdir/killed" 2>&1 &
 killed=$!
 wait_for 20 file_has "$tmpdir/killed" '^copying'
 node_kill a

@@ -127,15 +127,24 @@ process_ended() {
 	[ -z "$state" ] || [ "$state" = Z ]
 }
 
-# Prints a TCP and UDP port of the loopback that nobody listens on.
+# Prints a TCP and UDP port of the loopback that nobody listens on, and that no
+# other test has been given: a link names the test's process.
 free_port() {
-	local port
+	local port taken owner
 	while :; do
 		port=$((20000 + RANDOM % 12000))
+		taken=${TMPDIR:-/tmp}/tagalong-port-$port
+		owner=$(readlink "$taken") && process_ended "$owner" && rm -f "$taken"
+		ln -s "$$" "$taken" 2>/dev/null || continue
 		[ -z "$(ss -Htuln "sport = :$port")" ] && break
 	done
 	echo "$port"
 }
+
+free_ports_end() {
+	find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'tagalong-port-*' -lname "$$" -delete
+}
+cleanup_fn free_ports_end
 
 # file_has FILE PATTERN: true when a line of the file matches (extended syntax).
 file_has() {

@@ -447,8 +447,8 @@ static inline void *pipe_relay_main(void *userdata)
 		}
 	}
 	shutdown(p->relay_out, SHUT_RDWR);
+	pthread_join(back, NULL); /* what the target said last still goes to the source */
 	shutdown(p->relay_in, SHUT_RDWR);
-	pthread_join(back, NULL);
 	free(wire);
 	free(held);
 	return NULL;
