@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The target's end of a move: a QEMU that waits, pages into its memory, and the
- * rules of commit.h on whether it ever runs.
+ * rules of commit.h on whether it ever runs. incoming_prepare.c judges and begins,
+ * incoming_copy.c lets the pages in, incoming_message.c speaks with the source, and
+ * incoming.c asks the rules what to do and does it.
  */
 #ifndef MIGRATOR_INCOMING_H
 #define MIGRATOR_INCOMING_H

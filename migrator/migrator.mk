@@ -26,6 +26,10 @@ libmigrator_la_SOURCES = \
 	migrator/guest_host.c \
 	migrator/incoming.c \
 	migrator/incoming.h \
+	migrator/incoming_copy.c \
+	migrator/incoming_internal.h \
+	migrator/incoming_message.c \
+	migrator/incoming_prepare.c \
 	migrator/inflow.c \
 	migrator/inflow.h \
 	migrator/journal.c \

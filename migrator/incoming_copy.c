@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The pages' way in: makes QEMU wait for them, joins it and the source's data
+ * connection, and sees the stream to its end.
+ */
+#include <sodium.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "migrator/incoming_internal.h"
+#include "migrator/node_config.h"
+#include "migrator/outflow.h"
+
+#define DATA_TIMEOUT_NS (30 * NS_PER_S) /* from PREPARED to the data connection */
+#define FD_NAME "tagalong"
+
+#define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
+
+static void on_capabilities(struct qmp *q, int r, json_t *result, const struct mg_error *err,
+			    void *userdata)
+{
+	struct incoming *in = userdata;
+
+	(void)q;
+	(void)result;
+	in->pending--;
+	if (r < 0) {
+		incoming_give_up(in, err->text);
+		return;
+	}
+	if (in->m.row.stage != JOURNAL_BEGUN || !in->live)
+		return;
+	if (move_to_stage(&in->m, JOURNAL_PREPARED) < 0) {
+		incoming_give_up(in, "the journal cannot be written");
+		return;
+	}
+	in->qemu = COMMIT_QEMU_PAUSED;
+	in->deadline_ns = clock_mono_ns() + DATA_TIMEOUT_NS;
+	move_show(&in->m, STATE(PREPARED));
+	incoming_tell_prepared(in);
+}
+
+void incoming_copy_begin(struct incoming *in)
+{
+	static const char *const names[] = { "events", "return-path", "late-block-activate" };
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		json_array_append_new(list, json_pack("{s:s, s:b}", "capability", names[i], "state",
+						      1));
+	if (incoming_command(in, "migrate-set-capabilities",
+			     json_pack("{s:o}", "capabilities", list), on_capabilities) < 0)
+		incoming_give_up(in, "QEMU's monitor does not answer");
+}
+
+/* ---- The pages ------------------------------------------------------------------- */
+
+static void on_inflow(struct inflow *flow, enum inflow_event event, void *userdata)
+{
+	struct incoming *in = userdata;
+
+	switch (event) {
+	case INFLOW_STARTED:
+		move_show(&in->m, STATE(COPYING));
+		break;
+	case INFLOW_LOADED:
+		in->loaded = true;
+		in->qemu = COMMIT_QEMU_PAUSED;
+		incoming_reconcile(in);
+		break;
+	case INFLOW_FAILED:
+		incoming_give_up(in, inflow_error(flow)->text);
+		break;
+	}
+}
+
+static void on_migrate_incoming(struct qmp *q, int r, json_t *result, const struct mg_error *err,
+				void *userdata)
+{
+	struct incoming *in = userdata;
+
+	(void)q;
+	(void)result;
+	in->pending--;
+	if (r < 0)
+		incoming_give_up(in, err->text);
+}
+
+static void on_getfd(struct qmp *q, int r, json_t *result, const struct mg_error *err,
+		     void *userdata)
+{
+	struct incoming *in = userdata;
+
+	(void)q;
+	(void)result;
+	in->pending--;
+	if (in->qemu_fd >= 0)
+		close(TAKE_FD(in->qemu_fd)); /* QEMU has its own by now */
+	if (r < 0)
+		incoming_give_up(in, err->text);
+	else if (in->live && incoming_command(in, "migrate-incoming",
+					      json_pack("{s:s}", "uri", "fd:" FD_NAME),
+					      on_migrate_incoming) < 0)
+		incoming_give_up(in, "QEMU's monitor does not answer");
+}
+
+static int start_inflow(struct incoming *in, int fd, const struct link_hello *hello,
+			struct mg_error *err)
+{
+	struct node *n = in->m.node;
+	_cleanup_close_ int ram_fd = guest_ram_open(in->vm->guest);
+	struct inflow_config config = {
+		.qemu_fd = -1,
+		.ram_fd = ram_fd,
+		.ram_bytes = guest_ram_bytes(in->vm->guest),
+		.link = { .fd = fd, .move = in->m.row.id, .incarnation = 1,
+			  .plain_text = n->config->plain_text_data },
+		.hello = *hello,
+	};
+	int r;
+
+	if (ram_fd < 0)
+		return mg_error_set(err, ram_fd, "cannot open the guest's RAM");
+	r = outflow_socketpair(&config.qemu_fd, &in->qemu_fd);
+	if (r < 0)
+		return mg_error_set(err, r, "no socketpair: %s", strerror(-r));
+	memcpy(config.link.key, in->session_key, sizeof(config.link.key));
+	r = inflow_start(n->loop, &config, on_inflow, in, &in->inflow, err);
+	explicit_bzero(config.link.key, sizeof(config.link.key));
+	if (r < 0) {
+		close(config.qemu_fd);
+		close(TAKE_FD(in->qemu_fd));
+	}
+	return r;
+}
+
+void incoming_data(struct incoming *in, int fd, const struct link_hello *hello)
+{
+	struct mg_error err = { 0 };
+	struct qmp *q = incoming_monitor(in);
+
+	if (in->m.row.stage != JOURNAL_PREPARED || !in->live || in->inflow || !q) {
+		close(fd);
+		return;
+	}
+	if (start_inflow(in, fd, hello, &err) < 0) {
+		/* Anybody can connect; only the source's HELLO fits. Wait on for that. */
+		log_warning("incoming", "move=%s vm=%s data connection refused: %s", in->m.id_text,
+			    in->m.row.info->vm, err.text);
+		close(fd);
+		return;
+	}
+	in->deadline_ns = 0;
+	if (qmp_command_with_fd(q, "getfd", json_pack("{s:s}", "fdname", FD_NAME), in->qemu_fd,
+				INCOMING_COMMAND_NS, on_getfd, in) < 0)
+		incoming_give_up(in, "QEMU's monitor does not answer");
+	else
+		in->pending++;
+}
+
+void incoming_copy_end(struct incoming *in)
+{
+	inflow_free(in->inflow);
+	in->inflow = NULL;
+	if (in->qemu_fd >= 0)
+		close(TAKE_FD(in->qemu_fd));
+	sodium_memzero(in->session_key, sizeof(in->session_key));
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Shared by the incoming*.c files only.
+ */
+#ifndef MIGRATOR_INCOMING_INTERNAL_H
+#define MIGRATOR_INCOMING_INTERNAL_H
+
+#include "common/clock.h"
+#include "migrator/commit.h"
+#include "migrator/incoming.h"
+#include "migrator/inflow.h"
+#include "migrator/qemu_state.h"
+#include "migrator/vm.h"
+
+#define INCOMING_COMMAND_NS (10 * NS_PER_S) /* for QEMU to answer */
+
+struct incoming {
+	struct move m;
+	LIST_ENTRY(incoming) link;
+	struct vm *vm;
+	uint8_t session_key[LINK_KEY_SIZE];
+	/* the facts of commit.h */
+	enum commit_qemu qemu;
+	enum commit_word word;
+	bool live, loaded, refused;
+	/* the source: where its last message came from, and our own way to it */
+	struct bus_socket *socket;
+	struct bus_peer source;
+	bool has_source;
+	uint64_t prepare_seq;
+	struct bus_socket *ask;
+	uint64_t asked_ns, heard_ns;
+	/* QEMU and the pages */
+	struct qemu_question question;
+	bool commanding;
+	unsigned pending;
+	int qemu_fd;
+	struct inflow *inflow;
+	uint64_t deadline_ns; /* for the step that is waited for; 0: none */
+	uint64_t resumed_utc_ns;
+	sd_event_source *tick;
+	bool reconciling, again;
+};
+
+/* One without a move, in the node's list. */
+struct incoming *incoming_new(struct node *n);
+
+/* Watches the VM that arrives. */
+void incoming_watch(struct incoming *in, struct vm *vm);
+
+/* Asks the rules and acts, until there is nothing more to do at once. */
+void incoming_reconcile(struct incoming *in);
+
+/* The move is not to go on, unless it is READY already: the reason is kept. */
+void incoming_give_up(struct incoming *in, const char *why);
+
+/* QEMU's monitor; NULL without a QEMU. */
+struct qmp *incoming_monitor(struct incoming *in);
+
+/* A command whose answer counts as pending. -ENOTCONN without a monitor. */
+int incoming_command(struct incoming *in, const char *name, json_t *arguments, qmp_reply_fn fn);
+
+/* ---- incoming_prepare.c ---- */
+
+/* A PeerPrepare for a move that is not known; answered with PeerPrepared once
+ * QEMU waits, or with Failure. */
+void incoming_prepare(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+		      const Envelope *e);
+
+/* ---- incoming_copy.c ---- */
+void incoming_copy_begin(struct incoming *in); /* QEMU is there: makes it wait for the pages */
+void incoming_copy_end(struct incoming *in);   /* closes all that is open, forgets the key */
+
+/* ---- incoming_message.c ---- */
+void incoming_tell_state(struct incoming *in);
+void incoming_tell_prepared(struct incoming *in);
+
+/* The source was heard; `from` NULL: as an answer on our own way to it. */
+void incoming_remember_source(struct incoming *in, struct bus_socket *s,
+			      const struct bus_peer *from);
+
+/* Makes a way of our own to the source, should it fall silent. */
+void incoming_connect_source(struct incoming *in);
+
+#endif

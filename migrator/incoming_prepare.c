@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a source asks to prepare: whether this host takes the VM, and how a move begins.
+ */
+#include <string.h>
+
+#include "common/log.h"
+#include "migrator/incoming_internal.h"
+#include "migrator/node_config.h"
+#include "migrator/preflight.h"
+
+#define START_TIMEOUT_NS (50 * NS_PER_S) /* until QEMU waits; the source gives up after 60 s */
+
+#define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
+
+static int check_host(struct node *n, const Tagalong__PeerPrepare *p, struct mg_error *err)
+{
+	struct preflight_target host = {
+		.qemu_version = n->host.qemu_version,
+		.machine_types = (const char *const *)n->host.machine_types,
+		.has_kvm = n->host.has_kvm,
+		.has_vm = vm_find(n, p->spec->name) != NULL,
+	};
+	const struct preflight_facts facts = {
+		.spec = p->spec, .source = p->source_node, .target = n->config->name,
+		.running = true, .source_qemu = p->source_qemu_version, .host = &host,
+	};
+	struct preflight found;
+	int r;
+
+	while (host.machine_types && host.machine_types[host.n_machine_types])
+		host.n_machine_types++;
+	vm_free_room(n, &host.memory_free, &host.vcpus_free);
+	preflight_check(&facts, &found);
+	r = preflight_verdict(&found, p->force, err);
+	return r < 0 ? r : guest_host_check(&n->host, p->spec, err);
+}
+
+static int check_prepare(struct node *n, const struct bus_peer *from,
+			 const Tagalong__PeerPrepare *p, struct mg_error *err)
+{
+	int r;
+
+	if (p->plain_text != n->config->plain_text_data)
+		return mg_error_set(err, -EACCES, "one side would send pages in plain text and the "
+				    "other not: 'plain_text_data' has to be the same on both");
+	if (p->session_key.len != LINK_KEY_SIZE)
+		return mg_error_set(err, -EINVAL, "a session key has %d bytes", LINK_KEY_SIZE);
+	if (from->name[0] && strcmp(from->name, p->source_node) != 0)
+		return mg_error_set(err, -EACCES, "%s speaks for %s", from->name, p->source_node);
+	r = vm_spec_check(p->spec, err);
+	return r < 0 ? r : check_host(n, p, err);
+}
+
+static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming **ret,
+		 struct mg_error *err)
+{
+	struct uuid id = uuid_of(&p->move), incarnation = uuid_random();
+	struct incoming *in = incoming_new(n);
+	int r;
+
+	if (!in)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	r = move_init(&in->m, n, &id, true, p->spec, &incarnation);
+	if (r == 0)
+		r = move_set_nodes(&in->m, p->source_node, n->config->name, p->source_endpoint,
+				   p->source_public_key);
+	/* Journaled before QEMU starts, so that no QEMU is ever without an owner. */
+	if (r == 0)
+		r = journal_write(n->journal, &in->m.row, err);
+	if (r < 0) {
+		incoming_free(in);
+		return err->code ? r : mg_error_set(err, r, "out of memory");
+	}
+	memcpy(in->session_key, p->session_key.data, LINK_KEY_SIZE);
+	in->live = true;
+	in->deadline_ns = clock_mono_ns() + START_TIMEOUT_NS;
+	r = vm_launch(n, p->spec, GUEST_INCOMING, &incarnation, VM_ARRIVING, &in->vm, err);
+	if (r < 0) {
+		in->qemu = COMMIT_QEMU_DEAD;
+		incoming_give_up(in, err->text);
+		return r;
+	}
+	incoming_watch(in, in->vm);
+	*ret = in;
+	return 0;
+}
+
+void incoming_prepare(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+		      const Envelope *e)
+{
+	const Tagalong__PeerPrepare *p = e->peer_prepare;
+	struct mg_error err = { 0 };
+	struct incoming *in = NULL;
+	int r;
+
+	r = check_prepare(n, from, p, &err);
+	if (r == 0 && p->dry_run) {
+		Tagalong__PeerPrepared prepared = TAGALONG__PEER_PREPARED__INIT;
+		Envelope answer = TAGALONG__ENVELOPE__INIT;
+
+		prepared.move = p->move;
+		prepared.incarnation = p->move;
+		prepared.data_endpoint = n->data_endpoint;
+		answer.body_case = TAGALONG__ENVELOPE__BODY_PEER_PREPARED;
+		answer.peer_prepared = &prepared;
+		bus_reply(s, from, e, &answer);
+		return;
+	}
+	if (r == 0)
+		r = begin(n, p, &in, &err);
+	if (r < 0) {
+		log_info("incoming", "vm=%s from=%s refused: %s", p->spec->name, p->source_node,
+			 err.text);
+		bus_reply_failure(s, from, e, &err);
+		return;
+	}
+	incoming_remember_source(in, s, from);
+	in->prepare_seq = e->seq;
+	incoming_connect_source(in);
+	move_show(&in->m, STATE(CHECKING));
+}
