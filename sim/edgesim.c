@@ -1,140 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/daemon.h"
-#include "placement/record_log.h"
-#include "sim/replay.h"
+#include "sim/commands.h"
 
-enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
-
-static const char help[] =
-	"usage: edgesim replay [--decisions FILE] LOG\n\n"
-	"Runs placement's own code over what was recorded.\n\n"
-	"  replay LOG          prints the decisions of a controller's record log\n"
-	"    -d, --decisions FILE  also compares them with its decision log\n"
-	"  -h, --help          this text\n"
-	"  -V, --version       name and version\n\n"
-	"Exit status: 0; 1 when a log cannot be read or the decisions differ; 2 for wrong\n"
-	"usage. See edgesim(1).\n";
-
-/* ---- replay ----------------------------------------------------------------------- */
-
-struct comparison {
-	const char *at, *end; /* what is left of the decision log; NULL: none is compared */
-	size_t lines;         /* printed so far */
-	size_t differs;       /* the first line that is not the same; 0: none */
+static const struct {
+	const char *name, *what;
+	int (*fn)(int argc, char **argv);
+} commands[] = {
+	{ "handovers", "when recorded devices change towers", command_handovers },
+	{ "replay", "the decisions of a controller's record log, made again", command_replay },
 };
 
-static void on_line(const char *line, void *userdata)
+static void print_help(void)
 {
-	struct comparison *c = userdata;
-	size_t len = strlen(line);
-
-	puts(line);
-	c->lines++;
-	if (!c->at || c->differs)
-		return;
-	if ((size_t)(c->end - c->at) > len && memcmp(c->at, line, len) == 0 && c->at[len] == '\n')
-		c->at += len + 1;
-	else
-		c->differs = c->lines;
+	puts("usage: edgesim COMMAND [OPTION]... [OPERAND]...\n\n"
+	     "Runs placement's own code over what was recorded, or over a simulated world.\n\n"
+	     "commands:");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %-10s %s\n", commands[i].name, commands[i].what);
+	puts("\n  -h, --help     this text; after a command, that of the command\n"
+	     "  -V, --version  name and version\n\n"
+	     "Exit status: 0; 1 for failure; 2 for wrong usage. See edgesim(1).");
 }
 
-static int report(const struct comparison *c, const char *log, const char *decisions,
-		  const struct replay_result *result)
-{
-	if (result->truncated)
-		fprintf(stderr,
-			"edgesim: %s: ends inside a record; what follows offset %zu was ignored\n",
-			log, result->good);
-	if (c->differs)
-		fprintf(stderr, "edgesim: line %zu is not that of %s\n", c->differs, decisions);
-	else if (c->at && c->at != c->end)
-		fprintf(stderr, "edgesim: %s goes on after line %zu\n", decisions, c->lines);
-	else
-		return EXIT_OK;
-	return EXIT_FAILED;
-}
-
-static int fail(const char *prefix, const struct mg_error *err)
+int command_fail(const struct mg_error *err)
 {
 	fflush(stdout);
-	fprintf(stderr, "edgesim: %s%s%s\n", prefix ? prefix : "", prefix ? ": " : "", err->text);
+	fprintf(stderr, "edgesim: %s\n", err->text);
 	return EXIT_FAILED;
 }
 
-static int replay(const char *log, const char *decisions)
+int command_usage(const char *fmt, ...)
 {
-	_cleanup_(mapping_close) struct mapping records = { 0 }, lines = { 0 };
-	struct comparison c = { 0 };
-	struct replay_result result;
-	struct mg_error err = { 0 };
+	va_list args;
 
-	if (mapping_open(log, &records, &err) < 0 ||
-	    (decisions && mapping_open(decisions, &lines, &err) < 0))
-		return fail(NULL, &err);
-	if (decisions) {
-		c.at = lines.data ? lines.data : "";
-		c.end = c.at + lines.len;
-	}
-	if (replay_run(records.data, records.len, on_line, &c, &result, &err) < 0)
-		return fail(log, &err);
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		mg_error_set(&err, -EIO, "the decisions cannot be written");
-		return fail(NULL, &err);
-	}
-	return report(&c, log, decisions, &result);
-}
-
-static int usage(const char *what)
-{
-	fprintf(stderr, "edgesim: %s; see --help\n", what);
+	fputs("edgesim: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputs("; see --help\n", stderr);
 	return EXIT_USAGE;
 }
 
-static int replay_main(int argc, char **argv)
+int command_finish(void)
 {
-	static const struct option longopts[] = {
-		{ "decisions", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	const char *decisions = NULL;
-	int c;
+	struct mg_error err = { 0 };
 
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "d:h", longopts, NULL)) != -1) {
-		if (c == 'h') {
-			fputs(help, stdout);
-			return EXIT_OK;
-		}
-		if (c != 'd')
-			return EXIT_USAGE;
-		decisions = optarg;
-	}
-	if (optind + 1 != argc)
-		return usage("'replay' takes one LOG");
-	return replay(argv[optind], decisions);
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return EXIT_OK;
+	mg_error_set(&err, -EIO, "standard output cannot be written");
+	return command_fail(&err);
 }
-
-/* ---- Commands ---------------------------------------------------------------------- */
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*fn)(int argc, char **argv);
-	} commands[] = {
-		{ "replay", replay_main },
-	};
 	const char *command = argc > 1 ? argv[1] : "";
 
 	if (strcmp(command, "-h") == 0 || strcmp(command, "--help") == 0) {
-		fputs(help, stdout);
-		return EXIT_OK;
+		print_help();
+		return command_finish();
 	}
 	if (strcmp(command, "-V") == 0 || strcmp(command, "--version") == 0) {
 		daemon_print_version("edgesim");
@@ -143,5 +71,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (strcmp(command, commands[i].name) == 0)
 			return commands[i].fn(argc - 1, argv + 1);
-	return usage(argc > 1 ? "no such command" : "a command is needed");
+	if (argc > 1)
+		return command_usage("no command '%s'", command);
+	return command_usage("a command is needed");
 }

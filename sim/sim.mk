@@ -43,10 +43,31 @@ libsim_la_SOURCES = \
 	sim/testbed/topology.h \
 	sim/testbed/verdict.c \
 	sim/testbed/verdict.h \
+	sim/trace/read_csv.c \
+	sim/trace/read_lust.c \
+	sim/trace/reader.c \
+	sim/trace/reader.h \
+	sim/trace/source.c \
+	sim/trace/source.h \
+	sim/trace/trace.c \
+	sim/trace/trace.h \
+	sim/world/attachment.c \
+	sim/world/attachment.h \
+	sim/world/handovers.c \
+	sim/world/handovers.h \
+	sim/world/towers.c \
+	sim/world/towers.h \
+	sim/world/towers_file.c \
+	sim/world/towers_file.h \
 	$(NULL)
 
 bin_PROGRAMS += edgesim
-edgesim_SOURCES = sim/edgesim.c
+edgesim_SOURCES = \
+	sim/cmd_handovers.c \
+	sim/cmd_replay.c \
+	sim/commands.h \
+	sim/edgesim.c \
+	$(NULL)
 edgesim_LDADD = libsim.la libplacement.la libcommon.la
 
 # The test guest. Its program is linked statically and never with a sanitizer:

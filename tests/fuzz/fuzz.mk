@@ -17,6 +17,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_scenario \
 	tests/fuzz/fuzz_settings \
 	tests/fuzz/fuzz_stamp \
+	tests/fuzz/fuzz_trace \
 	tests/fuzz/fuzz_vm_spec \
 	$(NULL)
 check_PROGRAMS += $(FUZZERS)
@@ -59,6 +60,9 @@ tests_fuzz_fuzz_settings_LDADD = libmigratorcli.la libmigrator.la libcommon.la
 tests_fuzz_fuzz_stamp_SOURCES = tests/fuzz/fuzz_stamp.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_stamp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_stamp_LDADD = libtelemetry.la libcommon.la
+tests_fuzz_fuzz_trace_SOURCES = tests/fuzz/fuzz_trace.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_trace_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_trace_LDADD = libsim.la libcommon.la
 tests_fuzz_fuzz_vm_spec_SOURCES = tests/fuzz/fuzz_vm_spec.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_vm_spec_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_vm_spec_LDADD = libmigrator.la libcommon.la

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 UNIT_TESTS += \
+	tests/unit/sim/test_attachment \
 	tests/unit/sim/test_console \
 	tests/unit/sim/test_linkem \
 	tests/unit/sim/test_memory \
@@ -7,11 +8,14 @@ UNIT_TESTS += \
 	tests/unit/sim/test_page \
 	tests/unit/sim/test_pattern \
 	tests/unit/sim/test_phone \
+	tests/unit/sim/test_reader \
 	tests/unit/sim/test_replay \
 	tests/unit/sim/test_scenario \
 	tests/unit/sim/test_shaper \
+	tests/unit/sim/test_towers \
 	tests/unit/sim/test_verdict \
 	$(NULL)
+tests_unit_sim_test_attachment_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_console_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_linkem_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_memory_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
@@ -19,6 +23,7 @@ tests_unit_sim_test_options_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_page_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_pattern_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_phone_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_reader_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_replay_SOURCES = \
 	tests/unit/placement/harness.c \
 	tests/unit/placement/harness.h \
@@ -27,5 +32,6 @@ tests_unit_sim_test_replay_SOURCES = \
 tests_unit_sim_test_replay_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_scenario_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_shaper_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_towers_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_verdict_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 EXTRA_DIST += tests/unit/sim/story_sample.h

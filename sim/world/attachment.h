@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which tower a device is attached to.
+ *
+ *   a3     A neighbour's signal is better than the serving one's by the
+ *          hysteresis for the time to trigger (3GPP TS 38.331, 5.5.4.4, event A3
+ *          with offset 0). The signal falls by 37.6 dB a decade of distance
+ *          (3GPP TR 36.942, 4.5.2, urban macro), so the comparison is one of
+ *          distances; shadowing is not modelled.
+ *   range  The serving tower is `range` away or farther: the nearest takes
+ *          over. With whole metres, as MobFogSim computes.
+ */
+#ifndef SIM_WORLD_ATTACHMENT_H
+#define SIM_WORLD_ATTACHMENT_H
+
+#include "sim/world/towers.h"
+
+#define ATTACHMENT_NONE UINT32_MAX
+
+enum attachment_rule { ATTACHMENT_A3, ATTACHMENT_RANGE };
+
+struct attachment_parameters {
+	enum attachment_rule rule;
+	double hysteresis_db;        /* a3 */
+	uint64_t time_to_trigger_ns; /* a3 */
+	double range_m;              /* range */
+};
+
+struct attachment {
+	uint32_t serving;   /* ATTACHMENT_NONE: not attached */
+	uint32_t candidate; /* a3: has been better since */
+	uint64_t since_ns;
+};
+
+static inline void attachment_init(struct attachment *a)
+{
+	*a = (struct attachment){ ATTACHMENT_NONE, ATTACHMENT_NONE, 0 };
+}
+
+/* The square of how many times farther away the serving tower must be: what the
+ * hysteresis comes to. To be computed once. */
+double attachment_ratio_squared(const struct attachment_parameters *p);
+
+/* The device looks around. True: it is attached to another tower than before,
+ * or for the first time. Looks are in the order of time. */
+bool attachment_look(const struct attachment_parameters *p, double ratio_squared,
+		     const struct towers *towers, struct attachment *a, uint64_t now_ns,
+		     struct point at);
+
+#endif

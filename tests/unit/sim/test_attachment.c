@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/world/attachment.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+
+#include "common/clock.h"
+#include "sim/world/handovers.h"
+
+static struct towers two_towers(void)
+{
+	struct towers t = { 0 };
+	struct mg_error err;
+
+	cr_assert_eq(towers_make("grid:2x1:1000", NULL, &t, &err), 0);
+	return t;
+}
+
+/* Walks from one tower to the other at 10 m/s, looking each 100 ms; where it hands
+ * over, in metres. */
+static double walk(const struct attachment_parameters *p, const struct towers *towers, bool back)
+{
+	double ratio = attachment_ratio_squared(p);
+	struct attachment a;
+
+	attachment_init(&a);
+	for (uint64_t i = 0; i <= 1000; i++) {
+		double x = back ? 1000 - (double)i : (double)i;
+		bool other = attachment_look(p, ratio, towers, &a, i * 100 * NS_PER_MS,
+					     (struct point){ x, 0 });
+
+		cr_assert_eq(a.serving, other && i ? !back : i == 0 ? back : a.serving);
+		if (other && i)
+			return x;
+	}
+	return -1;
+}
+
+Test(attachment, a3_waits_for_hysteresis_and_time_to_trigger)
+{
+	_cleanup_(towers_clear) struct towers towers = two_towers();
+	struct attachment_parameters p = { .rule = ATTACHMENT_A3 };
+	/* 3 dB: x / (1000 - x) = 10^(3 / 37.6), so x = 545.76. */
+	double at = 1000 / (1 + pow(10, -3 / 37.6));
+
+	cr_assert_float_eq(walk(&p, &towers, false), 501, 1e-9);
+	p.hysteresis_db = 3;
+	cr_assert_float_eq(walk(&p, &towers, false), ceil(at), 1e-9);
+	cr_assert_float_eq(walk(&p, &towers, true), floor(1000 - at), 1e-9);
+	p.time_to_trigger_ns = 500 * NS_PER_MS;
+	cr_assert_float_eq(walk(&p, &towers, false), ceil(at) + 5, 1e-9);
+}
+
+Test(attachment, a3_begins_anew_when_the_signal_returns)
+{
+	_cleanup_(towers_clear) struct towers towers = two_towers();
+	struct attachment_parameters p = { .hysteresis_db = 1, .time_to_trigger_ns = 2 * NS_PER_S };
+	double ratio = attachment_ratio_squared(&p);
+	struct attachment a;
+
+	attachment_init(&a);
+	for (uint64_t s = 0; s < 60; s++) {
+		double x = s % 2 ? 900 : 100; /* never two seconds over there */
+
+		attachment_look(&p, ratio, &towers, &a, s * NS_PER_S, (struct point){ x, 0 });
+		cr_assert_eq(a.serving, 0);
+	}
+}
+
+Test(attachment, range_is_exact_and_in_whole_metres)
+{
+	_cleanup_(towers_clear) struct towers towers = two_towers();
+	const struct attachment_parameters p = { .rule = ATTACHMENT_RANGE, .range_m = 960 };
+	struct attachment a;
+
+	attachment_init(&a);
+	cr_assert(attachment_look(&p, 1, &towers, &a, 0, (struct point){ 400, 0 }));
+	cr_assert_not(attachment_look(&p, 1, &towers, &a, 1, (struct point){ 959.99, 0 }));
+	cr_assert(attachment_look(&p, 1, &towers, &a, 2, (struct point){ 960.5, 0 }));
+	cr_assert_eq(a.serving, 1);
+}
+
+static void count(const struct handover *h, void *userdata)
+{
+	cr_assert_eq(h->from, 0);
+	cr_assert_eq(h->to, 1);
+	cr_assert_eq(h->t_ns, 7 * NS_PER_S);
+	(*(int *)userdata)++;
+}
+
+Test(handovers, an_absence_is_none)
+{
+	_cleanup_(towers_clear) struct towers towers = two_towers();
+	_cleanup_(trace_clear) struct trace trace = { 0 };
+	const struct attachment_parameters p = { 0 };
+	struct mg_error err;
+	struct source s = { .name = "file", .err = &err };
+	int n = 0;
+
+	trace_add(&trace, &s, "a", 0, (struct point){ 0, 0 });
+	trace_add_absence(&trace, &s, "a", 1);
+	trace_add(&trace, &s, "a", 2, (struct point){ 1000, 0 });
+	trace_add(&trace, &s, "b", 0, (struct point){ 0, 0 });
+	trace_add(&trace, &s, "b", 5, (struct point){ 1000, 0 });
+	handovers_find(&trace, &towers, &p, 2 * NS_PER_S, count, &n);
+	cr_assert_eq(n, 1);
+}
