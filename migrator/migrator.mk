@@ -63,6 +63,8 @@ libmigrator_la_SOURCES = \
 	migrator/qemu_state.h \
 	migrator/qmp.c \
 	migrator/qmp.h \
+	migrator/ram_clear.c \
+	migrator/ram_clear.h \
 	migrator/ram_image.c \
 	migrator/ram_image.h \
 	migrator/ramstream.c \

@@ -121,8 +121,8 @@ static int on_poll(sd_event_source *source, uint64_t now, void *userdata)
 	return 0;
 }
 
-static void set_timer(struct outgoing *o, sd_event_source **source, uint64_t delay_ns,
-		      sd_event_time_handler_t fn)
+void outgoing_set_timer(struct outgoing *o, sd_event_source **source, uint64_t delay_ns,
+			sd_event_time_handler_t fn)
 {
 	uint64_t delay_us = delay_ns / NS_PER_US;
 
@@ -139,7 +139,7 @@ static void set_timer(struct outgoing *o, sd_event_source **source, uint64_t del
 void outgoing_poll(struct outgoing *o, uint64_t delay_ns)
 {
 	if (delay_ns)
-		set_timer(o, &o->poll, delay_ns, on_poll);
+		outgoing_set_timer(o, &o->poll, delay_ns, on_poll);
 	else
 		on_poll(NULL, 0, o);
 }
@@ -670,7 +670,7 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 
 void outgoing_tick_in(struct outgoing *o, uint64_t delay_ns)
 {
-	set_timer(o, &o->tick, delay_ns, on_tick);
+	outgoing_set_timer(o, &o->tick, delay_ns, on_tick);
 }
 
 /* ---- Beginning and ending ---------------------------------------------------------------------- */

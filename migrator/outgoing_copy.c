@@ -17,6 +17,9 @@
 #define QUERY_TIMEOUT_NS (5 * NS_PER_S)
 #define DOWNTIME_TIMEOUT_NS NS_PER_S /* a figure only */
 #define LINK_SILENCE_MS 10000
+/* The stop is due soon: an idle guest's rounds last some milliseconds each then. */
+#define NEAR_END_NS (500 * NS_PER_MS)
+#define NEAR_END_TICK_NS (10 * NS_PER_MS)
 #define FD_NAME "tagalong"
 #define BANDWIDTH_UNLIMITED ((json_int_t)1 << 40) /* bytes a second; our link is the limit */
 
@@ -243,8 +246,7 @@ static void on_stopped(struct outgoing *o)
 	if (o->vm)
 		o->vm->stopped_by_move = true;
 	if (!o->guard)
-		sd_event_add_time_relative(o->m.node->loop, &o->guard, CLOCK_MONOTONIC,
-					   o->most_ns / NS_PER_US, 1, on_guard, o);
+		outgoing_set_timer(o, &o->guard, o->most_ns, on_guard);
 	move_show(&o->m, STATE(STOPPED));
 	if (o->peer_stage == TAGALONG__PEER_STAGE__PEER_READY)
 		copy_ready(o);
@@ -309,6 +311,8 @@ void copy_end(struct outgoing *o)
 	o->connecting = NULL;
 	sd_event_source_disable_unref(o->guard);
 	o->guard = NULL;
+	sd_event_source_disable_unref(o->asking);
+	o->asking = NULL;
 	if (o->connecting_fd >= 0)
 		close(TAKE_FD(o->connecting_fd));
 	if (o->outflow)
@@ -410,6 +414,8 @@ static void take_ram_figures(struct outgoing *o, json_t *result)
 	f->dirty_bps = number(ram, "dirty-pages-rate") * number(ram, "page-size");
 }
 
+static int on_asking(sd_event_source *source, uint64_t now, void *userdata);
+
 static void on_query_migrate(struct qmp *q, int r, json_t *result, const struct mg_error *err,
 			     void *userdata)
 {
@@ -422,8 +428,27 @@ static void on_query_migrate(struct qmp *q, int r, json_t *result, const struct 
 	if (r < 0 || !o->live || !o->outflow)
 		return;
 	take_ram_figures(o, result);
-	if (o->m.row.info->state == STATE(COPYING))
-		steer(o);
+	if (o->m.row.info->state != STATE(COPYING))
+		return; /* the monitor may be silent, and each millisecond counts */
+	steer(o);
+	if (move_figures(&o->m)->left_ns < NEAR_END_NS)
+		outgoing_set_timer(o, &o->asking, NEAR_END_TICK_NS, on_asking);
+}
+
+static void ask_progress(struct outgoing *o)
+{
+	if (o->asking_progress || !o->outflow || o->m.row.info->state != STATE(COPYING))
+		return;
+	o->asking_progress = outgoing_command(o, "query-migrate", NULL, QUERY_TIMEOUT_NS,
+					      on_query_migrate) >= 0;
+}
+
+static int on_asking(sd_event_source *source, uint64_t now, void *userdata)
+{
+	(void)source;
+	(void)now;
+	ask_progress(userdata);
+	return 0;
 }
 
 void copy_tick(struct outgoing *o)
@@ -439,11 +464,9 @@ void copy_tick(struct outgoing *o)
 	outflow_get_stats(o->outflow, &stats);
 	fill_figures(o, &stats);
 	if (o->m.row.info->state != STATE(COPYING))
-		return; /* the monitor may be silent, and each millisecond counts */
+		return; /* as above */
 	move_tell_progress(&o->m);
-	if (!o->asking_progress &&
-	    outgoing_command(o, "query-migrate", NULL, QUERY_TIMEOUT_NS, on_query_migrate) >= 0)
-		o->asking_progress = true;
+	ask_progress(o);
 }
 
 static void on_downtime(struct qmp *q, int r, json_t *result, const struct mg_error *err,

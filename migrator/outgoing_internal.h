@@ -57,7 +57,7 @@ struct outgoing {
 	bool commanding;  /* cont or stop is under way */
 	bool quitting;
 	unsigned pending; /* commands whose answers would find us */
-	sd_event_source *tick, *poll, *guard;
+	sd_event_source *tick, *poll, *guard, *asking;
 	bool reconciling, again;
 	/* what QEMU said to the checks: outgoing_check.c */
 	unsigned checked;
@@ -97,6 +97,10 @@ void outgoing_give_up(struct outgoing *o, const char *fmt, ...)
 
 /* Finds out how QEMU stands, after `delay_ns`. */
 void outgoing_poll(struct outgoing *o, uint64_t delay_ns);
+
+/* Sets a timer, or sets it anew. */
+void outgoing_set_timer(struct outgoing *o, sd_event_source **source, uint64_t delay_ns,
+			sd_event_time_handler_t fn);
 
 /* A command whose answer counts as pending. -ENOTCONN without a monitor. */
 int outgoing_command(struct outgoing *o, const char *name, json_t *arguments, uint64_t timeout_ns,

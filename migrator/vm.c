@@ -7,6 +7,7 @@
 #include "common/units.h"
 #include "migrator/node_config.h"
 #include "migrator/qemu_state.h"
+#include "migrator/ram_clear.h"
 
 struct vm_request {
 	struct bus_socket *socket;
@@ -119,6 +120,7 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	LIST_REMOVE(vm, link);
+	ram_clear_free(vm->clearing);
 	guest_free(vm->guest);
 	if (vm->spec)
 		vm_spec_free(vm->spec);
@@ -239,11 +241,26 @@ static void on_state(enum commit_qemu state, void *userdata)
 	node_changed(vm->node);
 }
 
+/* Not while the VM arrives: what was never touched is known to be zero there. */
+static void begin_clearing(struct vm *vm)
+{
+	int fd = -1, r;
+
+	if (vm->place != VM_OURS || vm->clearing)
+		return;
+	r = fd = guest_ram_open(vm->guest);
+	if (r >= 0)
+		r = ram_clear_start(fd, guest_ram_bytes(vm->guest), &vm->clearing);
+	if (r < 0)
+		log_debug("vm", "vm=%s memory is not cleared ahead: %s", vm->spec->name, strerror(-r));
+}
+
 static void on_guest_ready(struct guest *g, void *userdata)
 {
 	struct vm *vm = userdata;
 
 	vm->ready = true;
+	begin_clearing(vm);
 	if (vm->request && vm->request->is_start)
 		answer_request(vm, NULL);
 	if (vm->watcher)
@@ -259,6 +276,8 @@ static void on_guest_event(struct guest *g, const char *event, json_t *data, uin
 	(void)g;
 	if (strcmp(event, "STOP") == 0 || strcmp(event, "RESUME") == 0) {
 		vm->running = event[0] == 'R';
+		if (vm->running)
+			begin_clearing(vm);
 		node_changed(vm->node);
 	}
 	if (vm->watcher)
@@ -293,6 +312,8 @@ static void on_guest_exit(struct guest *g, void *userdata)
 	vm->guest = NULL;
 	vm->ready = vm->running = false;
 	vm->question->open = false;
+	ram_clear_free(vm->clearing);
+	vm->clearing = NULL;
 	vm->exiting = true;
 	if (vm->place == VM_LEAVING)
 		vm_remove_files(vm); /* its move settles next */

@@ -9,6 +9,7 @@
 #include "migrator/node.h"
 
 struct qemu_question;
+struct ram_clear;
 struct vm_request;
 
 enum vm_place {
@@ -33,6 +34,7 @@ struct vm {
 	struct uuid incarnation;
 	enum vm_place place;
 	struct guest *guest; /* NULL: its QEMU is no more */
+	struct ram_clear *clearing; /* NULL: not yet */
 	bool ready;          /* its monitor answers */
 	bool running;
 	struct mg_error exit_error; /* why its QEMU ended, if it was not told to */

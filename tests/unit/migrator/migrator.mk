@@ -13,6 +13,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_page \
 	tests/unit/migrator/test_preflight \
 	tests/unit/migrator/test_qmp \
+	tests/unit/migrator/test_ram_clear \
 	tests/unit/migrator/test_ramstream \
 	tests/unit/migrator/test_return_path \
 	tests/unit/migrator/test_steer \
@@ -31,6 +32,7 @@ tests_unit_migrator_test_pace_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_preflight_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_qmp_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_ram_clear_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ramstream_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_return_path_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_steer_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
