@@ -7,7 +7,7 @@
 #include "common/uuid.h"
 
 #define KEY_TEXT_LENGTH 40 /* Z85 of 32 bytes */
-#define SESSION_KEY_SIZE 32
+#define SECRET_SIZE 32
 
 /* Strict UTF-8 (RFC 3629: no overlong forms, no surrogates), no control
  * characters but tab and newline. */
@@ -49,7 +49,9 @@ static bool text_is_clean(const char *s)
 /* Every bytes field of the schema has one fixed length, told by its name. */
 static size_t bytes_length(const char *field)
 {
-	return strcmp(field, "session_key") == 0 ? SESSION_KEY_SIZE : UUID_SIZE;
+	bool is_secret = strcmp(field, "session_key") == 0 || strcmp(field, "image_key") == 0;
+
+	return is_secret ? SECRET_SIZE : UUID_SIZE;
 }
 
 static int check_member(const ProtobufCFieldDescriptor *f, const void *member,

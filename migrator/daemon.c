@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "migrator/daemon_internal.h"
 #include "migrator/fault.h"
+#include "migrator/image_store.h"
 #include "migrator/incoming.h"
 #include "migrator/node_config.h"
 #include "migrator/outgoing.h"
@@ -45,6 +46,16 @@ static int open_journal(struct node *n, struct mg_error *err)
 	if (r == 0 && journal_epoch(n->journal, &n->epoch) < 0)
 		r = mg_error_set(err, -EIO, "%s: cannot be read", path);
 	return r;
+}
+
+static int open_images(struct node *n, struct mg_error *err)
+{
+	const struct node_config *c = n->config;
+	const struct image_store_config config = { .directory = c->image_dir,
+						   .budget_bytes = c->image_budget_bytes,
+						   .max_age_ns = c->image_max_age_ns };
+
+	return image_store_open(n->loop, &config, &n->images, err);
 }
 
 static int open_bus(struct daemon *d, struct mg_error *err)
@@ -87,6 +98,8 @@ static int adopt_vms(struct node *n, struct mg_error *err)
 		struct vm *vm;
 
 		r = vm_adopt(n, rows[i].spec, &rows[i].incarnation, VM_OURS, &vm, err);
+		if (r == 0 && vm_set_luggage(vm, rows[i].luggage) < 0)
+			r = mg_error_set(err, -ENOMEM, "out of memory");
 		if (r == 0)
 			log_info("daemon", "vm=%s %s", rows[i].spec->name,
 				 vm->guest ? "found again" : "its QEMU is no more");
@@ -129,11 +142,13 @@ static void close_daemon(void *daemon)
 		outgoing_free(LIST_FIRST(&n->outgoing));
 	while (!LIST_EMPTY(&n->incoming))
 		incoming_free(LIST_FIRST(&n->incoming));
+	luggage_stop_telling(n);
 	while (!LIST_EMPTY(&n->vms))
 		vm_free(LIST_FIRST(&n->vms));
 	data_listener_free(d->data);
 	bus_free(n->bus);
 	allow_list_free(n->allow);
+	image_store_free(n->images);
 	journal_close(n->journal);
 	guest_host_release(&n->host);
 	sd_event_unref(n->loop);
@@ -150,6 +165,8 @@ static int open_daemon(struct daemon *d, struct mg_error *err)
 		r = open_host(n, err);
 	if (r == 0)
 		r = open_journal(n, err);
+	if (r == 0)
+		r = open_images(n, err);
 	if (r == 0)
 		r = data_listener_new(n, &d->data, err);
 	if (r == 0)
@@ -174,6 +191,7 @@ static int start(void *config, sd_event *loop, void **ret, struct mg_error *err)
 	LIST_INIT(&n->vms);
 	LIST_INIT(&n->outgoing);
 	LIST_INIT(&n->incoming);
+	LIST_INIT(&n->farewells);
 	r = open_daemon(d, err);
 	if (r < 0) {
 		close_daemon(d);

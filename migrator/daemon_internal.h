@@ -29,6 +29,12 @@ void daemon_on_order(struct daemon *d, struct bus_socket *s, const struct bus_pe
 /* Unsettled moves of both directions; the array alone is to be freed. */
 int daemon_open_moves(struct node *n, MoveInfo ***ret, size_t *ret_n);
 
+/* ---- daemon_images.c ---- */
+void daemon_on_image_query(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+			   const Envelope *e);
+void daemon_on_image_remove(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+			    const Envelope *e);
+
 /* ---- daemon_controller.c ---- */
 int controller_link_new(struct daemon *d, struct controller_link **ret, struct mg_error *err);
 void controller_link_free(struct controller_link *l);

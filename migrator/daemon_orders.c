@@ -26,6 +26,7 @@ static bool is_peer_message(const Envelope *e)
 	case TAGALONG__ENVELOPE__BODY_PEER_COMMIT:
 	case TAGALONG__ENVELOPE__BODY_PEER_ABORT:
 	case TAGALONG__ENVELOPE__BODY_PEER_QUERY:
+	case TAGALONG__ENVELOPE__BODY_PEER_FORGET:
 		return true;
 	default:
 		return false;
@@ -262,6 +263,12 @@ void daemon_on_order(struct daemon *d, struct bus_socket *s, const struct bus_pe
 	case TAGALONG__ENVELOPE__BODY_MOVE_QUERY:
 		on_move_query(n, s, from, e);
 		break;
+	case TAGALONG__ENVELOPE__BODY_IMAGE_QUERY:
+		daemon_on_image_query(n, s, from, e);
+		break;
+	case TAGALONG__ENVELOPE__BODY_IMAGE_REMOVE:
+		daemon_on_image_remove(n, s, from, e);
+		break;
 	default:
 		mg_error_set(&err, -EOPNOTSUPP, "a migratord has no answer to %s",
 			     envelope_body_name(e));
@@ -289,6 +296,10 @@ static void on_peer(struct node *n, struct bus_socket *s, const struct bus_peer 
 {
 	struct uuid id;
 
+	if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_FORGET) {
+		luggage_forget_for(n, s, from, e);
+		return;
+	}
 	if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_QUERY) {
 		id = uuid_of(&e->peer_query->move);
 		if (is_outgoing(n, &id)) {

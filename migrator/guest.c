@@ -489,3 +489,17 @@ int guest_ram_open(const struct guest *g)
 
 	return fd < 0 ? -errno : fd;
 }
+
+int guest_ram_open_left(const struct guest_host *host, const char *name,
+			const struct uuid *incarnation)
+{
+	struct guest_paths paths;
+	int fd;
+
+	if (guest_paths_make(host, name, incarnation, &paths) < 0)
+		return -ENOMEM;
+	fd = open(paths.ram, O_RDWR | O_CLOEXEC);
+	fd = fd < 0 ? -errno : fd;
+	guest_paths_free(&paths);
+	return fd;
+}

@@ -120,4 +120,8 @@ const struct mg_error *guest_error(const struct guest *g);
 uint64_t guest_ram_bytes(const struct guest *g);
 int guest_ram_open(const struct guest *g);
 
+/* The same for a guest whose QEMU is gone, until its files are removed. */
+int guest_ram_open_left(const struct guest_host *host, const char *name,
+			const struct uuid *incarnation);
+
 #endif

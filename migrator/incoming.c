@@ -207,8 +207,10 @@ static void enter_stage(struct incoming *in, enum journal_stage stage)
 		break;
 	case JOURNAL_DONE:
 		incoming_tell_state(in);
-		if (in->vm)
+		if (in->vm) {
+			vm_drop_image(in->vm);
 			vm_unwatch(in->vm);
+		}
 		in->vm = NULL;
 		incoming_copy_end(in);
 		move_show(&in->m, STATE(COMMITTED));

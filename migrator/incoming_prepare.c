@@ -52,6 +52,22 @@ static int check_prepare(struct node *n, const struct bus_peer *from,
 	return r < 0 ? r : check_host(n, p, err);
 }
 
+/* The source has been visited too, by the time the VM is here. */
+static int take_luggage(struct incoming *in, const Tagalong__PeerPrepare *p)
+{
+	VmLuggage *l;
+
+	if (!p->luggage)
+		return 0;
+	l = in->m.row.luggage = luggage_copy(p->luggage);
+	if (!l)
+		return -ENOMEM;
+	if (!p->source_endpoint)
+		return 0;
+	return luggage_add_visit(l, p->source_node, p->source_endpoint,
+				 p->source_public_key ? p->source_public_key : "");
+}
+
 static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming **ret,
 		 struct mg_error *err)
 {
@@ -65,6 +81,8 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 	if (r == 0)
 		r = move_set_nodes(&in->m, p->source_node, n->config->name, p->source_endpoint,
 				   p->source_public_key);
+	if (r == 0)
+		r = take_luggage(in, p);
 	/* Journaled before QEMU starts, so that no QEMU is ever without an owner. */
 	if (r == 0)
 		r = journal_write(n->journal, &in->m.row, err);
@@ -82,6 +100,7 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 		return r;
 	}
 	incoming_watch(in, in->vm);
+	(void)vm_set_luggage(in->vm, in->m.row.luggage); /* without it no image is kept */
 	*ret = in;
 	return 0;
 }

@@ -6,6 +6,8 @@
 
 #include "common/database.h"
 #include "migrator/fault.h"
+#include "migrator/image.h"
+#include "migrator/luggage.h"
 
 static const char *const migrations[] = {
 	"CREATE TABLE node (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL);"
@@ -18,6 +20,8 @@ static const char *const migrations[] = {
 	"  peer_key TEXT NOT NULL, spec BLOB, info BLOB NOT NULL);"
 	"CREATE INDEX move_open ON move (settled, reported);"
 	"CREATE INDEX move_vm ON move (vm)",
+	"ALTER TABLE vm ADD COLUMN luggage BLOB;"
+	"ALTER TABLE move ADD COLUMN luggage BLOB",
 };
 
 static const char *const stage_names[] = {
@@ -47,8 +51,9 @@ int journal_open(const char *path, struct journal **ret, struct mg_error *err)
 	r = database_open(path, migrations, ARRAY_SIZE(migrations), &j->db, err);
 	if (r < 0)
 		return r;
-	/* Checkpoints sync; they are made when no guest is stopped. */
-	r = database_exec(j->db, "PRAGMA wal_autocheckpoint = 0", err);
+	/* Checkpoints sync; they are made when no guest is stopped. What is deleted is
+	 * overwritten: there are keys among it. */
+	r = database_exec(j->db, "PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = ON", err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(j);
@@ -70,8 +75,10 @@ void journal_move_clear(struct journal_move *m)
 		tagalong__vm_spec__free_unpacked(m->spec, NULL);
 	if (m->info)
 		tagalong__move_info__free_unpacked(m->info, NULL);
+	luggage_free(m->luggage);
 	m->spec = NULL;
 	m->info = NULL;
+	m->luggage = NULL;
 }
 
 /* ---- Statements --------------------------------------------------------------- */
@@ -136,6 +143,24 @@ static int read_spec(sqlite3_stmt *s, int column, Tagalong__VmSpec **ret)
 	return 0;
 }
 
+/* NULL when there is none. */
+static int read_luggage(sqlite3_stmt *s, int column, Tagalong__VmLuggage **ret)
+{
+	VmLuggage *l;
+
+	*ret = NULL;
+	if (sqlite3_column_type(s, column) == SQLITE_NULL)
+		return 0;
+	l = tagalong__vm_luggage__unpack(NULL, (size_t)sqlite3_column_bytes(s, column),
+					 sqlite3_column_blob(s, column));
+	if (!l || l->image_key.len != IMAGE_KEY_SIZE) {
+		luggage_free(l);
+		return -EUCLEAN;
+	}
+	*ret = l;
+	return 0;
+}
+
 /* Runs `steps` between BEGIN and COMMIT; synced to the disk if so wished. */
 static int begin(struct journal *j, bool durable, struct mg_error *err)
 {
@@ -188,16 +213,18 @@ int journal_raise_epoch(struct journal *j, uint64_t epoch, struct mg_error *err)
 }
 
 static int put_vm(struct journal *j, const Tagalong__VmSpec *spec, const struct uuid *incarnation,
-		  struct mg_error *err)
+		  const Tagalong__VmLuggage *luggage, struct mg_error *err)
 {
 	_cleanup_statement_ sqlite3_stmt *s = NULL;
-	int r = prepare(j, "INSERT OR REPLACE INTO vm VALUES (?1, ?2, ?3)", &s, err);
+	int r = prepare(j, "INSERT OR REPLACE INTO vm VALUES (?1, ?2, ?3, ?4)", &s, err);
 
 	if (r < 0)
 		return r;
 	sqlite3_bind_text(s, 1, spec->name, -1, SQLITE_TRANSIENT);
 	bind_uuid(s, 2, incarnation);
 	bind_message(s, 3, &spec->base);
+	if (luggage)
+		bind_message(s, 4, &luggage->base);
 	return finish(j, s, err);
 }
 
@@ -205,7 +232,8 @@ int journal_vm_add(struct journal *j, const struct journal_vm *vm, struct mg_err
 {
 	int r = begin(j, true, err);
 
-	return r < 0 ? r : end(j, true, put_vm(j, vm->spec, &vm->incarnation, err), err);
+	return r < 0 ? r : end(j, true, put_vm(j, vm->spec, &vm->incarnation, vm->luggage,
+						     err), err);
 }
 
 int journal_vm_remove(struct journal *j, const char *name, struct mg_error *err)
@@ -221,8 +249,10 @@ int journal_vm_remove(struct journal *j, const char *name, struct mg_error *err)
 
 void journal_vms_free(struct journal_vm *vms, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		tagalong__vm_spec__free_unpacked(vms[i].spec, NULL);
+		luggage_free(vms[i].luggage);
+	}
 	free(vms);
 }
 
@@ -233,7 +263,7 @@ int journal_vms(struct journal *j, struct journal_vm **ret, size_t *ret_n)
 	size_t n = 0;
 	int r, row = SQLITE_DONE;
 
-	r = prepare(j, "SELECT incarnation, spec FROM vm ORDER BY name", &s, NULL);
+	r = prepare(j, "SELECT incarnation, spec, luggage FROM vm ORDER BY name", &s, NULL);
 	while (r == 0 && (row = sqlite3_step(s)) == SQLITE_ROW) {
 		struct journal_vm *more = reallocarray(vms, n + 1, sizeof(*vms));
 
@@ -245,8 +275,10 @@ int journal_vms(struct journal *j, struct journal_vm **ret, size_t *ret_n)
 		r = read_uuid(s, 0, &vms[n].incarnation);
 		if (r == 0)
 			r = read_spec(s, 1, &vms[n].spec);
-		if (r == 0)
-			n++;
+		if (r < 0)
+			break;
+		r = read_luggage(s, 2, &vms[n].luggage);
+		n++;
 	}
 	if (r == 0 && row != SQLITE_DONE)
 		r = -EIO;
@@ -265,9 +297,9 @@ static int put_move(struct journal *j, const struct journal_move *m, struct mg_e
 {
 	_cleanup_statement_ sqlite3_stmt *s = NULL;
 	int r = prepare(j, "INSERT INTO move VALUES "
-			   "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) "
+			   "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) "
 			   "ON CONFLICT (id) DO UPDATE SET stage = ?3, settled = ?4, reported = ?5, "
-			   "incarnation = ?7, info = ?12", &s, err);
+			   "incarnation = ?7, info = ?12, luggage = ?13", &s, err);
 
 	if (r < 0)
 		return r;
@@ -284,6 +316,8 @@ static int put_move(struct journal *j, const struct journal_move *m, struct mg_e
 	if (m->spec)
 		bind_message(s, 11, &m->spec->base);
 	bind_message(s, 12, &m->info->base);
+	if (m->luggage && !m->settled)
+		bind_message(s, 13, &m->luggage->base);
 	return finish(j, s, err);
 }
 
@@ -296,7 +330,7 @@ static int hand_over_vm(struct journal *j, const struct journal_move *m, struct 
 	int r;
 
 	if (m->incoming && m->stage == JOURNAL_RUN)
-		return put_vm(j, m->spec, &m->incarnation, err);
+		return put_vm(j, m->spec, &m->incarnation, m->luggage, err);
 	if (m->stage != (m->incoming ? JOURNAL_NEVER : JOURNAL_DONE))
 		return 0;
 	r = prepare(j, "DELETE FROM vm WHERE name = ?1 AND incarnation = ?2", &s, err);
@@ -328,7 +362,7 @@ int journal_write(struct journal *j, const struct journal_move *m, struct mg_err
 }
 
 #define MOVE_COLUMNS "id, incoming, stage, settled, reported, incarnation, peer, peer_endpoint, " \
-		     "peer_key, spec, info"
+		     "peer_key, spec, info, luggage"
 
 static int read_move(sqlite3_stmt *s, struct journal_move *ret)
 {
@@ -350,6 +384,8 @@ static int read_move(sqlite3_stmt *s, struct journal_move *ret)
 		r = read_spec(s, 9, &m.spec);
 	m.info = tagalong__move_info__unpack(NULL, (size_t)sqlite3_column_bytes(s, 10),
 					     sqlite3_column_blob(s, 10));
+	if (r == 0)
+		r = read_luggage(s, 11, &m.luggage);
 	if (r < 0 || !m.info) {
 		journal_move_clear(&m);
 		return -EUCLEAN;
@@ -434,7 +470,7 @@ int journal_tidy(struct journal *j, uint32_t keep, struct mg_error *err)
 		return r;
 	sqlite3_bind_int64(s, 1, keep);
 	r = finish(j, s, err);
-	if (r == 0 && sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
+	if (r == 0 && sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
 						NULL) != SQLITE_OK)
 		r = database_error(j->db, err, "journal");
 	return r;

@@ -51,6 +51,8 @@ struct journal_move {
 	char peer_endpoint[256];
 	char peer_key[KEY_TEXT_SIZE];
 	Tagalong__VmSpec *spec; /* owned; NULL for a tombstone of an unknown move */
+	/* Owned; of an incoming move that is not settled: from RUN on it is the VM's. */
+	Tagalong__VmLuggage *luggage;
 	MoveInfo *info;         /* owned; what operators see of it */
 };
 
@@ -59,6 +61,7 @@ void journal_move_clear(struct journal_move *m);
 struct journal_vm {
 	struct uuid incarnation;
 	Tagalong__VmSpec *spec; /* owned */
+	Tagalong__VmLuggage *luggage; /* owned; NULL: it has not been moved yet */
 };
 
 int journal_open(const char *path, struct journal **ret, struct mg_error *err);
@@ -97,7 +100,8 @@ void journal_moves_free(struct journal_move *moves, size_t n);
 #define JOURNAL_KEEP_MOVES 10000 /* settled ones; tombstones too */
 
 /* Forgets the oldest settled moves beyond that number and folds the log into
- * the database. It syncs: call it when no guest is stopped. */
+ * the database, so that keys which were deleted are not left in it. It syncs: call it
+ * when no guest is stopped. */
 int journal_tidy(struct journal *j, uint32_t keep, struct mg_error *err);
 
 #endif

@@ -8,6 +8,7 @@ libmigrator_la_SOURCES = \
 	migrator/daemon.c \
 	migrator/daemon.h \
 	migrator/daemon_controller.c \
+	migrator/daemon_images.c \
 	migrator/daemon_internal.h \
 	migrator/daemon_orders.c \
 	migrator/data_listener.c \
@@ -24,6 +25,12 @@ libmigrator_la_SOURCES = \
 	migrator/guest_files.c \
 	migrator/guest_files.h \
 	migrator/guest_host.c \
+	migrator/image.c \
+	migrator/image.h \
+	migrator/image_manifest.c \
+	migrator/image_manifest.h \
+	migrator/image_store.c \
+	migrator/image_store.h \
 	migrator/incoming.c \
 	migrator/incoming.h \
 	migrator/incoming_copy.c \
@@ -38,6 +45,8 @@ libmigrator_la_SOURCES = \
 	migrator/launch.h \
 	migrator/link.c \
 	migrator/link.h \
+	migrator/luggage.c \
+	migrator/luggage.h \
 	migrator/move.c \
 	migrator/move.h \
 	migrator/node.h \
@@ -55,6 +64,8 @@ libmigrator_la_SOURCES = \
 	migrator/pace.h \
 	migrator/page.c \
 	migrator/page.h \
+	migrator/page_hash.c \
+	migrator/page_hash.h \
 	migrator/preflight.c \
 	migrator/preflight.h \
 	migrator/qemu_args.c \

@@ -17,6 +17,8 @@ struct node_config;
 struct vm;
 struct outgoing;
 struct incoming;
+struct farewell;
+struct image_store;
 
 struct node {
 	sd_event *loop;
@@ -34,6 +36,8 @@ struct node {
 	LIST_HEAD(, vm) vms;
 	LIST_HEAD(, outgoing) outgoing;
 	LIST_HEAD(, incoming) incoming;
+	LIST_HEAD(, farewell) farewells; /* luggage.c */
+	struct image_store *images;
 };
 
 /* Something that the controller should see at once has changed. */

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "migrator/node_config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/address.h"
+#include "common/clock.h"
 #include "common/config.h"
 #include "common/keys.h"
 #include "common/units.h"
 
 #define TEXT_MAX 4096
+#define IMAGE_BUDGET_DEFAULT (UINT64_C(4) << 30)
+#define IMAGE_MAX_AGE_DEFAULT (UINT64_C(24) * 3600 * NS_PER_S)
 #define STRING(key, member) \
 	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, struct node_config, member, 1, TEXT_MAX)
 #define OPTIONAL_STRING(key, member)                                                    \
@@ -40,10 +44,15 @@ static const cyaml_schema_field_t fields[] = {
 	OPTIONAL_STRING("qemu", qemu),
 	OPTIONAL_STRING("qemu_user", qemu_user),
 	OPTIONAL_STRING("cgroup", cgroup),
+	OPTIONAL_STRING("image_dir", image_dir),
+	OPTIONAL_STRING("image_budget", image_budget),
+	OPTIONAL_STRING("image_max_age", image_max_age),
 	CONFIG_FIELD_BOOL("plain_text_bus", CYAML_FLAG_OPTIONAL, struct node_config, plain_text_bus),
 	CONFIG_FIELD_BOOL("plain_text_data", CYAML_FLAG_OPTIONAL, struct node_config,
 			 plain_text_data),
 	CYAML_FIELD_IGNORE("memory_bytes", CYAML_FLAG_OPTIONAL),
+	CYAML_FIELD_IGNORE("image_budget_bytes", CYAML_FLAG_OPTIONAL),
+	CYAML_FIELD_IGNORE("image_max_age_ns", CYAML_FLAG_OPTIONAL),
 	CYAML_FIELD_END,
 };
 
@@ -78,6 +87,21 @@ static int check_addresses(const struct node_config *c, const char *file, struct
 	return 0;
 }
 
+static int check_images(struct node_config *c, const char *file, struct mg_error *err)
+{
+	c->image_budget_bytes = IMAGE_BUDGET_DEFAULT;
+	c->image_max_age_ns = IMAGE_MAX_AGE_DEFAULT;
+	if (c->image_budget && size_parse(c->image_budget, &c->image_budget_bytes) < 0)
+		return mg_error_set(err, -EINVAL, "%s: image_budget: '%.32s' is not a size such as "
+				    "4G; 0 keeps no images", file, c->image_budget);
+	if (c->image_max_age && duration_parse(c->image_max_age, &c->image_max_age_ns) < 0)
+		return mg_error_set(err, -EINVAL, "%s: image_max_age: '%.32s' is not a duration such "
+				    "as 24h", file, c->image_max_age);
+	if (!c->image_dir && asprintf(&c->image_dir, "%s/images", c->state_dir) < 0)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
 static int check(struct node_config *c, const char *file, struct mg_error *err)
 {
 	int r = check_name(c, file, err);
@@ -104,7 +128,7 @@ static int check(struct node_config *c, const char *file, struct mg_error *err)
 		if (!c->qemu)
 			return mg_error_set(err, -ENOMEM, "out of memory");
 	}
-	return 0;
+	return check_images(c, file, err);
 }
 
 static int finish(struct node_config *c, const char *file, struct node_config **ret,

@@ -32,9 +32,14 @@ struct node_config {
 	char *qemu;
 	char *qemu_user; /* NULL: as ourselves */
 	char *cgroup;    /* NULL: none */
+	char *image_dir;     /* NULL: "images" in state_dir */
+	char *image_budget;  /* as written; image_budget_bytes is what it means */
+	char *image_max_age; /* as written; image_max_age_ns is what it means */
 	bool plain_text_bus;
 	bool plain_text_data;
 	uint64_t memory_bytes;
+	uint64_t image_budget_bytes;
+	uint64_t image_max_age_ns;
 };
 
 int node_config_load(const char *path, struct node_config **ret, struct mg_error *err);

@@ -272,6 +272,7 @@ static int64_t send_prepare(struct outgoing *o)
 	p.limits = &limits;
 	p.has_force = p.force = o->force;
 	p.has_dry_run = p.dry_run = o->dry_run;
+	p.luggage = o->vm->luggage;
 	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_PREPARE;
 	e.peer_prepare = &p;
 	return peer_send(o->peer, NULL, &e);
@@ -495,6 +496,8 @@ static void enter_stage(struct outgoing *o, enum journal_stage stage)
 		move_show(&o->m, STATE(COMMITTED));
 		break;
 	case JOURNAL_DONE:
+		if (o->vm)
+			o->vm->keep_image = true;
 		move_explain(&o->m, NULL);
 		copy_end(o);
 		move_show(&o->m, STATE(DONE));

@@ -89,6 +89,8 @@ static int begin(struct node *n, const Tagalong__MoveOrder *order, struct vm *vm
 	if (r == 0)
 		r = copy_reason(o->m.row.info, order);
 	if (r == 0)
+		r = vm_pack(vm, err);
+	if (r == 0)
 		r = outgoing_connect(o, err);
 	if (r == 0)
 		r = journal_write(n->journal, &o->m.row, err);

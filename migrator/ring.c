@@ -55,6 +55,15 @@ void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *buf, s
 	io_uring_sqe_set_data(sqe, op);
 }
 
+void ring_write(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t len,
+		off_t offset)
+{
+	struct io_uring_sqe *sqe = prepare(ring, op);
+
+	io_uring_prep_write(sqe, fd, buf, (unsigned)len, (uint64_t)offset);
+	io_uring_sqe_set_data(sqe, op);
+}
+
 void ring_poll(struct ring *ring, struct ring_op *op, int fd, short events)
 {
 	struct io_uring_sqe *sqe = prepare(ring, op);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/error.h"
 
@@ -39,6 +40,8 @@ void ring_exit(struct ring *ring);
 /* These only prepare; ring_run() submits. Buffers and op live until done. */
 void ring_recv(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t len);
 void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t len);
+void ring_write(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t len,
+		off_t offset);
 void ring_poll(struct ring *ring, struct ring_op *op, int fd, short events);
 
 /* Submits, waits until something is done or `timeout_ns` have passed (0: does

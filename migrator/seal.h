@@ -11,9 +11,13 @@
 
 #include <sodium.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "migrator/frame.h"
+
+#define SEAL_NONCE_SIZE 12 /* of both ciphers */
+#define SEAL_TAG_SIZE 16   /* of both, and of the checksum */
 
 enum seal_cipher { /* bits on the wire: HELLO offers some, WELCOME picks one */
 	SEAL_PLAIN = 1,
@@ -39,6 +43,16 @@ uint32_t seal_ciphers_available(void);
 void seal_init(struct seal *s, enum seal_cipher cipher, const uint8_t secret[crypto_kdf_KEYBYTES],
 	       uint16_t stream, enum seal_direction direction);
 void seal_wipe(struct seal *s);
+
+/* Under one of the two ciphers, not in plain text: seals `len` bytes in place, with `n_more` bytes of `more` vouched for by the same
+ * tag. No nonce may meet two contents under one key. */
+void seal_bytes(const struct seal *s, const uint8_t nonce[SEAL_NONCE_SIZE], const void *more,
+		size_t n_more, uint8_t *data, size_t len, uint8_t tag[SEAL_TAG_SIZE]);
+
+/* Opens them in place. Returns false when they do not verify; they are undefined
+ * then. */
+bool seal_open_bytes(const struct seal *s, const uint8_t nonce[SEAL_NONCE_SIZE], const void *more,
+		     size_t n_more, uint8_t *data, size_t len, const uint8_t tag[SEAL_TAG_SIZE]);
 
 /* Seals the frame in `wire` (header, payload, room for the trailer) in place. */
 void seal_frame(const struct seal *s, const struct frame_header *h, uint8_t *wire);

@@ -2,9 +2,11 @@
 #include "migrator/vm.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/log.h"
 #include "common/units.h"
+#include "migrator/image_store.h"
 #include "migrator/node_config.h"
 #include "migrator/qemu_state.h"
 #include "migrator/ram_clear.h"
@@ -124,9 +126,22 @@ void vm_free(struct vm *vm)
 	guest_free(vm->guest);
 	if (vm->spec)
 		vm_spec_free(vm->spec);
+	luggage_free(vm->luggage);
 	free(vm->request);
 	free(vm->question);
 	free(vm);
+}
+
+/* VMs come first: what waits to be written as an image is dropped when they need
+ * its memory. */
+static void give_memory(struct node *n, uint64_t bytes)
+{
+	uint64_t memory;
+	uint32_t vcpus;
+
+	vm_free_room(n, &memory, &vcpus);
+	if (bytes + image_store_waiting_bytes(n->images) > memory)
+		image_store_give_way(n->images);
 }
 
 int vm_launch(struct node *n, const VmSpec *spec, enum guest_mode mode,
@@ -138,6 +153,7 @@ int vm_launch(struct node *n, const VmSpec *spec, enum guest_mode mode,
 
 	if (r < 0)
 		return r;
+	give_memory(n, spec->memory_bytes);
 	r = guest_start(n->loop, &n->host, spec, mode, incarnation, &guest_handlers, vm, &vm->guest,
 			err);
 	if (r < 0) {
@@ -165,6 +181,58 @@ int vm_adopt(struct node *n, const VmSpec *spec, const struct uuid *incarnation,
 	}
 	*ret = vm;
 	return 0;
+}
+
+int vm_set_luggage(struct vm *vm, const VmLuggage *luggage)
+{
+	VmLuggage *copy = luggage ? luggage_copy(luggage) : NULL;
+
+	if (luggage && !copy)
+		return -ENOMEM;
+	luggage_free(vm->luggage);
+	vm->luggage = copy;
+	return 0;
+}
+
+int vm_pack(struct vm *vm, struct mg_error *err)
+{
+	_cleanup_(luggage_free_p) VmLuggage *luggage = NULL;
+	struct journal_vm row = { .incarnation = vm->incarnation, .spec = vm->spec };
+	int r;
+
+	if (vm->luggage)
+		return 0;
+	luggage = row.luggage = luggage_new();
+	if (!luggage)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	r = journal_vm_add(vm->node->journal, &row, err);
+	if (r == 0)
+		vm->luggage = TAKE_PTR(luggage);
+	return r;
+}
+
+/* A VM that is no more: nobody shall read what there is of it. */
+static int forget_vm(struct vm *vm, struct mg_error *err)
+{
+	struct node *n = vm->node;
+	int r = journal_vm_remove(n->journal, vm->spec->name, err);
+
+	if (r < 0)
+		return r;
+	(void)journal_tidy(n->journal, JOURNAL_KEEP_MOVES, NULL);
+	if (vm->luggage)
+		luggage_destroy(n, vm->luggage);
+	return 0;
+}
+
+void vm_drop_image(struct vm *vm)
+{
+	struct uuid key_id;
+
+	if (!vm->luggage)
+		return;
+	key_id = image_key_id(vm->luggage->image_key.data);
+	(void)image_store_remove_key(vm->node->images, &key_id);
 }
 
 void vm_watch(struct vm *vm, const struct vm_watcher *watcher, void *userdata,
@@ -200,10 +268,29 @@ static void answer_request(struct vm *vm, const struct mg_error *err)
 	vm->request = NULL;
 }
 
+/* The file may go: its memory lives as long as somebody has it open. */
+static void keep_image(struct vm *vm)
+{
+	struct stat st;
+	int fd;
+
+	vm->keep_image = false;
+	fd = guest_ram_open_left(&vm->node->host, vm->spec->name, &vm->incarnation);
+	if (fd < 0)
+		return;
+	if (!vm->luggage || fstat(fd, &st) < 0)
+		close(fd);
+	else
+		image_store_keep(vm->node->images, vm->spec->name, vm->luggage->image_key.data, fd,
+				 (uint64_t)st.st_size);
+}
+
 /* Always before the journal forgets it: else a kill between the two would leave
  * files that nobody knows of. */
 void vm_remove_files(struct vm *vm)
 {
+	if (vm->keep_image)
+		keep_image(vm);
 	guest_remove_files(&vm->node->host, vm->spec->name, &vm->incarnation, false);
 }
 
@@ -326,7 +413,7 @@ static void on_guest_exit(struct guest *g, void *userdata)
 		return;
 	}
 	if (vm->request)
-		(void)journal_vm_remove(n->journal, vm->spec->name, NULL);
+		(void)forget_vm(vm, NULL);
 	remove_all(vm);
 }
 
@@ -405,7 +492,7 @@ void vm_stop_for(struct node *n, struct bus_socket *s, const struct bus_peer *fr
 		return;
 	}
 	vm_remove_files(vm);
-	if (journal_vm_remove(n->journal, vm->spec->name, &err) < 0) {
+	if (forget_vm(vm, &err) < 0) {
 		bus_reply_failure(s, from, e, &err);
 		return;
 	}

@@ -6,7 +6,7 @@
 #ifndef MIGRATOR_VM_H
 #define MIGRATOR_VM_H
 
-#include "migrator/node.h"
+#include "migrator/luggage.h"
 
 struct qemu_question;
 struct ram_clear;
@@ -31,6 +31,8 @@ struct vm {
 	struct node *node;
 	LIST_ENTRY(vm) link;
 	VmSpec *spec;
+	VmLuggage *luggage; /* NULL: it has not been moved yet */
+	bool keep_image; /* it has gone to another node: its RAM is worth keeping */
 	struct uuid incarnation;
 	enum vm_place place;
 	struct guest *guest; /* NULL: its QEMU is no more */
@@ -62,6 +64,12 @@ int vm_launch(struct node *n, const VmSpec *spec, enum guest_mode mode,
 int vm_adopt(struct node *n, const VmSpec *spec, const struct uuid *incarnation,
 	     enum vm_place place, struct vm **ret, struct mg_error *err);
 
+/* Gives it what goes along with it (a copy). NULL: nothing. 0 or -ENOMEM. */
+int vm_set_luggage(struct vm *vm, const VmLuggage *luggage);
+
+/* Gives a VM that has none yet luggage of its own, and journals it. */
+int vm_pack(struct vm *vm, struct mg_error *err);
+
 /* Starts one for an operator or the controller and answers when its QEMU does. */
 void vm_start_for(struct node *n, struct bus_socket *s, const struct bus_peer *from,
 		  const Envelope *e);
@@ -77,8 +85,12 @@ void vm_unwatch(struct vm *vm);
 /* Makes QEMU end (at once: SIGKILL) and then removes all that the VM has here. */
 void vm_let_go(struct vm *vm, bool at_once);
 
-/* Removes what it has here, for one without a QEMU. */
+/* Removes what it has here, for one without a QEMU. With keep_image its RAM becomes an
+ * image first. */
 void vm_remove_files(struct vm *vm);
+
+/* It runs here: an image of it from an earlier visit is of no use any more. */
+void vm_drop_image(struct vm *vm);
 
 /* Forgets it; its QEMU runs on. */
 void vm_free(struct vm *vm);

@@ -42,6 +42,8 @@ static const struct command {
 	  ASKS | OPTION_ON | OPTION_RUN_HERE | OPTION_DISCARD | OPTION_YES,
 	  "settle a move that is in doubt because a node is gone" },
 	{ "history", cmd_history, "", 0, ASKS | OPTION_VM | OPTION_LIMIT, "moves, newest first" },
+	{ "image list", cmd_image_list, "", 0, ASKS, "the RAM of VMs that a node keeps" },
+	{ "image remove", cmd_image_remove, "IMAGE", 1, ASKS, "let a node keep an image no longer" },
 	{ "keys make", cmd_keys_make, "FILE", 1, OPTION_JSON, "make a secret key" },
 	{ "keys show", cmd_keys_show, "FILE", 1, OPTION_JSON, "print a secret key's public half" },
 	{ "keys allow", cmd_keys_allow, "ROLE NAME KEY", 3, OPTION_JSON | OPTION_TO,

@@ -17,6 +17,7 @@ command_fn cmd_node_list;
 command_fn cmd_vm_start, cmd_vm_list, cmd_vm_show, cmd_vm_stop;
 command_fn cmd_pair_set, cmd_pair_remove, cmd_pair_list;
 command_fn cmd_move, cmd_cancel, cmd_resolve;
+command_fn cmd_image_list, cmd_image_remove;
 command_fn cmd_status, cmd_history;
 command_fn cmd_keys_make, cmd_keys_show, cmd_keys_allow, cmd_keys_device;
 
@@ -38,6 +39,8 @@ enum cli_exit ask_vms(const struct cli *cli, struct session *s, const char *name
 		      struct mg_error *err);
 enum cli_exit ask_moves(const struct cli *cli, struct session *s, const char *vm, uint64_t limit,
 			Envelope **ret, struct mg_error *err);
+
+#define ID_PREFIX_MIN 4 /* characters of an id that may stand for it */
 
 /* The move that `text` means: a whole id, the beginning of one, or a VM that
  * has an unsettled move. */

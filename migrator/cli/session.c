@@ -5,8 +5,6 @@
 #include "common/uuid.h"
 #include "migrator/cli/commands.h"
 
-#define ID_PREFIX_MIN 4 /* characters of a move's id that may stand for it */
-
 enum cli_exit session_open(const struct cli *cli, struct session *s, struct mg_error *err)
 {
 	const char *node = cli->options.node;

@@ -29,6 +29,16 @@ const struct column view_vm_columns[] = {
 	{ NULL },
 };
 
+const struct column view_image_columns[] = {
+	{ "IMAGE", "image", COLUMN_SHORT_ID },
+	{ "VM", "vm", COLUMN_TEXT },
+	{ "SIZE", "bytes", COLUMN_SIZE },
+	{ "MEMORY", "guest_bytes", COLUMN_SIZE },
+	{ "MADE", "made_utc_ns", COLUMN_TIME },
+	{ "USED", "used_utc_ns", COLUMN_TIME },
+	{ NULL },
+};
+
 const struct column view_vm_fields[] = {
 	{ "Name", "name", COLUMN_TEXT },
 	{ "State", "state", COLUMN_TEXT },
@@ -375,6 +385,32 @@ json_t *view_move_list(const Tagalong__MoveList *list)
 	PUT_LIST(o, "moves", view_move, list->moves, list->n_moves);
 	return o;
 }
+
+/* ---- Images ------------------------------------------------------------------ */
+
+static json_t *view_image(const Tagalong__ImageInfo *image)
+{
+	json_t *o = json_object();
+
+	put_id(o, "image", true, &image->image);
+	put_text(o, "vm", image->vm);
+	put_number(o, "bytes", true, image->bytes);
+	put_number(o, "guest_bytes", true, image->guest_bytes);
+	put_number(o, "pages", true, image->pages);
+	put_number(o, "made_utc_ns", true, image->made_utc_ns);
+	put_number(o, "used_utc_ns", image->has_used_utc_ns, image->used_utc_ns);
+	return o;
+}
+
+json_t *view_image_list(const Tagalong__ImageList *list)
+{
+	json_t *o = json_object();
+
+	PUT_LIST(o, "images", view_image, list->images, list->n_images);
+	return o;
+}
+
+/* ---- All together ------------------------------------------------------------ */
 
 json_t *view_status(const Tagalong__Status *status)
 {

@@ -21,6 +21,7 @@ extern const struct column view_rtt_columns[];
 extern const struct column view_open_move_columns[]; /* going on, or in doubt */
 extern const struct column view_move_columns[];      /* as history has them */
 extern const struct column view_move_fields[];       /* how one ended */
+extern const struct column view_image_columns[];
 extern const struct column view_forecast_fields[];   /* what a dry run predicts */
 
 /* "running", "moving"; never NULL. */
@@ -36,6 +37,7 @@ json_t *view_vm_list(const Tagalong__VmList *list);
 json_t *view_node_list(const Tagalong__NodeList *list);
 json_t *view_pair_list(const Tagalong__PairList *list);
 json_t *view_move_list(const Tagalong__MoveList *list);
+json_t *view_image_list(const Tagalong__ImageList *list);
 json_t *view_status(const Tagalong__Status *status);
 
 #endif

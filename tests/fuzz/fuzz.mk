@@ -8,6 +8,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_allow_list \
 	tests/fuzz/fuzz_envelope \
 	tests/fuzz/fuzz_frame \
+	tests/fuzz/fuzz_image \
 	tests/fuzz/fuzz_node_config \
 	tests/fuzz/fuzz_placement_config \
 	tests/fuzz/fuzz_qmp \
@@ -36,6 +37,9 @@ tests_fuzz_fuzz_allow_list_LDADD = libcommon.la
 tests_fuzz_fuzz_envelope_SOURCES = tests/fuzz/fuzz_envelope.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_envelope_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_envelope_LDADD = libcommon.la
+tests_fuzz_fuzz_image_SOURCES = tests/fuzz/fuzz_image.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_image_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_image_LDADD = libmigrator.la libcommon.la
 tests_fuzz_fuzz_node_config_SOURCES = tests/fuzz/fuzz_node_config.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_node_config_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_node_config_LDADD = libmigrator.la libcommon.la

@@ -7,6 +7,8 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_frame \
 	tests/unit/migrator/test_frame_reader \
 	tests/unit/migrator/test_guest \
+	tests/unit/migrator/test_image \
+	tests/unit/migrator/test_image_store \
 	tests/unit/migrator/test_journal \
 	tests/unit/migrator/test_node_config \
 	tests/unit/migrator/test_pace \
@@ -26,6 +28,8 @@ tests_unit_migrator_test_flow_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_frame_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_frame_reader_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_guest_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_image_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_image_store_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_node_config_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_journal_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_pace_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)

@@ -82,6 +82,87 @@ static size_t count_vms(struct journal *j)
 	return n;
 }
 
+static Tagalong__VmLuggage sample_luggage(uint8_t key[32])
+{
+	Tagalong__VmLuggage luggage = TAGALONG__VM_LUGGAGE__INIT;
+
+	memset(key, 0x5a, 32);
+	luggage.image_key = (ProtobufCBinaryData){ 32, key };
+	return luggage;
+}
+
+static bool vm_has_key(struct journal *j, const uint8_t key[32])
+{
+	struct journal_vm *vms;
+	bool has;
+	size_t n;
+
+	cr_assert_eq(journal_vms(j, &vms, &n), 0);
+	cr_assert_eq(n, 1);
+	has = vms[0].luggage && memcmp(vms[0].luggage->image_key.data, key, 32) == 0;
+	journal_vms_free(vms, n);
+	return has;
+}
+
+/* Whether any file of the journal has the key in it. */
+static bool files_have(const uint8_t key[32])
+{
+	static const char *const suffixes[] = { "", "-wal" };
+	bool has = false;
+
+	for (size_t i = 0; i < 2; i++) {
+		char name[80];
+		static uint8_t data[1 << 20];
+		size_t n;
+		FILE *f;
+
+		snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);
+		f = fopen(name, "re");
+		if (!f)
+			continue;
+		n = fread(data, 1, sizeof(data), f);
+		has |= n >= 32 && memmem(data, n, key, 32) != NULL;
+		fclose(f);
+	}
+	return has;
+}
+
+/* The key of a VM's images comes with the move, is the VM's from RUN on, and leaves no
+ * trace where the VM is no more. */
+Test(journal, luggage_goes_with_the_vm)
+{
+	struct journal *j = open_journal();
+	Tagalong__VmSpec spec = sample_spec((char *)"web");
+	uint8_t key[32];
+	Tagalong__VmLuggage luggage = sample_luggage(key);
+	MoveInfo info;
+	struct journal_move in = sample_move(&spec, &info, 1), out = sample_move(&spec, &info, 2);
+	struct journal_move got;
+
+	in.incoming = true;
+	in.luggage = &luggage;
+	write_stage(j, &in, JOURNAL_BEGUN);
+	cr_assert_eq(journal_find(j, &in.id, &got), 0);
+	cr_assert_arr_eq(got.luggage->image_key.data, key, sizeof(key));
+	journal_move_clear(&got);
+	write_stage(j, &in, JOURNAL_RUN);
+	cr_assert(vm_has_key(j, key));
+	in.settled = true;
+	write_stage(j, &in, JOURNAL_DONE);
+	cr_assert_eq(journal_find(j, &in.id, &got), 0);
+	cr_assert_null(got.luggage, "a settled move has none");
+	journal_move_clear(&got);
+	journal_close(j);
+	j = open_journal();
+	cr_assert(vm_has_key(j, key));
+	cr_assert(files_have(key));
+	write_stage(j, &out, JOURNAL_DONE);
+	cr_assert_eq(count_vms(j), 0);
+	cr_assert_eq(journal_tidy(j, 100, NULL), 0);
+	cr_assert_not(files_have(key));
+	journal_close(j);
+}
+
 Test(journal, epoch_only_rises)
 {
 	struct journal *j = open_journal();

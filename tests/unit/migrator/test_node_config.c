@@ -26,6 +26,8 @@ Test(node_config, takes_what_is_right)
 		     0, "%s", err.text);
 	cr_assert_str_eq(c->name, "a");
 	cr_assert_eq(c->memory_bytes, UINT64_C(8) << 30);
+	cr_assert_eq(c->image_budget_bytes, UINT64_C(4) << 30);
+	cr_assert_eq(c->image_max_age_ns, UINT64_C(24) * 3600 * 1000000000);
 	cr_assert_eq(c->vcpus, 4);
 	cr_assert_str_eq(c->controller->endpoint, "tcp://x:1");
 	cr_assert(!c->plain_text_bus && !c->plain_text_data);
@@ -43,6 +45,8 @@ Test(node_config, says_what_is_wrong)
 		{ BASE KEYS "memory: much\n", "memory" },
 		{ BASE KEYS "memory: 8G\ncolour: red\n", "colour" },
 		{ BASE KEYS, "memory" },
+		{ BASE KEYS "memory: 8G\nimage_budget: some\n", "image_budget" },
+		{ BASE KEYS "memory: 8G\nimage_max_age: 7\n", "image_max_age" },
 		{ BASE KEYS "memory: 8G\ncontroller:\n  endpoint: tcp://x:1\n", "controller" },
 		{ BASE KEYS "memory: 8G\ndata_advertise: host\n", "data_advertise" },
 		{ BASE "memory: 8G\nplain_text_bus: true\n", "plain_text_data" },

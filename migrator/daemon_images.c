@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What operators ask of the images that this node keeps.
+ */
+#include <string.h>
+
+#include "migrator/daemon_internal.h"
+#include "migrator/image_store.h"
+#include "migrator/node_config.h"
+
+#define LIST_MAX 1000 /* in one answer: well below the size of a message */
+
+static void fill(Tagalong__ImageInfo *to, const struct image_info *from)
+{
+	const struct image_header *h = &from->header;
+
+	tagalong__image_info__init(to);
+	to->image = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)h->id.bytes };
+	to->vm = (char *)h->name;
+	to->bytes = from->bytes;
+	to->guest_bytes = h->guest_pages * PAGE_SIZE_BYTES;
+	to->pages = h->slots;
+	to->made_utc_ns = h->made_utc_ns;
+	to->has_used_utc_ns = true;
+	to->used_utc_ns = from->used_utc_ns;
+}
+
+void daemon_on_image_query(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+			   const Envelope *e)
+{
+	Tagalong__ImageInfo infos[LIST_MAX], *list[LIST_MAX];
+	Tagalong__ImageList images = TAGALONG__IMAGE_LIST__INIT;
+	Envelope answer = TAGALONG__ENVELOPE__INIT;
+	const struct image_info *info;
+
+	while (images.n_images < LIST_MAX && (info = image_store_at(n->images, images.n_images))) {
+		fill(&infos[images.n_images], info);
+		list[images.n_images] = &infos[images.n_images];
+		images.n_images++;
+	}
+	images.images = list;
+	answer.body_case = TAGALONG__ENVELOPE__BODY_IMAGE_LIST;
+	answer.image_list = &images;
+	bus_reply(s, from, e, &answer);
+}
+
+void daemon_on_image_remove(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+			    const Envelope *e)
+{
+	struct mg_error err = { 0 };
+	struct uuid id;
+
+	memcpy(id.bytes, e->image_remove->image.data, UUID_SIZE);
+	if (image_store_remove(n->images, &id)) {
+		bus_reply_done(s, from, e);
+		return;
+	}
+	mg_error_set(&err, -ENOENT, "no such image on %s", n->config->name);
+	bus_reply_failure(s, from, e, &err);
+}
