@@ -179,6 +179,18 @@ void incoming_watch(struct incoming *in, struct vm *vm)
 
 /* ---- Deciding -------------------------------------------------------------------- */
 
+/* Written along with the stage. */
+static void record_figures(struct incoming *in, enum journal_stage stage)
+{
+	incoming_copy_figures(in);
+	if (stage == JOURNAL_DONE && in->commit_utc_ns && in->resumed_utc_ns >= in->commit_utc_ns) {
+		Tagalong__MoveFigures *f = move_figures(&in->m);
+
+		f->has_blackout_ns = true;
+		f->blackout_ns = in->stopped_ns + in->resumed_utc_ns - in->commit_utc_ns;
+	}
+}
+
 static void enter_stage(struct incoming *in, enum journal_stage stage)
 {
 	enum journal_stage was = in->m.row.stage;
@@ -188,6 +200,7 @@ static void enter_stage(struct incoming *in, enum journal_stage stage)
 		in->m.row.info->ended_utc_ns = in->resumed_utc_ns ? in->resumed_utc_ns
 								  : clock_utc_ns();
 	}
+	record_figures(in, stage);
 	if (move_to_stage(&in->m, stage) < 0)
 		return; /* tried again by the tick */
 	in->again = true;
@@ -341,6 +354,8 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 				     ? "QEMU did not get ready in time"
 				     : "the source did not connect in time");
 	}
+	if (in->m.row.stage == JOURNAL_PREPARED)
+		incoming_copy_figures(in); /* for who asks how far it is */
 	/* What is in doubt needs to be known again and again; the rest comes as events. */
 	if (in->m.row.stage != JOURNAL_BEGUN && !in->m.row.settled &&
 	    (in->qemu == COMMIT_QEMU_UNKNOWN || info->state == STATE(IN_DOUBT)))

@@ -69,6 +69,7 @@ static void on_inflow(struct inflow *flow, enum inflow_event event, void *userda
 		incoming_reconcile(in);
 		break;
 	case INFLOW_FAILED:
+		in->hung_up = inflow_error(flow)->code == -ECONNRESET;
 		incoming_give_up(in, inflow_error(flow)->text);
 		break;
 	}
@@ -156,6 +157,25 @@ void incoming_data(struct incoming *in, int fd, const struct link_hello *hello)
 		incoming_give_up(in, "QEMU's monitor does not answer");
 	else
 		in->pending++;
+}
+
+void incoming_copy_figures(struct incoming *in)
+{
+	Tagalong__MoveFigures *f;
+	struct inflow_stats s;
+
+	if (!in->inflow)
+		return;
+	f = move_figures(&in->m);
+	inflow_get_stats(in->inflow, &s);
+	f->has_wire_bytes = f->has_guest_bytes = f->has_elapsed_ns = true;
+	f->has_pages_zero = f->has_pages_lz4 = f->has_pages_raw = true;
+	f->wire_bytes = s.wire_bytes;
+	f->guest_bytes = s.guest_bytes;
+	f->pages_zero = s.pages_zero;
+	f->pages_lz4 = s.pages_lz4;
+	f->pages_raw = s.pages_raw;
+	f->elapsed_ns = clock_mono_ns() - in->m.begun_mono_ns;
 }
 
 void incoming_copy_end(struct incoming *in)

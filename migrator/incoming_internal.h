@@ -23,6 +23,8 @@ struct incoming {
 	enum commit_qemu qemu;
 	enum commit_word word;
 	bool live, loaded, refused;
+	/* for the record: when COMMIT came, and how long the guest had stood by then; 0: unknown */
+	uint64_t commit_utc_ns, stopped_ns;
 	/* the source: where its last message came from, and our own way to it */
 	struct bus_socket *socket;
 	struct bus_peer source;
@@ -35,6 +37,7 @@ struct incoming {
 	bool commanding;
 	unsigned pending;
 	int qemu_fd;
+	bool hung_up; /* the source ended the data connection: its word says why */
 	struct inflow *inflow;
 	uint64_t deadline_ns; /* for the step that is waited for; 0: none */
 	uint64_t resumed_utc_ns;
@@ -69,6 +72,7 @@ void incoming_prepare(struct node *n, struct bus_socket *s, const struct bus_pee
 
 /* ---- incoming_copy.c ---- */
 void incoming_copy_begin(struct incoming *in); /* QEMU is there: makes it wait for the pages */
+void incoming_copy_figures(struct incoming *in); /* what has come so far, for the record */
 void incoming_copy_end(struct incoming *in);   /* closes all that is open, forgets the key */
 
 /* ---- incoming_message.c ---- */

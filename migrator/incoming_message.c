@@ -73,7 +73,8 @@ static Tagalong__PeerStage known_stage(struct node *n, const struct uuid *id, ui
 }
 
 /* An abort that overtook its PeerPrepare, or came after it was forgotten. */
-static void leave_tombstone(struct node *n, const struct uuid *id, const char *source)
+static void leave_tombstone(struct node *n, const struct uuid *id, const char *source,
+			    const char *why)
 {
 	struct move m = { .node = n };
 	VmSpec spec = TAGALONG__VM_SPEC__INIT;
@@ -86,6 +87,8 @@ static void leave_tombstone(struct node *n, const struct uuid *id, const char *s
 	m.row.stage = JOURNAL_NEVER;
 	m.row.settled = true;
 	m.row.info->state = STATE(ABORTED);
+	if (why)
+		move_explain(&m, "%s", why);
 	if (move_set_nodes(&m, source, n->config->name, NULL, NULL) == 0)
 		(void)journal_write(n->journal, &m.row, NULL);
 	move_clear(&m);
@@ -98,21 +101,38 @@ static void on_unknown(struct node *n, struct bus_socket *s, const struct bus_pe
 	Tagalong__PeerStage stage = known_stage(n, id, &utc_ns);
 
 	if (stage == PEER(UNKNOWN) && e->body_case == TAGALONG__ENVELOPE__BODY_PEER_ABORT) {
-		leave_tombstone(n, id, e->sender);
+		leave_tombstone(n, id, e->sender, e->peer_abort->why);
 		stage = known_stage(n, id, &utc_ns);
 	}
 	peer_send_state(s, from, e, id, stage, NULL, utc_ns);
+}
+
+/* The reason is the source's, unless this side had one of its own. */
+static void take_reason(struct incoming *in, const char *why)
+{
+	struct journal_move *row = &in->m.row;
+
+	if (row->stage <= JOURNAL_READY) {
+		move_explain(&in->m, "%s", why ? why : "the source called it off");
+	} else if (row->stage == JOURNAL_NEVER && in->hung_up && why) {
+		in->hung_up = false;
+		move_explain(&in->m, "%s", why);
+		if (row->settled)
+			(void)move_settle(&in->m); /* once more, with the reason */
+	}
 }
 
 static void take_word(struct incoming *in, const Envelope *e)
 {
 	if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_COMMIT) {
 		in->word = COMMIT_WORD_COMMIT;
+		if (e->peer_commit->has_stopped_ns && !in->commit_utc_ns) {
+			in->commit_utc_ns = clock_utc_ns();
+			in->stopped_ns = e->peer_commit->stopped_ns;
+		}
 	} else {
 		in->word = COMMIT_WORD_ABORT;
-		if (in->m.row.stage <= JOURNAL_READY)
-			move_explain(&in->m, "%s", e->peer_abort->why ? e->peer_abort->why
-								      : "the source called it off");
+		take_reason(in, e->peer_abort->why);
 	}
 	incoming_reconcile(in);
 }

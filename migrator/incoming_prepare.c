@@ -83,6 +83,8 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 				   p->source_public_key);
 	if (r == 0)
 		r = take_luggage(in, p);
+	if (r == 0)
+		r = move_set_cause(&in->m, p->reason, p->has_device ? &p->device : NULL);
 	/* Journaled before QEMU starts, so that no QEMU is ever without an owner. */
 	if (r == 0)
 		r = journal_write(n->journal, &in->m.row, err);

@@ -25,7 +25,7 @@ struct inflow {
 	struct ram_image *image;
 	uint8_t scratch[PAGE_BATCH_BODY];
 	bool started;
-	_Atomic uint64_t wire_bytes, pages, stream_bytes;
+	_Atomic uint64_t wire_bytes, pages_zero, pages_lz4, pages_raw, stream_bytes;
 
 	int qemu_fd;
 	struct ring_op write_op, read_op;
@@ -52,8 +52,9 @@ static int take_pages(struct inflow *i, const uint8_t *payload, size_t len, stru
 
 	if (r < 0)
 		return r;
-	atomic_fetch_add_explicit(&i->pages, stats.pages_zero + stats.pages_data,
-				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&i->pages_zero, stats.pages_zero, memory_order_relaxed);
+	atomic_fetch_add_explicit(stats.codec == PAGE_CODEC_LZ4 ? &i->pages_lz4 : &i->pages_raw,
+				  stats.pages_data, memory_order_relaxed);
 	return 0;
 }
 
@@ -108,7 +109,7 @@ static void qemu_broke(struct inflow *i, int res)
 
 	if (i->loaded || res == -ECANCELED)
 		return; /* loaded: QEMU closes its end, and nothing more is to come */
-	mg_error_set(&err, res < 0 ? res : -ECONNRESET, "QEMU closed the incoming stream after "
+	mg_error_set(&err, -EREMOTEIO, "QEMU closed the incoming stream after "
 		     "%zu bytes: it could not load the state; its log says why",
 		     (size_t)atomic_load(&i->stream_bytes));
 	fail(i, &err);
@@ -269,9 +270,12 @@ void inflow_get_stats(struct inflow *i, struct inflow_stats *ret)
 {
 	*ret = (struct inflow_stats){
 		.wire_bytes = atomic_load_explicit(&i->wire_bytes, memory_order_relaxed),
-		.pages = atomic_load_explicit(&i->pages, memory_order_relaxed),
+		.pages_zero = atomic_load_explicit(&i->pages_zero, memory_order_relaxed),
+		.pages_lz4 = atomic_load_explicit(&i->pages_lz4, memory_order_relaxed),
+		.pages_raw = atomic_load_explicit(&i->pages_raw, memory_order_relaxed),
 		.stream_bytes = atomic_load_explicit(&i->stream_bytes, memory_order_relaxed),
 	};
+	ret->guest_bytes = (ret->pages_zero + ret->pages_lz4 + ret->pages_raw) * PAGE_SIZE_BYTES;
 }
 
 const struct mg_error *inflow_error(struct inflow *i)

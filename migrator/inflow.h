@@ -36,7 +36,8 @@ struct inflow_config {
 
 struct inflow_stats {
 	uint64_t wire_bytes;   /* read from the TCP socket, headers and tags included */
-	uint64_t pages;        /* placed, zero pages included */
+	uint64_t guest_bytes;  /* of the pages placed, zero pages counted whole */
+	uint64_t pages_zero, pages_lz4, pages_raw; /* placed */
 	uint64_t stream_bytes; /* handed to QEMU */
 };
 

@@ -69,6 +69,29 @@ int move_set_nodes(struct move *m, const char *source, const char *target, const
 	return m->row.info->source && m->row.info->target ? 0 : -ENOMEM;
 }
 
+int move_set_cause(struct move *m, const Tagalong__MoveReason *reason,
+		   const ProtobufCBinaryData *device)
+{
+	MoveInfo *info = m->row.info;
+	struct uuid id;
+
+	if (device && device->len == UUID_SIZE) {
+		id = uuid_of(device);
+		if (set_bytes(&info->device, &id) < 0)
+			return -ENOMEM;
+		info->has_device = true;
+	}
+	if (!reason)
+		return 0;
+	info->reason = malloc(sizeof(*info->reason));
+	if (!info->reason)
+		return -ENOMEM;
+	tagalong__move_reason__init(info->reason);
+	info->reason->code = strdup(reason->code);
+	info->reason->text = strdup(reason->text);
+	return info->reason->code && info->reason->text ? 0 : -ENOMEM;
+}
+
 /* What people saw last may be older than what was journaled last. */
 static MoveState state_of_stage(enum journal_stage stage)
 {
@@ -332,22 +355,33 @@ int64_t peer_send_state(struct bus_socket *s, const struct bus_peer *to, const E
 	return peer_send(s, to, &e);
 }
 
+int64_t peer_send_commit(struct bus_socket *s, const struct bus_peer *to, const Envelope *request,
+			 const struct uuid *move, uint64_t stopped_ns)
+{
+	Tagalong__PeerCommit commit = TAGALONG__PEER_COMMIT__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	commit.move = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)move->bytes };
+	commit.has_stopped_ns = stopped_ns != 0;
+	commit.stopped_ns = stopped_ns;
+	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_COMMIT;
+	e.peer_commit = &commit;
+	set_reply_to(&e, request);
+	return peer_send(s, to, &e);
+}
+
 int64_t peer_send_word(struct bus_socket *s, const struct bus_peer *to, const Envelope *request,
 		       const struct uuid *move, Tagalong__Envelope__BodyCase body,
 		       const char *why)
 {
-	Tagalong__PeerCommit commit = TAGALONG__PEER_COMMIT__INIT;
 	Tagalong__PeerAbort abort = TAGALONG__PEER_ABORT__INIT;
 	Tagalong__PeerQuery query = TAGALONG__PEER_QUERY__INIT;
 	Envelope e = TAGALONG__ENVELOPE__INIT;
 
-	commit.move = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)move->bytes };
-	abort.move = query.move = commit.move;
+	abort.move = query.move = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)move->bytes };
 	abort.why = (char *)why;
 	e.body_case = body;
-	if (body == TAGALONG__ENVELOPE__BODY_PEER_COMMIT)
-		e.peer_commit = &commit;
-	else if (body == TAGALONG__ENVELOPE__BODY_PEER_ABORT)
+	if (body == TAGALONG__ENVELOPE__BODY_PEER_ABORT)
 		e.peer_abort = &abort;
 	else
 		e.peer_query = &query;

@@ -51,6 +51,10 @@ void move_show(struct move *m, MoveState state);
 /* Sets info->failure; `fmt` NULL clears it. */
 void move_explain(struct move *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Why it was ordered and for which device (NULL: not said); copied. 0 or -ENOMEM. */
+int move_set_cause(struct move *m, const Tagalong__MoveReason *reason,
+		   const ProtobufCBinaryData *device);
+
 /* Makes and keeps the figures. */
 Tagalong__MoveFigures *move_figures(struct move *m);
 
@@ -79,7 +83,11 @@ int64_t peer_send_state(struct bus_socket *s, const struct bus_peer *to, const E
 			const struct uuid *move, Tagalong__PeerStage stage, const char *why,
 			uint64_t resumed_utc_ns);
 
-/* The bodies that consist of the move's id: PeerCommit, PeerAbort, PeerQuery. */
+/* PeerCommit. `stopped_ns`: how long the guest has stood still when it arrives; 0: not known. */
+int64_t peer_send_commit(struct bus_socket *s, const struct bus_peer *to, const Envelope *request,
+			 const struct uuid *move, uint64_t stopped_ns);
+
+/* The bodies that consist of the move's id: PeerAbort (and why), PeerQuery. */
 int64_t peer_send_word(struct bus_socket *s, const struct bus_peer *to, const Envelope *request,
 		       const struct uuid *move, Tagalong__Envelope__BodyCase body,
 		       const char *why);

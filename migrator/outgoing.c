@@ -273,18 +273,40 @@ static int64_t send_prepare(struct outgoing *o)
 	p.has_force = p.force = o->force;
 	p.has_dry_run = p.dry_run = o->dry_run;
 	p.luggage = o->vm->luggage;
+	p.reason = o->m.row.info->reason;
+	p.has_device = o->m.row.info->has_device;
+	p.device = o->m.row.info->device;
 	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_PREPARE;
 	e.peer_prepare = &p;
 	return peer_send(o->peer, NULL, &e);
 }
 
+/* How long the guest will have stood still when the target reads what is said now. */
+static uint64_t stopped_ns(const struct outgoing *o)
+{
+	return o->stop_utc_ns ? clock_utc_ns() - o->stop_utc_ns + o->rtt_ns / 2 : 0;
+}
+
+static int64_t send_now(struct outgoing *o)
+{
+	const struct uuid *id = &o->m.row.id;
+
+	switch (o->word) {
+	case WORD_PREPARE:
+		return send_prepare(o);
+	case WORD_COMMIT:
+		return peer_send_commit(o->peer, NULL, NULL, id, stopped_ns(o));
+	case WORD_ABORT:
+		return peer_send_word(o->peer, NULL, NULL, id, TAGALONG__ENVELOPE__BODY_PEER_ABORT,
+				      o->m.row.info->failure);
+	default:
+		return peer_send_word(o->peer, NULL, NULL, id, TAGALONG__ENVELOPE__BODY_PEER_QUERY,
+				      NULL);
+	}
+}
+
 static void send_word(struct outgoing *o)
 {
-	static const Tagalong__Envelope__BodyCase bodies[] = {
-		[WORD_COMMIT] = TAGALONG__ENVELOPE__BODY_PEER_COMMIT,
-		[WORD_ABORT] = TAGALONG__ENVELOPE__BODY_PEER_ABORT,
-		[WORD_QUERY] = TAGALONG__ENVELOPE__BODY_PEER_QUERY,
-	};
 	uint64_t now = clock_mono_ns();
 	int64_t seq;
 
@@ -292,9 +314,7 @@ static void send_word(struct outgoing *o)
 		return;
 	if (outgoing_connect(o, NULL) < 0)
 		return;
-	seq = o->word == WORD_PREPARE ? send_prepare(o)
-				      : peer_send_word(o->peer, NULL, NULL, &o->m.row.id,
-						       bodies[o->word], o->m.row.info->failure);
+	seq = send_now(o);
 	if (seq < 0)
 		return;
 	o->word_went = true;
@@ -449,7 +469,7 @@ void outgoing_answer_query(struct node *n, struct bus_socket *s, const struct bu
 		journal_move_clear(&row);
 	}
 	if (stage == JOURNAL_COMMIT || stage == JOURNAL_DONE)
-		peer_send_word(s, from, e, &id, TAGALONG__ENVELOPE__BODY_PEER_COMMIT, NULL);
+		peer_send_commit(s, from, e, &id, o ? stopped_ns(o) : 0);
 	else if (stage == JOURNAL_ABORTED || stage == JOURNAL_REVOKED)
 		peer_send_word(s, from, e, &id, TAGALONG__ENVELOPE__BODY_PEER_ABORT, NULL);
 	else

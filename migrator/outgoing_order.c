@@ -50,29 +50,6 @@ static int check_order(struct node *n, const Tagalong__MoveOrder *order, struct 
 	return 0;
 }
 
-static int copy_reason(MoveInfo *info, const Tagalong__MoveOrder *order)
-{
-	const Tagalong__MoveReason *r = order->reason;
-
-	if (order->has_device && order->device.len == UUID_SIZE) {
-		info->device.data = malloc(UUID_SIZE);
-		if (!info->device.data)
-			return -ENOMEM;
-		memcpy(info->device.data, order->device.data, UUID_SIZE);
-		info->device.len = UUID_SIZE;
-		info->has_device = true;
-	}
-	if (!r)
-		return 0;
-	info->reason = malloc(sizeof(*info->reason));
-	if (!info->reason)
-		return -ENOMEM;
-	tagalong__move_reason__init(info->reason);
-	info->reason->code = strdup(r->code);
-	info->reason->text = strdup(r->text);
-	return info->reason->code && info->reason->text ? 0 : -ENOMEM;
-}
-
 static int begin(struct node *n, const Tagalong__MoveOrder *order, struct vm *vm,
 		 struct outgoing **ret, struct mg_error *err)
 {
@@ -87,7 +64,7 @@ static int begin(struct node *n, const Tagalong__MoveOrder *order, struct vm *vm
 		r = move_set_nodes(&o->m, n->config->name, order->target, order->target_endpoint,
 				   order->target_public_key);
 	if (r == 0)
-		r = copy_reason(o->m.row.info, order);
+		r = move_set_cause(&o->m, order->reason, order->has_device ? &order->device : NULL);
 	if (r == 0)
 		r = vm_pack(vm, err);
 	if (r == 0)

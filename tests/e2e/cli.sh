@@ -53,7 +53,24 @@ PYTHON
 ends 0 '^no VMs$' migrator_at a vm list
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 ends 0 '^[0-9a-f]{8} .* web  *a  *b  *done ' migrator_at a history
-ends 0 '"state": "done"' migrator_at b history --json --vm web
+
+say "the target's record of it"
+migrator_at b history --json --vm web >"$tmpdir/arrived"
+python3 - "$tmpdir/lines" "$tmpdir/arrived" <<'PYTHON'
+import json, sys
+source = json.loads(open(sys.argv[1]).readlines()[-1])
+target = json.load(open(sys.argv[2]))["moves"][0]
+both = source, target
+for same in ("move", "vm", "source", "target", "state", "reason", "reason_text"):
+    assert source[same] == target[same], (same, both)
+for count in ("pages_zero", "pages_lz4", "pages_raw"):
+    assert source[count] == target[count], (count, both)
+assert target["incoming"] and "failure" not in target, target
+assert target["guest_bytes"] == 4096 * sum(target[k] for k in target if k.startswith("pages_")), target
+assert 1 << 20 < target["wire_bytes"] <= source["wire_bytes"], both
+assert 0 < target["blackout_ns"] < 5e9 and target["elapsed_ns"] > target["blackout_ns"], both
+PYTHON
+ends 0 '^[0-9a-f]{8} .* a  *b  *done .* [0-9.]+ m?s  *[0-9.]+ MiB  *operator' migrator_at b history
 ends 0 '^no moves yet$' migrator_at b history --vm other
 
 say "cancelled by name, while a second order is refused"
@@ -70,6 +87,9 @@ wait "$slow" || status=$?
 file_has "$tmpdir/slow" 'aborted, web stays on b: .*me' || fail "$(cat "$tmpdir/slow")"
 wait_for 10 vm_runs_at b web
 ends 1 "no move 'web'" migrator_at b cancel web
+# The target hears the reason after the connection has ended, and waits for it only so long.
+ends 0 ' b  *a  *aborted .* [KM]iB  *operator  *(.* me|data connection: the source closed it)$' \
+	migrator_at a history --limit 1
 
 say "interrupted: the move goes on"
 # An interactive shell would let it have SIGINT; a script has to say so.

@@ -44,8 +44,8 @@ int main(void)
 		outflow_get_stats(p.out, &out);
 		inflow_get_stats(p.in, &in);
 		ok = ok && (c.harm ? p.in_failed && p.out_failed : pipeline_same(&p));
-		printf("seed %" PRIu64 ": %s, %" PRIu64 " pages, %" PRIu64 " bytes\n", seed,
-		       ok ? "ok" : "FAILED", in.pages, out.wire_bytes);
+		printf("seed %" PRIu64 ": %s, %" PRIu64 " of guest, %" PRIu64 " bytes\n", seed,
+		       ok ? "ok" : "FAILED", in.guest_bytes, out.wire_bytes);
 		if (p.out_failed)
 			printf("  source: %s\n", outflow_error(p.out)->text);
 		if (p.in_failed)
