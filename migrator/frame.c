@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "common/cursor.h"
+#include "migrator/page_ask.h"
 
 /* What each type may be: its payload's bounds and flags. */
 static const struct {
@@ -18,6 +19,7 @@ static const struct {
 	[FRAME_STREAM] = { "STREAM", 1, FRAME_PAYLOAD_MAX, FRAME_FLAG_LZ4 },
 	[FRAME_ACK] = { "ACK", 0, 0, 0 },
 	[FRAME_ERROR] = { "ERROR", 0, FRAME_ERROR_MAX, 0 },
+	[FRAME_ASK] = { "ASK", sizeof(uint64_t), PAGE_ASK_SIZE, 0 },
 };
 
 const char *frame_type_name(enum frame_type type)

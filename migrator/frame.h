@@ -34,6 +34,7 @@ enum frame_type {
 	FRAME_STREAM = 4,  /* bytes for the destination's QEMU */
 	FRAME_ACK = 5,     /* no payload; `acknowledged` says it */
 	FRAME_ERROR = 6,   /* text: why the sender closes the connection */
+	FRAME_ASK = 7,     /* target: pages that it could not make (page_ask.h) */
 	FRAME_TYPES,
 };
 

@@ -169,12 +169,9 @@ void incoming_copy_figures(struct incoming *in)
 	f = move_figures(&in->m);
 	inflow_get_stats(in->inflow, &s);
 	f->has_wire_bytes = f->has_guest_bytes = f->has_elapsed_ns = true;
-	f->has_pages_zero = f->has_pages_lz4 = f->has_pages_raw = true;
 	f->wire_bytes = s.wire_bytes;
 	f->guest_bytes = s.guest_bytes;
-	f->pages_zero = s.pages_zero;
-	f->pages_lz4 = s.pages_lz4;
-	f->pages_raw = s.pages_raw;
+	move_figures_pages(f, s.pages);
 	f->elapsed_ns = clock_mono_ns() - in->m.begun_mono_ns;
 }
 

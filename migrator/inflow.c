@@ -7,13 +7,13 @@
 
 #include "common/clock.h"
 #include "migrator/flow.h"
-#include "migrator/page.h"
-#include "migrator/ram_image.h"
+#include "migrator/page_placer.h"
 #include "migrator/receiver.h"
 #include "migrator/return_path.h"
 #include "migrator/stream_frame.h"
 
 #define QEMU_BUFFER ((size_t)256 << 10) /* stream bytes that wait for QEMU */
+#define QEMU_BUFFER_MAX ((size_t)16 << 20) /* while they wait for a page that was asked for */
 #define TICK_NS (100 * NS_PER_MS)
 
 struct inflow {
@@ -23,14 +23,14 @@ struct inflow {
 	struct receiver receiver;
 	bool receiver_open;
 	struct ram_image *image;
-	uint8_t scratch[PAGE_BATCH_BODY];
+	struct page_placer *placer;
 	bool started;
-	_Atomic uint64_t wire_bytes, pages_zero, pages_lz4, pages_raw, stream_bytes;
+	_Atomic uint64_t wire_bytes, stream_bytes, pages[PAGE_COUNTS];
 
 	int qemu_fd;
 	struct ring_op write_op, read_op;
-	uint8_t out[QEMU_BUFFER];
-	size_t out_at, out_end; /* [out_at, out_end) waits for QEMU */
+	uint8_t *out;
+	size_t out_size, out_at, out_end; /* [out_at, out_end) waits for QEMU */
 	uint8_t in[64];
 	struct return_path_reader return_path;
 	bool loaded;
@@ -47,14 +47,34 @@ static int fail(struct inflow *i, const struct mg_error *err)
 
 static int take_pages(struct inflow *i, const uint8_t *payload, size_t len, struct mg_error *err)
 {
-	struct page_batch_stats stats;
-	int r = page_batch_place(payload, len, i->image, i->scratch, &stats, err);
+	struct page_stats stats;
+	int r = page_placer_place(i->placer, payload, len, &stats, err);
 
 	if (r < 0)
 		return r;
-	atomic_fetch_add_explicit(&i->pages_zero, stats.pages_zero, memory_order_relaxed);
-	atomic_fetch_add_explicit(stats.codec == PAGE_CODEC_LZ4 ? &i->pages_lz4 : &i->pages_raw,
-				  stats.pages_data, memory_order_relaxed);
+	page_counts_add(i->pages, &stats);
+	return 0;
+}
+
+static size_t room_for_stream(const struct inflow *i)
+{
+	return i->out_size - i->out_end;
+}
+
+/* While a page is asked for, QEMU gets nothing (device state is loaded over memory that is
+ * whole), and the page is behind the stream's bytes that come until it is there. */
+static int hold_more(struct inflow *i, struct mg_error *err)
+{
+	uint8_t *bigger;
+
+	if (i->out_size >= QEMU_BUFFER_MAX)
+		return mg_error_set(err, -ENOBUFS, "%zu bytes of QEMU's stream wait for pages that "
+				    "the source was asked for", i->out_end);
+	bigger = realloc(i->out, 2 * i->out_size);
+	if (!bigger)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	i->out = bigger;
+	i->out_size *= 2;
 	return 0;
 }
 
@@ -62,17 +82,19 @@ static int take_stream(struct inflow *i, const struct frame_header *h, const uin
 		       struct mg_error *err)
 {
 	size_t n;
-	int r;
+	int r = 0;
 
-	if (i->write_op.pending && QEMU_BUFFER - i->out_end < STREAM_FRAME_BYTES)
-		return -EAGAIN;
 	if (!i->write_op.pending) { /* the buffer may be moved */
 		memmove(i->out, i->out + i->out_at, i->out_end - i->out_at);
 		i->out_end -= i->out_at;
 		i->out_at = 0;
-		if (QEMU_BUFFER - i->out_end < STREAM_FRAME_BYTES)
-			return -EAGAIN;
+		if (room_for_stream(i) < STREAM_FRAME_BYTES && page_placer_missing(i->placer))
+			r = hold_more(i, err);
 	}
+	if (r < 0)
+		return r;
+	if (room_for_stream(i) < STREAM_FRAME_BYTES)
+		return -EAGAIN;
 	r = stream_frame_decode(payload, h->length, h->flags, i->out + i->out_end, &n, err);
 	if (r < 0)
 		return r;
@@ -130,7 +152,8 @@ static void on_qemu_written(struct ring_op *op, int res)
 
 static void write_qemu(struct inflow *i)
 {
-	if (i->write_op.pending || i->out_at == i->out_end || i->flow.error.code)
+	if (i->write_op.pending || i->out_at == i->out_end || i->flow.error.code ||
+	    page_placer_missing(i->placer))
 		return;
 	ring_send(&i->flow.ring, &i->write_op, i->qemu_fd, i->out + i->out_at,
 		  i->out_end - i->out_at);
@@ -189,7 +212,9 @@ static int step(struct inflow *i)
 	struct mg_error err;
 	int r;
 
+	receiver_ask(&i->receiver, page_placer_unasked(i->placer));
 	receiver_pump(&i->receiver);
+	receiver_ask(&i->receiver, page_placer_unasked(i->placer));
 	write_qemu(i);
 	atomic_store_explicit(&i->wire_bytes, i->receiver.wire_bytes, memory_order_relaxed);
 	if (i->receiver.error.code && !i->loaded)
@@ -229,6 +254,23 @@ static void on_event(struct flow *flow, unsigned event)
 	i->fn(i, (enum inflow_event)event, i->userdata);
 }
 
+static int make_placer(struct inflow *i, const struct inflow_config *config, struct mg_error *err)
+{
+	uint8_t secret[PAGE_SECRET_SIZE];
+	int r = ram_image_open(config->ram_fd, config->ram_bytes, &i->image, err);
+
+	if (r < 0)
+		return r;
+	link_page_secret(&config->link, secret);
+	r = page_placer_new(i->image, secret, &i->placer);
+	explicit_bzero(secret, sizeof(secret));
+	i->out_size = QEMU_BUFFER;
+	i->out = malloc(i->out_size);
+	if (r < 0 || !i->out)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
 int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_event_fn fn,
 		 void *userdata, struct inflow **ret, struct mg_error *err)
 {
@@ -242,7 +284,7 @@ int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_even
 	i->userdata = userdata;
 	i->write_op.done = on_qemu_written;
 	i->read_op.done = on_qemu_read;
-	r = ram_image_open(config->ram_fd, config->ram_bytes, &i->image, err);
+	r = make_placer(i, config, err);
 	if (r < 0)
 		return r;
 	r = flow_init(&i->flow, loop, inflow_run, on_event, err);
@@ -270,12 +312,11 @@ void inflow_get_stats(struct inflow *i, struct inflow_stats *ret)
 {
 	*ret = (struct inflow_stats){
 		.wire_bytes = atomic_load_explicit(&i->wire_bytes, memory_order_relaxed),
-		.pages_zero = atomic_load_explicit(&i->pages_zero, memory_order_relaxed),
-		.pages_lz4 = atomic_load_explicit(&i->pages_lz4, memory_order_relaxed),
-		.pages_raw = atomic_load_explicit(&i->pages_raw, memory_order_relaxed),
 		.stream_bytes = atomic_load_explicit(&i->stream_bytes, memory_order_relaxed),
 	};
-	ret->guest_bytes = (ret->pages_zero + ret->pages_lz4 + ret->pages_raw) * PAGE_SIZE_BYTES;
+	for (unsigned k = 0; k < PAGE_COUNTS; k++)
+		ret->pages[k] = atomic_load_explicit(&i->pages[k], memory_order_relaxed);
+	ret->guest_bytes = page_counts_bytes(ret->pages);
 }
 
 const struct mg_error *inflow_error(struct inflow *i)
@@ -292,6 +333,8 @@ void inflow_free(struct inflow *i)
 		receiver_exit(&i->receiver);
 	if (i->qemu_fd >= 0)
 		close(i->qemu_fd);
+	page_placer_free(i->placer);
 	ram_image_free(i->image);
+	free(i->out);
 	free(i);
 }

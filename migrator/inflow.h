@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/error.h"
 #include "migrator/link.h"
+#include "migrator/page.h"
 
 struct inflow;
 
@@ -37,7 +38,7 @@ struct inflow_config {
 struct inflow_stats {
 	uint64_t wire_bytes;   /* read from the TCP socket, headers and tags included */
 	uint64_t guest_bytes;  /* of the pages placed, zero pages counted whole */
-	uint64_t pages_zero, pages_lz4, pages_raw; /* placed */
+	uint64_t pages[PAGE_COUNTS]; /* as they came */
 	uint64_t stream_bytes; /* handed to QEMU */
 };
 

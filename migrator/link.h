@@ -19,6 +19,7 @@
 
 #include "common/error.h"
 #include "common/uuid.h"
+#include "migrator/page_hash.h"
 #include "migrator/seal.h"
 
 #define LINK_KEY_SIZE 32
@@ -48,6 +49,9 @@ struct link_hello {
  * With move and incarnation the caller finds the move that is being waited for
  * and hands socket, HELLO and session key to inflow_start(). */
 int link_read_hello(int fd, struct link_hello *hello, struct mg_error *err);
+
+/* The secret under which both ends of a move hash pages (page_hash.h). */
+void link_page_secret(const struct link_config *config, uint8_t out[PAGE_SECRET_SIZE]);
 
 /* ---- For sender.c and receiver.c --------------------------------------------- */
 

@@ -62,10 +62,16 @@ libmigrator_la_SOURCES = \
 	migrator/outgoing_order.c \
 	migrator/pace.c \
 	migrator/pace.h \
-	migrator/page.c \
 	migrator/page.h \
+	migrator/page_ask.c \
+	migrator/page_ask.h \
+	migrator/page_batch.c \
+	migrator/page_batch.h \
+	migrator/page_body.c \
 	migrator/page_hash.c \
 	migrator/page_hash.h \
+	migrator/page_placer.c \
+	migrator/page_placer.h \
 	migrator/preflight.c \
 	migrator/preflight.h \
 	migrator/qemu_args.c \
@@ -82,6 +88,8 @@ libmigrator_la_SOURCES = \
 	migrator/ramstream.h \
 	migrator/receiver.c \
 	migrator/receiver.h \
+	migrator/reference.c \
+	migrator/reference.h \
 	migrator/return_path.c \
 	migrator/return_path.h \
 	migrator/ring.c \

@@ -8,6 +8,7 @@
 
 #include "common/move_state.h"
 #include "migrator/node.h"
+#include "migrator/page.h"
 
 #define MOVE_RESULT_SEQS 8
 
@@ -57,6 +58,9 @@ int move_set_cause(struct move *m, const Tagalong__MoveReason *reason,
 
 /* Makes and keeps the figures. */
 Tagalong__MoveFigures *move_figures(struct move *m);
+
+/* Shows how the pages went. */
+void move_figures_pages(Tagalong__MoveFigures *f, const uint64_t pages[PAGE_COUNTS]);
 
 /* Whoever ordered it; NULL is the controller. */
 void move_set_follower(struct move *m, const struct bus_peer *peer);

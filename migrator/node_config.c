@@ -13,6 +13,7 @@
 #define TEXT_MAX 4096
 #define IMAGE_BUDGET_DEFAULT (UINT64_C(4) << 30)
 #define IMAGE_MAX_AGE_DEFAULT (UINT64_C(24) * 3600 * NS_PER_S)
+#define SHADOW_BYTES ((uint64_t)64 << 20)
 #define STRING(key, member) \
 	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, struct node_config, member, 1, TEXT_MAX)
 #define OPTIONAL_STRING(key, member)                                                    \
@@ -40,6 +41,7 @@ static const cyaml_schema_field_t fields[] = {
 	STRING("state_dir", state_dir),
 	STRING("ram_dir", ram_dir),
 	STRING("memory", memory),
+	OPTIONAL_STRING("shadow_memory", shadow_memory),
 	CYAML_FIELD_UINT("vcpus", CYAML_FLAG_DEFAULT, struct node_config, vcpus),
 	OPTIONAL_STRING("qemu", qemu),
 	OPTIONAL_STRING("qemu_user", qemu_user),
@@ -53,6 +55,7 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_IGNORE("memory_bytes", CYAML_FLAG_OPTIONAL),
 	CYAML_FIELD_IGNORE("image_budget_bytes", CYAML_FLAG_OPTIONAL),
 	CYAML_FIELD_IGNORE("image_max_age_ns", CYAML_FLAG_OPTIONAL),
+	CYAML_FIELD_IGNORE("shadow_bytes", CYAML_FLAG_OPTIONAL),
 	CYAML_FIELD_END,
 };
 
@@ -113,6 +116,10 @@ static int check(struct node_config *c, const char *file, struct mg_error *err)
 	if (size_parse(c->memory, &c->memory_bytes) < 0 || c->memory_bytes == 0)
 		return mg_error_set(err, -EINVAL, "%s: memory: '%.32s' is not a size such as 8G", file,
 				    c->memory);
+	c->shadow_bytes = SHADOW_BYTES;
+	if (c->shadow_memory && size_parse(c->shadow_memory, &c->shadow_bytes) < 0)
+		return mg_error_set(err, -EINVAL, "%s: shadow_memory: '%.32s' is not a size such as "
+				    "64M", file, c->shadow_memory);
 	if (c->vcpus == 0)
 		return mg_error_set(err, -EINVAL, "%s: vcpus: 0 is no number of processors", file);
 	if (!c->plain_text_bus && (!c->key || !c->allow))

@@ -28,6 +28,7 @@ struct node_config {
 	char *state_dir;
 	char *ram_dir;
 	char *memory; /* as written; memory_bytes is what it means */
+	char *shadow_memory; /* NULL: the default; shadow_bytes is what it means */
 	uint32_t vcpus;
 	char *qemu;
 	char *qemu_user; /* NULL: as ourselves */
@@ -40,6 +41,7 @@ struct node_config {
 	uint64_t memory_bytes;
 	uint64_t image_budget_bytes;
 	uint64_t image_max_age_ns;
+	uint64_t shadow_bytes;
 };
 
 int node_config_load(const char *path, struct node_config **ret, struct mg_error *err);

@@ -10,7 +10,9 @@
 #include "common/clock.h"
 #include "common/cursor.h"
 #include "migrator/flow.h"
-#include "migrator/page.h"
+#include "migrator/page_ask.h"
+#include "migrator/page_batch.h"
+#include "migrator/ram_image.h"
 #include "migrator/ramstream.h"
 #include "migrator/return_path.h"
 #include "migrator/sender.h"
@@ -28,7 +30,7 @@
 #define NO_BLOCK UINT32_MAX
 
 struct counters { /* written by the thread, read by the owner */
-	_Atomic uint64_t wire_bytes, guest_bytes, pages_zero, pages_lz4, pages_raw, stream_bytes;
+	_Atomic uint64_t wire_bytes, guest_bytes, stream_bytes, pages[PAGE_COUNTS];
 	_Atomic uint64_t accepted_bps, link_bps, link_rtt_ns, queued_bytes, stopped_mono_ns;
 	_Atomic uint32_t passes;
 };
@@ -54,7 +56,11 @@ struct outflow {
 	unsigned ram_block;
 	uint64_t last_offset;
 
+	struct reference *ref;
 	struct page_batch *batch;
+	struct page_set asked; /* by the target */
+	int ram_fd;
+	struct ram_image *ram; /* NULL until the first is asked for */
 	int effort;
 	uint8_t stream_buf[STREAM_FRAME_BYTES];
 	struct streamwriter writer;
@@ -102,7 +108,7 @@ static void adapt_effort(struct outflow *o)
 static bool send_batch(struct outflow *o)
 {
 	uint8_t *payload = sender_payload(&o->sender);
-	struct page_batch_stats stats;
+	struct page_stats stats;
 	size_t len;
 
 	if (!payload)
@@ -110,12 +116,8 @@ static bool send_batch(struct outflow *o)
 	adapt_effort(o);
 	len = page_batch_encode(o->batch, o->effort, payload, &stats);
 	sender_commit(&o->sender, FRAME_PAGES, 0, len);
-	page_batch_reset(o->batch);
-	ADD(o, pages_zero, stats.pages_zero);
-	if (stats.codec == PAGE_CODEC_LZ4)
-		ADD(o, pages_lz4, stats.pages_data);
-	else
-		ADD(o, pages_raw, stats.pages_data);
+	page_batch_reset(o->batch, o->ref);
+	page_counts_add(o->counters.pages, &stats);
 	return true;
 }
 
@@ -255,6 +257,34 @@ static const struct ramstream_ops stream_ops = {
 	.command = on_command,
 };
 
+/* ---- What the target asks for ------------------------------------------------------- */
+
+static int on_ask(void *userdata, const uint8_t *payload, size_t len, struct mg_error *err)
+{
+	struct outflow *o = userdata;
+
+	return page_ask_decode(payload, len, &o->asked, err);
+}
+
+static int send_asked(struct outflow *o)
+{
+	uint8_t data[RAMSTREAM_PAGE];
+	uint64_t page;
+	int r = 0;
+
+	if (o->asked.count && !o->ram)
+		r = ram_image_open(o->ram_fd, o->ram_bytes, &o->ram, &o->flow.error);
+	while (r == 0 && o->asked.count && !make_room(o)) {
+		page_set_take(&o->asked, 1, &page);
+		r = ram_image_get(o->ram, page, data);
+		if (r < 0)
+			return mg_error_set(&o->flow.error, r, "RAM file: %s", strerror(-r));
+		page_batch_add_whole(o->batch, page, data);
+		note_waiting(o);
+	}
+	return r;
+}
+
 /* ---- The thread -------------------------------------------------------------------------- */
 
 static void on_qemu_read(struct ring_op *op, int res)
@@ -341,8 +371,10 @@ static int check_eof(struct outflow *o)
 static int step(struct outflow *o)
 {
 	uint64_t wait, linger;
-	int r = take_input(o);
+	int r = send_asked(o);
 
+	if (r == 0)
+		r = take_input(o);
 	if (r < 0)
 		return r;
 	read_qemu(o);
@@ -389,13 +421,25 @@ static void on_event(struct flow *flow, unsigned event)
 	o->fn(o, (enum outflow_event)event, o->userdata);
 }
 
+static int make_reference(struct outflow *o, const struct outflow_config *config)
+{
+	uint64_t pages = config->ram_bytes / RAMSTREAM_PAGE;
+	uint8_t secret[PAGE_SECRET_SIZE];
+	int r;
+
+	link_page_secret(&config->link, secret);
+	r = reference_new(pages, secret, config->shadow_bytes, &o->ref);
+	explicit_bzero(secret, sizeof(secret));
+	return r < 0 ? r : page_set_init(&o->asked, pages);
+}
+
 static struct outflow *outflow_new(const struct outflow_config *config)
 {
 	_cleanup_(outflow_free_p) struct outflow *o = calloc(1, sizeof(*o));
 
 	if (!o)
 		return NULL;
-	o->qemu_fd = -1;
+	o->qemu_fd = o->ram_fd = -1;
 	o->qemu_op.done = on_qemu_read;
 	o->ram_bytes = config->ram_bytes;
 	o->ram_block = NO_BLOCK;
@@ -405,9 +449,10 @@ static struct outflow *outflow_new(const struct outflow_config *config)
 	snprintf(o->ram_id, sizeof(o->ram_id), "%s", config->ram_id);
 	o->input = malloc(QEMU_READ);
 	o->batch = malloc(sizeof(*o->batch));
-	if (!o->input || !o->batch || ramstream_new(&stream_ops, o, &o->stream) < 0)
+	if (!o->input || !o->batch || ramstream_new(&stream_ops, o, &o->stream) < 0 ||
+	    make_reference(o, config) < 0)
 		return NULL;
-	page_batch_reset(o->batch);
+	page_batch_reset(o->batch, o->ref);
 	return TAKE_PTR(o);
 }
 
@@ -429,11 +474,14 @@ int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_e
 	if (r < 0)
 		return r;
 	o->sender_open = true;
+	o->sender.ask = on_ask;
+	o->sender.userdata = o;
 	o->qemu_fd = config->qemu_fd;
+	o->ram_fd = config->ram_fd;
 	return_path_tune(o->qemu_fd);
 	r = flow_start(&o->flow, err);
 	if (r < 0) { /* the descriptors remain the caller's */
-		o->qemu_fd = o->sender.config.fd = -1;
+		o->qemu_fd = o->ram_fd = o->sender.config.fd = -1;
 		return r;
 	}
 	*ret = TAKE_PTR(o);
@@ -445,9 +493,6 @@ void outflow_get_stats(struct outflow *o, struct outflow_stats *ret)
 	*ret = (struct outflow_stats){
 		.wire_bytes = GET(o, wire_bytes),
 		.guest_bytes = GET(o, guest_bytes),
-		.pages_zero = GET(o, pages_zero),
-		.pages_lz4 = GET(o, pages_lz4),
-		.pages_raw = GET(o, pages_raw),
 		.stream_bytes = GET(o, stream_bytes),
 		.accepted_bps = GET(o, accepted_bps),
 		.link_bps = GET(o, link_bps),
@@ -456,6 +501,8 @@ void outflow_get_stats(struct outflow *o, struct outflow_stats *ret)
 		.passes = GET(o, passes),
 		.stopped_mono_ns = GET(o, stopped_mono_ns),
 	};
+	for (unsigned k = 0; k < PAGE_COUNTS; k++)
+		ret->pages[k] = GET(o, pages[k]);
 }
 
 const struct mg_error *outflow_error(struct outflow *o)
@@ -491,7 +538,12 @@ void outflow_free(struct outflow *o)
 		sender_exit(&o->sender);
 	if (o->qemu_fd >= 0)
 		close(o->qemu_fd);
+	if (o->ram_fd >= 0)
+		close(o->ram_fd);
+	ram_image_free(o->ram);
 	ramstream_free(o->stream);
+	reference_free(o->ref);
+	page_set_exit(&o->asked);
 	free(o->batch);
 	free(o->input);
 	free(o);

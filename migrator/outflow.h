@@ -22,6 +22,7 @@
 #include "common/cleanup.h"
 #include "common/error.h"
 #include "migrator/link.h"
+#include "migrator/page.h"
 
 struct outflow;
 
@@ -44,13 +45,16 @@ struct outflow_config {
 	struct link_config link; /* with a connected socket, taken over on success */
 	const char *ram_id;
 	uint64_t ram_bytes;
+	int ram_fd; /* the guest's RAM file, for pages that the target asks for; taken over
+		       on success */
+	uint64_t shadow_bytes;  /* budget for the old bytes of pages that come again */
 	uint64_t bandwidth_bps; /* cap in bits a second; 0: none */
 };
 
 struct outflow_stats {
 	uint64_t wire_bytes;   /* written to the TCP socket, headers and tags included */
 	uint64_t guest_bytes;  /* page bytes taken from QEMU, zero pages counted whole */
-	uint64_t pages_zero, pages_lz4, pages_raw;
+	uint64_t pages[PAGE_COUNTS]; /* sent */
 	uint64_t stream_bytes; /* bytes that went as stream */
 	uint64_t accepted_bps; /* bytes a second that we take from QEMU, smoothed */
 	uint64_t link_bps;     /* bytes a second that the link carries: acknowledged by

@@ -88,16 +88,23 @@ static void on_outflow(struct outflow *flow, enum outflow_event event, void *use
 static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 {
 	struct node *n = o->m.node;
+	_cleanup_close_ int ram_fd = guest_ram_open(o->vm->guest);
 	struct outflow_config config = {
 		.qemu_fd = -1,
+		.ram_fd = ram_fd,
+		.shadow_bytes = n->config->shadow_bytes,
 		.link = { .fd = fd, .move = o->m.row.id, .incarnation = 1,
 			  .plain_text = n->config->plain_text_data },
 		.ram_id = GUEST_RAM_ID,
 		.ram_bytes = guest_ram_bytes(o->vm->guest),
 		.bandwidth_bps = o->bandwidth_bps,
 	};
-	int r = outflow_socketpair(&config.qemu_fd, &o->qemu_fd);
+	int r;
 
+	if (ram_fd < 0)
+		return mg_error_set(err, ram_fd, "cannot open the guest's RAM: %s",
+				    strerror(-ram_fd));
+	r = outflow_socketpair(&config.qemu_fd, &o->qemu_fd);
 	if (r < 0)
 		return mg_error_set(err, r, "no socketpair: %s", strerror(-r));
 	memcpy(config.link.key, o->session_key, sizeof(config.link.key));
@@ -105,6 +112,8 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 	explicit_bzero(config.link.key, sizeof(config.link.key));
 	if (r < 0)
 		close(config.qemu_fd);
+	else
+		ram_fd = -1;
 	return r;
 }
 
@@ -329,13 +338,10 @@ static void fill_figures(struct outgoing *o, const struct outflow_stats *s)
 {
 	Tagalong__MoveFigures *f = move_figures(&o->m);
 
-	f->has_wire_bytes = f->has_guest_bytes = f->has_pages_zero = f->has_pages_lz4 = true;
-	f->has_pages_raw = f->has_link_bps = f->has_elapsed_ns = true;
+	f->has_wire_bytes = f->has_guest_bytes = f->has_link_bps = f->has_elapsed_ns = true;
 	f->wire_bytes = s->wire_bytes;
 	f->guest_bytes = s->guest_bytes;
-	f->pages_zero = s->pages_zero;
-	f->pages_lz4 = s->pages_lz4;
-	f->pages_raw = s->pages_raw;
+	move_figures_pages(f, s->pages);
 	f->link_bps = s->link_bps;
 	f->elapsed_ns = clock_mono_ns() - o->m.begun_mono_ns;
 }

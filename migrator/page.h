@@ -6,32 +6,74 @@
  *     records:  u64, from the top: kind 8 bits, count 16, first page 40
  *     body:     what the records' pages need, in their order, through the codec
  *
- * A record says how `count` pages that follow each other come about; what its
- * kind needs for it lies in the body. The body is compressed as one, so that
- * every page has the ones before it in the frame as history. A new way to send a
- * page is a row in the table of kinds, a new compressor a row in that of codecs.
+ * A record says how `count` pages that follow each other come about. The body is
+ * compressed as one, so that every page has the ones before it in the frame as
+ * history. What lies in the body for a record:
+ *
+ *     ZERO   nothing
+ *     DATA   the pages
+ *     SAME   check                           they are there already
+ *     COPY   check, u64 from                 they are elsewhere: from the top source
+ *                                            8 bits, first slot 56 (reference.h)
+ *     PATCH  check, for each page            u32, a bit for each 128-byte block that
+ *                                            has changed, lowest first; these blocks
+ *     DELTA  check, for each page            its exclusive or with the old one
+ *
+ * `check` are 16 bytes: the hash of the hashes of the pages (page_hash.h) as they
+ * must be in the end. The target writes such a record only if it fits. If not, its
+ * copy was not what the source thought; it asks for the pages (page_ask.h) and the
+ * source sends them whole. So what a damaged or lost image costs is bytes, and no page
+ * ever becomes a wrong one. Because one check is for the whole record, a page
+ * that is the same costs half a byte.
+ *
+ * A new way to send a page is a row in the tables of kinds (page_batch.c,
+ * page_placer.c), a new compressor a row in that of codecs (page_body.c).
  */
 #ifndef MIGRATOR_PAGE_H
 #define MIGRATOR_PAGE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/error.h"
-#include "migrator/ram_image.h"
+#include "migrator/page_hash.h"
 
-#define PAGE_SIZE_BYTES RAM_IMAGE_PAGE
 #define PAGE_BATCH_BODY ((size_t)256 << 10) /* the longest body, before the codec */
 #define PAGE_BATCH_RECORDS 2048
 #define PAGE_HEADER_SIZE 12
-#define PAGE_PAYLOAD_MAX (PAGE_HEADER_SIZE + PAGE_BATCH_RECORDS * sizeof(uint64_t) + PAGE_BATCH_BODY)
+#define PAGE_PAYLOAD_MAX                                                                           \
+	(PAGE_HEADER_SIZE + PAGE_BATCH_RECORDS * sizeof(uint64_t) + PAGE_BATCH_BODY)
+#define PAGE_CHECK_RUN 64 /* pages that one check may be for */
 
 enum page_kind {
-	PAGE_ZERO = 0, /* nothing in the body */
-	PAGE_DATA = 1, /* the page itself */
+	PAGE_ZERO = 0,
+	PAGE_DATA = 1,
+	PAGE_SAME = 2,
+	PAGE_COPY = 3,
+	PAGE_PATCH = 4,
+	PAGE_DELTA = 5,
 	PAGE_KINDS,
 };
+
+struct page_record {
+	enum page_kind kind;
+	uint64_t page;
+	uint64_t count;
+};
+
+#define PAGE_COUNT_MAX UINT16_MAX
+
+static inline uint64_t page_record_pack(struct page_record r)
+{
+	return (uint64_t)r.kind << 56 | r.count << 40 | r.page;
+}
+
+/* `kind` may be PAGE_KINDS or more. */
+static inline struct page_record page_record_unpack(uint64_t v)
+{
+	return (struct page_record){ .kind = (enum page_kind)(v >> 56),
+				     .count = v >> 40 & PAGE_COUNT_MAX,
+				     .page = v & ((UINT64_C(1) << 40) - 1) };
+}
 
 enum page_codec {
 	PAGE_CODEC_RAW = 0,
@@ -39,47 +81,41 @@ enum page_codec {
 	PAGE_CODECS,
 };
 
-struct page_batch_stats {
-	uint32_t pages_zero;
-	uint32_t pages_data;
+struct page_stats { /* of a frame */
+	uint32_t pages[PAGE_KINDS];
+	uint32_t asked; /* of these: source: whole because the target asked; target: to be asked for */
 	enum page_codec codec;
 };
 
-/* ---- Writing ---------------------------------------------------------------- */
-
-struct page_batch {
-	unsigned n_records;
-	struct {
-		uint64_t page;
-		uint16_t count;
-		uint8_t kind;
-	} records[PAGE_BATCH_RECORDS];
-	size_t body_len;
-	uint32_t pages_zero, pages_data;
-	uint8_t body[PAGE_BATCH_BODY];
+/* What an operator is shown: pages by the way in which they went. */
+enum page_count {
+	PAGES_ZERO,
+	PAGES_SAME,
+	PAGES_COPY,
+	PAGES_PATCH,
+	PAGES_DELTA,
+	PAGES_LZ4, /* whole, in a compressed body */
+	PAGES_RAW, /* whole, in one that could not be compressed */
+	PAGES_ASKED, /* of all these: because the target could not make them */
+	PAGE_COUNTS,
 };
 
-void page_batch_reset(struct page_batch *b);
-bool page_batch_empty(const struct page_batch *b);
+/* Written by one thread. */
+void page_counts_add(_Atomic uint64_t counts[PAGE_COUNTS], const struct page_stats *stats);
 
-/* Whether another page fits, of whatever kind. */
-bool page_batch_full(const struct page_batch *b);
+/* The guest's bytes that went, each page once. */
+uint64_t page_counts_bytes(const uint64_t counts[PAGE_COUNTS]);
 
-/* Adds a page; the batch must not be full. data is NULL for a zero page; what
- * is zero is found out. Pages of one address keep their order. */
-void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data);
+/* ---- How a body travels (page_body.c) ------------------------------------------ */
 
-/* Writes the payload of a frame to `out`, which has PAGE_PAYLOAD_MAX bytes.
- * `effort` is from 1 (smallest) up (fastest). Returns its length. */
-size_t page_batch_encode(const struct page_batch *b, int effort, uint8_t *out,
-			 struct page_batch_stats *ret);
+/* Compresses a body, or copies it when that saves nothing. `out` has `len` bytes,
+ * `effort` is from 1 (smallest) up (fastest). Returns the length in `out`. */
+size_t page_body_pack(const uint8_t *body, size_t len, int effort, uint8_t *out,
+		      enum page_codec *ret_codec);
 
-/* ---- Reading ------------------------------------------------------------------ */
-
-/* Places the pages of a payload. Everything is checked before the first page is
- * written. `scratch` has PAGE_BATCH_BODY bytes. Returns 0, -EPROTO or what the
- * RAM file says. */
-int page_batch_place(const uint8_t *payload, size_t len, struct ram_image *image, uint8_t *scratch,
-		     struct page_batch_stats *ret, struct mg_error *err);
+/* The body of exactly `len` bytes: in place, or in `scratch` (PAGE_BATCH_BODY).
+ * NULL when it is damaged. `codec` is below PAGE_CODECS. */
+const uint8_t *page_body_open(const uint8_t *in, size_t stored, enum page_codec codec, size_t len,
+			      uint8_t *scratch);
 
 #endif

@@ -116,6 +116,23 @@ int ram_image_put(struct ram_image *image, uint64_t page, uint64_t count, const 
 	return write_all(image->fd, data, count * RAM_IMAGE_PAGE, page * RAM_IMAGE_PAGE);
 }
 
+int ram_image_get(const struct ram_image *image, uint64_t page, uint8_t *data)
+{
+	size_t have = 0;
+
+	while (have < RAM_IMAGE_PAGE) {
+		ssize_t n = pread(image->fd, data + have, RAM_IMAGE_PAGE - have,
+				  (off_t)(page * RAM_IMAGE_PAGE + have));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		have += (size_t)n;
+	}
+	return 0;
+}
+
 int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count)
 {
 	static const uint8_t zero[RAM_IMAGE_PAGE];

@@ -34,6 +34,9 @@ uint64_t ram_image_pages(const struct ram_image *image);
  * negative errno: -ENOSPC when the tmpfs is full. */
 int ram_image_put(struct ram_image *image, uint64_t page, uint64_t count, const uint8_t *data);
 
+/* Reads one page, which must lie inside. Returns 0 or a negative errno. */
+int ram_image_get(const struct ram_image *image, uint64_t page, uint8_t *data);
+
 /* Makes pages zero. */
 int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count);
 

@@ -40,43 +40,53 @@ static void on_sent(struct ring_op *op, int res)
 		write_out(r);
 }
 
-static size_t make_frame(struct receiver *r, enum frame_type type, const char *text)
+/* Of the payload that is in r->ack already. */
+static size_t make_frame(struct receiver *r, enum frame_type type, size_t len)
 {
 	const struct frame_header h = { .type = type,
 					.stream = STREAM,
-					.length = (uint32_t)strlen(text),
+					.length = (uint32_t)len,
 					.sequence = r->sequence++,
 					.acknowledged = r->processed };
 
 	frame_header_encode(&h, r->ack);
-	memcpy(r->ack + FRAME_HEADER_SIZE, text, h.length);
 	seal_frame(&r->seal_out, &h, r->ack);
-	return FRAME_HEADER_SIZE + h.length + FRAME_TRAILER_SIZE;
+	return FRAME_HEADER_SIZE + len + FRAME_TRAILER_SIZE;
+}
+
+static void send_frame(struct receiver *r, enum frame_type type, size_t len)
+{
+	r->acknowledged = r->processed;
+	r->out = r->ack;
+	r->out_len = make_frame(r, type, len);
+	r->out_sent = 0;
+	write_out(r);
 }
 
 static void acknowledge(struct receiver *r)
 {
-	if (r->send_op.pending || r->acknowledged == r->processed)
-		return;
-	r->acknowledged = r->processed;
-	r->out = r->ack;
-	r->out_len = make_frame(r, FRAME_ACK, "");
-	r->out_sent = 0;
-	write_out(r);
+	if (!r->send_op.pending && r->acknowledged != r->processed)
+		send_frame(r, FRAME_ACK, 0);
+}
+
+void receiver_ask(struct receiver *r, struct page_set *pages)
+{
+	if (!r->send_op.pending && pages->count && !r->error.code)
+		send_frame(r, FRAME_ASK, page_ask_encode(pages, r->ack + FRAME_HEADER_SIZE));
 }
 
 void receiver_say_error(struct receiver *r, const char *text)
 {
 	uint64_t end = clock_mono_ns() + LAST_WORD_NS;
-	char cut[FRAME_ERROR_MAX + 1];
+	size_t len = strnlen(text, FRAME_ERROR_MAX);
 
 	/* no frame can follow half a frame */
 	while (r->send_op.pending && clock_mono_ns() < end)
 		if (ring_run(r->ring, LAST_WORD_NS) < 0)
 			break;
 	if (!r->send_op.pending) {
-		snprintf(cut, sizeof(cut), "%s", text);
-		(void)send(r->config.fd, r->ack, make_frame(r, FRAME_ERROR, cut),
+		memcpy(r->ack + FRAME_HEADER_SIZE, text, len);
+		(void)send(r->config.fd, r->ack, make_frame(r, FRAME_ERROR, len),
 			   MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 	shutdown(r->config.fd, SHUT_WR);

@@ -10,13 +10,14 @@
 
 #include "migrator/frame_reader.h"
 #include "migrator/link.h"
+#include "migrator/page_ask.h"
 #include "migrator/ring.h"
 
 struct receiver {
 	struct ring *ring;
 	struct link_config config;
 	uint8_t welcome[LINK_HELLO_SIZE];
-	uint8_t ack[FRAME_HEADER_SIZE + FRAME_ERROR_MAX + FRAME_TRAILER_SIZE];
+	uint8_t ack[FRAME_HEADER_SIZE + PAGE_ASK_SIZE + FRAME_TRAILER_SIZE];
 	const uint8_t *out; /* what is being written: one of the two above */
 	size_t out_len, out_sent;
 	struct seal seal_in, seal_out;
@@ -48,6 +49,10 @@ void receiver_start(struct receiver *r);
 
 /* Takes what has come, acknowledges, reads on. To be called after each ring_run(). */
 void receiver_pump(struct receiver *r);
+
+/* Asks the source for pages, as far as a frame can be sent now; those it takes out of
+ * the set. To be called before receiver_pump(), whose acknowledgements can wait. */
+void receiver_ask(struct receiver *r, struct page_set *pages);
 
 /* Tells the source why the connection ends, if that can be done within a moment,
  * and ends it for sending. The last thing to be done in the ring's thread. */

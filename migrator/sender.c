@@ -149,6 +149,14 @@ static void on_frame(struct sender *s, const struct frame_header *h, const uint8
 	}
 	if (h->type == FRAME_ACK)
 		return;
+	if (h->type == FRAME_ASK) {
+		struct mg_error err = { 0 };
+		int r = s->ask(s->userdata, payload, h->length, &err);
+
+		if (r < 0)
+			fail(s, r, err.text);
+		return;
+	}
 	if (h->type != FRAME_ERROR) {
 		fail(s, -EPROTO, "a frame of the wrong direction");
 		return;

@@ -43,6 +43,11 @@ struct sender {
 	uint64_t wire_bytes;
 	uint64_t started_ns;
 	struct mg_error error; /* code < 0: the connection is over */
+
+	/* The target asks for pages: the payload of an ASK frame. Returns 0 or an
+	 * error with its text in *err. */
+	int (*ask)(void *userdata, const uint8_t *payload, size_t len, struct mg_error *err);
+	void *userdata;
 };
 
 /* Takes the socket over (closed by sender_exit()) when it returns 0. */

@@ -343,8 +343,13 @@ static void put_figures(json_t *o, const Tagalong__MoveFigures *f)
 	put_number(o, "wire_bytes", f->has_wire_bytes, f->wire_bytes);
 	put_number(o, "guest_bytes", f->has_guest_bytes, f->guest_bytes);
 	put_number(o, "pages_zero", f->has_pages_zero, f->pages_zero);
+	put_number(o, "pages_same", f->has_pages_same, f->pages_same);
+	put_number(o, "pages_copy", f->has_pages_copy, f->pages_copy);
+	put_number(o, "pages_patch", f->has_pages_patch, f->pages_patch);
+	put_number(o, "pages_delta", f->has_pages_delta, f->pages_delta);
 	put_number(o, "pages_lz4", f->has_pages_lz4, f->pages_lz4);
 	put_number(o, "pages_raw", f->has_pages_raw, f->pages_raw);
+	put_number(o, "pages_asked", f->has_pages_asked, f->pages_asked);
 	put_number(o, "remaining_bytes", f->has_remaining_bytes, f->remaining_bytes);
 	put_number(o, "dirty_bytes_per_s", f->has_dirty_bps, f->dirty_bps);
 	put_number(o, "link_bytes_per_s", f->has_link_bps, f->link_bps);

@@ -6,8 +6,10 @@ BENCHMARKS = \
 bench: $(BENCHMARKS)
 .PHONY: bench $(BENCHMARKS)
 
-EXTRA_PROGRAMS = tests/bench/echo-client
-CLEANFILES += tests/bench/echo-client$(EXEEXT)
+EXTRA_PROGRAMS = tests/bench/codec tests/bench/echo-client
+CLEANFILES += tests/bench/codec$(EXEEXT) tests/bench/echo-client$(EXEEXT)
+tests_bench_codec_SOURCES = tests/bench/codec.c
+tests_bench_codec_LDADD = libmigrator.la libcommon.la
 tests_bench_echo_client_SOURCES = tests/bench/echo-client.c
 
 # What the benchmarks compute with is tested under check.
@@ -24,6 +26,11 @@ EXTRA_DIST += \
 	tests/bench/silence.py \
 	tests/bench/tagalong_engine.py \
 	$(NULL)
+
+# Over images that the caller brings: IMAGES="before.img after.img".
+bench-codec: tests/bench/codec$(EXEEXT)
+	tests/bench/codec$(EXEEXT) $(IMAGES)
+.PHONY: bench-codec
 
 bench-migration: all $(GUEST_IMAGE) tests/bench/echo-client$(EXEEXT)
 	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/migration.py --build .

@@ -10,7 +10,7 @@
 
 #include "migrator/frame_reader.h"
 #include "migrator/link.h"
-#include "migrator/page.h"
+#include "migrator/page_placer.h"
 #include "migrator/return_path.h"
 #include "migrator/stream_frame.h"
 
@@ -18,24 +18,46 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define GUEST_PAGES 64
 
-static struct ram_image *image;
-static uint8_t scratch[PAGE_BATCH_BODY];
+static struct page_placer *placer;
+static uint8_t scratch[STREAM_FRAME_BYTES];
 
-static void make_image(void)
+static void make_placer(void)
 {
+	static const uint8_t secret[PAGE_SECRET_SIZE];
+	struct ram_image *image;
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
 
 	if (fd < 0 || ftruncate(fd, GUEST_PAGES * PAGE_SIZE_BYTES) < 0 ||
-	    ram_image_open(fd, GUEST_PAGES * PAGE_SIZE_BYTES, &image, NULL) < 0)
+	    ram_image_open(fd, GUEST_PAGES * PAGE_SIZE_BYTES, &image, NULL) < 0 ||
+	    page_placer_new(image, secret, &placer) < 0)
 		abort();
 	close(fd);
 }
 
 static void try_pages(const uint8_t *data, size_t size)
 {
-	struct page_batch_stats stats;
+	struct page_stats stats;
 
-	(void)page_batch_place(data, size, image, scratch, &stats, NULL);
+	(void)page_placer_place(placer, data, size, &stats, NULL);
+	if (page_placer_missing(placer) > GUEST_PAGES ||
+	    page_placer_unasked(placer)->count > page_placer_missing(placer))
+		abort();
+}
+
+static void try_ask(const uint8_t *data, size_t size)
+{
+	struct page_set set;
+	uint64_t page, n = 0;
+
+	if (page_set_init(&set, GUEST_PAGES) < 0)
+		abort();
+	if (page_ask_decode(data, size, &set, NULL) < 0 && set.count)
+		abort();
+	while (set.count)
+		n += page_set_take(&set, 3, &page);
+	if (n > GUEST_PAGES)
+		abort();
+	page_set_exit(&set);
 }
 
 static void try_stream(const uint8_t *data, size_t size, uint16_t flags)
@@ -110,11 +132,11 @@ static void try_return_path(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	if (!image)
-		make_image();
+	if (!placer)
+		make_placer();
 	if (size < 1)
 		return 0;
-	switch (data[0] % 6) {
+	switch (data[0] % 7) {
 	case 0:
 		try_frames(data + 1, size - 1);
 		break;
@@ -132,6 +154,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 5:
 		try_return_path(data + 1, size - 1);
+		break;
+	case 6:
+		try_ask(data + 1, size - 1);
 		break;
 	}
 	return 0;

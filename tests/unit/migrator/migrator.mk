@@ -13,10 +13,12 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_node_config \
 	tests/unit/migrator/test_pace \
 	tests/unit/migrator/test_page \
+	tests/unit/migrator/test_page_history \
 	tests/unit/migrator/test_preflight \
 	tests/unit/migrator/test_qmp \
 	tests/unit/migrator/test_ram_clear \
 	tests/unit/migrator/test_ramstream \
+	tests/unit/migrator/test_reference \
 	tests/unit/migrator/test_return_path \
 	tests/unit/migrator/test_steer \
 	tests/unit/migrator/test_stream_frame \
@@ -34,6 +36,8 @@ tests_unit_migrator_test_node_config_LDADD = libmigrator.la libcommon.la $(UNIT_
 tests_unit_migrator_test_journal_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_pace_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_page_history_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_reference_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_preflight_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_qmp_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ram_clear_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)

@@ -8,6 +8,7 @@
 #ifndef TESTS_UNIT_MIGRATOR_PIPELINE_H
 #define TESTS_UNIT_MIGRATOR_PIPELINE_H
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -66,6 +67,8 @@ struct pipeline_config {
 	bool target_is_slow;
 	/* how the two ends differ */
 	uint64_t bandwidth_bps;
+	size_t shadow_bytes;
+	bool waits_for_the_last; /* round until told to go on, and sends all pages in it */
 	bool other_key, other_incarnation, other_move, target_refuses_plain;
 	unsigned target_pages; /* 0: as the source */
 };
@@ -79,12 +82,14 @@ struct pipeline {
 	int relay_in, relay_out;
 	pthread_t source, target, relay;
 	uint8_t *memory;           /* the source's guest */
+	int memory_fd;
 	uint8_t rom[PIPE_ROM_PAGES * PIPE_PAGE], rom_loaded[PIPE_ROM_PAGES * PIPE_PAGE];
 	uint8_t tail[PIPE_TAIL], tail_loaded[PIPE_TAIL];
 	size_t tail_got;
 	struct ramstream *target_stream;
 	int ram_fd;
-	atomic_bool pong, shut, closing;
+	atomic_bool pong, shut, closing, waiting, go_on;
+	_Atomic uint64_t put_bytes; /* of the memory, by the source */
 	/* what the owner saw */
 	bool stopped, loaded, out_failed, in_failed, started;
 	bool joined;
@@ -217,6 +222,7 @@ static inline void pipe_put_pass(struct pipe_writer *w, uint8_t *dirty, bool sto
 		if (dirty[i]) {
 			dirty[i] = 0;
 			pipe_put_page(w, "ram0", i, p->memory + (size_t)i * PIPE_PAGE, again);
+			atomic_fetch_add(&p->put_bytes, PIPE_PAGE);
 			again = true;
 		}
 		if (!stopped && pipe_random(&w->rng) % 6 == 0) {
@@ -261,6 +267,12 @@ static inline void *pipe_source_main(void *userdata)
 	for (unsigned round = 0; round < p->c.rounds && !w.dead; round++) {
 		bool last = round + 1 == p->c.rounds;
 
+		if (last && p->c.waits_for_the_last) {
+			atomic_store(&p->waiting, true);
+			while (!atomic_load(&p->go_on) && !atomic_load(&p->closing))
+				usleep(1000);
+			memset(dirty, 1, p->c.pages);
+		}
 		pipe_put(&w, last ? RAMSTREAM_END : RAMSTREAM_PART, 1);
 		pipe_put(&w, 2, 4);
 		pipe_put_pass(&w, dirty, last);
@@ -549,7 +561,11 @@ static inline void pipeline_begin(struct pipeline *p, const struct pipeline_conf
 	memset(p, 0, sizeof(*p));
 	p->c = *config;
 	MUST(sd_event_new(&p->loop) >= 0);
-	p->memory = calloc(p->c.pages, PIPE_PAGE);
+	p->memory_fd = memfd_create("memory", MFD_CLOEXEC);
+	MUST(ftruncate(p->memory_fd, (off_t)p->c.pages * PIPE_PAGE) == 0);
+	p->memory = mmap(NULL, (size_t)p->c.pages * PIPE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 p->memory_fd, 0);
+	MUST(p->memory != MAP_FAILED);
 	p->ram_fd = memfd_create("ram", MFD_CLOEXEC);
 	for (size_t i = 0; i < PIPE_ROM_PAGES; i++)
 		pipe_fill(p->rom + i * PIPE_PAGE, &rng);
@@ -569,6 +585,8 @@ static inline void pipeline_begin(struct pipeline *p, const struct pipeline_conf
 						.incarnation = 1,
 						.plain_text = p->c.plain_text },
 				      .ram_id = "ram0",
+				      .ram_fd = fcntl(p->memory_fd, F_DUPFD_CLOEXEC, 0),
+				      .shadow_bytes = p->c.shadow_bytes,
 				      .bandwidth_bps = p->c.bandwidth_bps,
 				      .ram_bytes = (uint64_t)p->c.pages * PIPE_PAGE };
 	MUST(outflow_start(p->loop, &out, pipe_on_outflow, p, &p->out, NULL) == 0);
@@ -615,7 +633,8 @@ static inline void pipeline_end(struct pipeline *p)
 	close(p->relay_in);
 	close(p->relay_out);
 	close(p->ram_fd);
-	free(p->memory);
+	munmap(p->memory, (size_t)p->c.pages * PIPE_PAGE);
+	close(p->memory_fd);
 	sd_event_unref(p->loop);
 	alarm(0);
 }

@@ -28,11 +28,20 @@ Test(node_config, takes_what_is_right)
 	cr_assert_eq(c->memory_bytes, UINT64_C(8) << 30);
 	cr_assert_eq(c->image_budget_bytes, UINT64_C(4) << 30);
 	cr_assert_eq(c->image_max_age_ns, UINT64_C(24) * 3600 * 1000000000);
+	cr_assert_eq(c->shadow_bytes, UINT64_C(64) << 20);
 	cr_assert_eq(c->vcpus, 4);
 	cr_assert_str_eq(c->controller->endpoint, "tcp://x:1");
 	cr_assert(!c->plain_text_bus && !c->plain_text_data);
 	cr_assert_str_eq(c->qemu, "qemu-system-x86_64");
 	cr_assert_null(c->qemu_user);
+}
+
+Test(node_config, shadows_may_be_none)
+{
+	_cleanup_(node_config_free_p) struct node_config *c = NULL;
+
+	cr_assert_eq(parse(BASE KEYS "memory: 8G\nshadow_memory: 0\n", &c, NULL), 0);
+	cr_assert_eq(c->shadow_bytes, 0);
 }
 
 Test(node_config, says_what_is_wrong)
@@ -43,6 +52,7 @@ Test(node_config, says_what_is_wrong)
 		{ BASE "memory: 8G\n", "allow" },
 		{ BASE KEYS "memory: 0\n", "memory" },
 		{ BASE KEYS "memory: much\n", "memory" },
+		{ BASE KEYS "memory: 8G\nshadow_memory: some\n", "shadow_memory" },
 		{ BASE KEYS "memory: 8G\ncolour: red\n", "colour" },
 		{ BASE KEYS, "memory" },
 		{ BASE KEYS "memory: 8G\nimage_budget: some\n", "image_budget" },

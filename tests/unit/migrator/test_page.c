@@ -1,37 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "migrator/page.h"
-
 #include <criterion/criterion.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "common/cursor.h"
+#include "migrator/page_batch.h"
+#include "migrator/page_placer.h"
 
 #define PAGES 512
+#define SHADOWS ((size_t)1 << 20)
 
+static const uint8_t secret[PAGE_SECRET_SIZE] = "secret";
 static struct page_batch batch;
-static uint8_t payload[PAGE_PAYLOAD_MAX], scratch[PAGE_BATCH_BODY];
+static uint8_t payload[PAGE_PAYLOAD_MAX];
+static uint8_t expected[PAGES][PAGE_SIZE_BYTES];
+/* the two ends */
+static struct reference *ref;
+static struct page_placer *placer;
+static struct ram_image *image;
+static uint8_t *ram; /* the target's */
+static int ram_fd;
 
-static struct ram_image *make_image(int *ret_fd)
+static void setup(void)
 {
-	struct ram_image *image = NULL;
 	struct mg_error err = { 0 };
-	int fd = memfd_create("ram", MFD_CLOEXEC);
 
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(ftruncate(fd, PAGES * PAGE_SIZE_BYTES), 0);
-	cr_assert_eq(ram_image_open(fd, PAGES * PAGE_SIZE_BYTES, &image, &err), 0, "%s", err.text);
-	*ret_fd = fd;
-	return image;
+	ram_fd = memfd_create("ram", MFD_CLOEXEC);
+	cr_assert_geq(ram_fd, 0);
+	cr_assert_eq(ftruncate(ram_fd, PAGES * PAGE_SIZE_BYTES), 0);
+	cr_assert_eq(ram_image_open(ram_fd, PAGES * PAGE_SIZE_BYTES, &image, &err), 0, "%s",
+		     err.text);
+	cr_assert_eq(page_placer_new(image, secret, &placer), 0);
+	cr_assert_eq(reference_new(PAGES, secret, SHADOWS, &ref), 0);
+	ram = mmap(NULL, PAGES * PAGE_SIZE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd, 0);
+	cr_assert_neq(ram, MAP_FAILED);
+	page_batch_reset(&batch, ref);
 }
 
-static uint8_t *map(int fd)
+static void teardown(void)
 {
-	uint8_t *p = mmap(NULL, PAGES * PAGE_SIZE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
-
-	cr_assert_neq(p, MAP_FAILED);
-	return p;
+	munmap(ram, PAGES * PAGE_SIZE_BYTES);
+	page_placer_free(placer);
+	ram_image_free(image);
+	reference_free(ref);
+	close(ram_fd);
 }
+
+TestSuite(page, .init = setup, .fini = teardown);
 
 static void fill(uint8_t *page, uint64_t seed, bool dense)
 {
@@ -43,124 +58,415 @@ static void fill(uint8_t *page, uint64_t seed, bool dense)
 	}
 }
 
-static int place(size_t len, struct ram_image *image, struct mg_error *err)
+static int place(size_t len, struct mg_error *err)
 {
-	struct page_batch_stats stats;
+	struct page_stats stats;
 
-	return page_batch_place(payload, len, image, scratch, &stats, err);
+	return page_placer_place(placer, payload, len, &stats, err);
+}
+
+/* Sends what is in the batch; returns the payload's length. */
+static size_t flush(struct page_stats *ret)
+{
+	struct mg_error err = { 0 };
+	struct page_stats out;
+	size_t len = page_batch_encode(&batch, 1, payload, ret);
+
+	cr_assert_leq(len, PAGE_PAYLOAD_MAX);
+	cr_assert_eq(page_placer_place(placer, payload, len, &out, &err), 0, "%s", err.text);
+	cr_assert_arr_eq(out.pages, ret->pages, sizeof(out.pages));
+	page_batch_reset(&batch, ref);
+	return len;
+}
+
+static void add(uint64_t page)
+{
+	page_batch_add(&batch, page, expected[page]);
+}
+
+static bool arrived(void)
+{
+	return memcmp(ram, expected, sizeof(expected)) == 0;
 }
 
 Test(page, what_goes_in_comes_out)
 {
-	static uint8_t expected[PAGES][PAGE_SIZE_BYTES];
-	int fd;
-	struct ram_image *image = make_image(&fd);
-	struct page_batch_stats in, out;
-	uint8_t *ram = map(fd);
+	struct page_stats in;
 	uint64_t seed = 1;
 
 	for (unsigned round = 0; round < 60; round++) {
-		size_t len;
-
-		page_batch_reset(&batch);
 		while (!page_batch_full(&batch)) {
 			uint64_t page;
 
 			seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
 			page = seed >> 40 & (PAGES - 1);
-			for (unsigned run = seed >> 33 & 7; run < 8 && page < PAGES; run++, page++) {
+			for (unsigned run = seed >> 33 & 7; run < 8 && page < PAGES;
+			     run++, page++) {
 				if (page_batch_full(&batch))
 					break;
 				if (seed >> 50 & 1)
 					memset(expected[page], 0, PAGE_SIZE_BYTES);
 				else
 					fill(expected[page], seed + page, round & 1);
-				page_batch_add(&batch, page, seed >> 50 & 1 && seed >> 51 & 1 ?
-								     NULL : expected[page]);
+				page_batch_add(&batch, page,
+					       seed >> 50 & 1 && seed >> 51 & 1 ? NULL
+										: expected[page]);
 			}
 		}
-		len = page_batch_encode(&batch, 1 + (int)round % 4, payload, &in);
-		cr_assert_leq(len, PAGE_PAYLOAD_MAX);
+		flush(&in);
 		cr_assert_eq(in.codec, round & 1 ? PAGE_CODEC_RAW : PAGE_CODEC_LZ4);
-		cr_assert_eq(page_batch_place(payload, len, image, scratch, &out, NULL), 0);
-		cr_assert_eq(out.pages_zero, in.pages_zero);
-		cr_assert_eq(out.pages_data, in.pages_data);
-		cr_assert_eq(memcmp(ram, expected, sizeof(expected)), 0, "round %u", round);
+		cr_assert_eq(page_placer_missing(placer), 0);
+		cr_assert(arrived(), "round %u", round);
 	}
-	ram_image_free(image);
-	close(fd);
 }
 
 Test(page, zero_pages_that_were_never_written_touch_nothing)
 {
-	int fd;
-	struct ram_image *image = make_image(&fd);
-	struct page_batch_stats stats;
+	struct page_stats stats;
 
-	page_batch_reset(&batch);
 	for (uint64_t i = 0; i < PAGES; i++)
 		page_batch_add(&batch, i, NULL);
-	cr_assert_eq(page_batch_encode(&batch, 1, payload, &stats), PAGE_HEADER_SIZE + 8,
-		     "one record says it all");
-	cr_assert_eq(place(PAGE_HEADER_SIZE + 8, image, NULL), 0);
-	cr_assert_eq(lseek(fd, 0, SEEK_DATA), -1, "the file is one hole");
-	ram_image_free(image);
-	close(fd);
+	cr_assert_eq(flush(&stats), PAGE_HEADER_SIZE + 8, "one record says it all");
+	cr_assert_eq(lseek(ram_fd, 0, SEEK_DATA), -1, "the file is one hole");
 }
 
 Test(page, what_was_in_the_file_before_is_overwritten_by_zero_pages)
 {
-	int fd = memfd_create("ram", MFD_CLOEXEC);
-	struct ram_image *image;
+	struct ram_image *again;
 	uint8_t old[3] = "old", now[3];
 
-	cr_assert_eq(ftruncate(fd, PAGES * PAGE_SIZE_BYTES), 0);
-	cr_assert_eq(pwrite(fd, old, 3, 7 * PAGE_SIZE_BYTES + 100), 3);
-	cr_assert_eq(ram_image_open(fd, PAGES * PAGE_SIZE_BYTES, &image, NULL), 0);
-	ram_image_zero(image, 0, PAGES);
-	cr_assert_eq(pread(fd, now, 3, 7 * PAGE_SIZE_BYTES + 100), 3);
+	cr_assert_eq(pwrite(ram_fd, old, 3, 7 * PAGE_SIZE_BYTES + 100), 3);
+	cr_assert_eq(ram_image_open(ram_fd, PAGES * PAGE_SIZE_BYTES, &again, NULL), 0);
+	ram_image_zero(again, 0, PAGES);
+	cr_assert_eq(pread(ram_fd, now, 3, 7 * PAGE_SIZE_BYTES + 100), 3);
 	cr_assert_eq(memcmp(now, "\0\0\0", 3), 0);
-	ram_image_free(image);
-	close(fd);
+	ram_image_free(again);
 }
 
 Test(page, an_image_must_fit_its_file)
 {
 	int fd = memfd_create("ram", MFD_CLOEXEC);
-	struct ram_image *image;
+	struct ram_image *other;
 
 	cr_assert_eq(ftruncate(fd, 8192), 0);
-	cr_assert_eq(ram_image_open(fd, 8193, &image, NULL), -EINVAL);
-	cr_assert_eq(ram_image_open(fd, 12288, &image, NULL), -EINVAL);
-	cr_assert_eq(ram_image_open(fd, 0, &image, NULL), -EINVAL);
+	cr_assert_eq(ram_image_open(fd, 8193, &other, NULL), -EINVAL);
+	cr_assert_eq(ram_image_open(fd, 12288, &other, NULL), -EINVAL);
+	cr_assert_eq(ram_image_open(fd, 0, &other, NULL), -EINVAL);
 	close(fd);
 }
 
+/* ---- Each kind ---------------------------------------------------------------------- */
+
+static void send_dense(uint64_t first, uint64_t n)
+{
+	struct page_stats stats;
+
+	for (uint64_t i = first; i < first + n; i++) {
+		fill(expected[i], 1000 + i, true);
+		add(i);
+	}
+	flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_DATA], n);
+}
+
+Test(page, what_is_there_already_costs_half_a_byte)
+{
+	struct page_stats stats;
+	size_t len;
+
+	send_dense(10, 60);
+	for (uint64_t i = 10; i < 70; i++)
+		add(i);
+	len = flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_SAME], 60);
+	cr_assert_eq(len, PAGE_HEADER_SIZE + 8 + sizeof(struct page_hash));
+	cr_assert(arrived());
+}
+
+Test(page, what_is_elsewhere_is_copied)
+{
+	struct page_stats stats;
+	size_t len;
+
+	send_dense(10, 20);
+	memcpy(expected[100], expected[10], 20 * PAGE_SIZE_BYTES);
+	memcpy(expected[200], expected[100], PAGE_SIZE_BYTES);
+	for (uint64_t i = 100; i < 120; i++)
+		add(i);
+	add(200);
+	len = flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_COPY], 21);
+	cr_assert_leq(len, PAGE_HEADER_SIZE + 2 * (8 + sizeof(struct page_hash) + 8));
+	cr_assert(arrived());
+}
+
+Test(page, a_copy_of_what_the_same_record_writes_is_another_record)
+{
+	struct page_stats stats;
+
+	/* page 11 gets what 10 has, 12 what 11 has by then, ...: one record would read
+	 * 11 before it is written */
+	send_dense(10, 10);
+	for (uint64_t i = 11; i < 20; i++) {
+		memcpy(expected[i], expected[10], PAGE_SIZE_BYTES);
+		add(i);
+	}
+	flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_COPY], 9);
+	cr_assert_eq(page_placer_missing(placer), 0);
+	cr_assert(arrived());
+	/* everything moves down by one page, and up again */
+	send_dense(40, 30);
+	for (unsigned up = 0; up < 2; up++) {
+		memmove(expected[41 - up], expected[40 + up], 30 * PAGE_SIZE_BYTES);
+		for (uint64_t i = 39; i < 72; i++)
+			add(i);
+		flush(&stats);
+		cr_assert_eq(page_placer_missing(placer), 0);
+		cr_assert(arrived());
+	}
+}
+
+Test(page, few_changed_blocks_are_a_patch)
+{
+	struct page_stats stats;
+	size_t len;
+
+	send_dense(10, 3);
+	expected[10][0] ^= 1;
+	expected[10][PAGE_SIZE_BYTES - 1] ^= 1;
+	expected[11][1000] ^= 1;
+	for (uint64_t i = 10; i < 13; i++)
+		add(i);
+	len = flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_PATCH], 2);
+	cr_assert_eq(stats.pages[PAGE_SAME], 1);
+	cr_assert_leq(len, PAGE_HEADER_SIZE + 2 * (8 + sizeof(struct page_hash)) + 2 * 4 + 3 * 128);
+	cr_assert(arrived());
+	/* all blocks: the page itself */
+	for (size_t i = 0; i < PAGE_SIZE_BYTES; i += 128)
+		expected[12][i] ^= 1;
+	add(12);
+	flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_DATA], 1);
+	cr_assert(arrived());
+}
+
+Test(page, what_comes_often_is_a_difference)
+{
+	struct page_stats stats;
+	size_t len = 0;
+
+	send_dense(10, 1);
+	for (unsigned round = 0; round < 4; round++) {
+		for (size_t i = 0; i < PAGE_SIZE_BYTES; i += 128)
+			expected[10][i] ^= (uint8_t)(1 + round);
+		add(10);
+		len = flush(&stats);
+		cr_assert_eq(stats.pages[round == 0 ? PAGE_DATA : PAGE_DELTA], 1, "%u", round);
+		cr_assert(arrived());
+	}
+	cr_assert_lt(len, 200, "%zu bytes for 32 that changed", len);
+}
+
+Test(page, a_zero_page_forgets_what_was_there)
+{
+	struct page_stats stats;
+
+	send_dense(10, 1);
+	memcpy(expected[11], expected[10], PAGE_SIZE_BYTES);
+	memset(expected[10], 0, PAGE_SIZE_BYTES);
+	add(10);
+	add(11);
+	flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_ZERO], 1);
+	cr_assert_eq(stats.pages[PAGE_DATA], 1, "its copy is no more");
+	cr_assert(arrived());
+}
+
+/* ---- References that do not fit --------------------------------------------------------- */
+
+static void answer(void)
+{
+	struct page_stats stats;
+	uint64_t page;
+
+	while (page_placer_unasked(placer)->count) {
+		page_set_take(page_placer_unasked(placer), 1, &page);
+		page_batch_add_whole(&batch, page, expected[page]);
+	}
+	flush(&stats);
+}
+
+/* What the target has is damaged, then the pages come again as `kind`. */
+static void repairs(uint64_t damaged, enum page_kind kind)
+{
+	struct page_stats stats;
+
+	ram[damaged * PAGE_SIZE_BYTES + 3000] ^= 1;
+	page_batch_encode(&batch, 1, payload, &stats);
+	cr_assert_eq(stats.pages[kind], 1);
+	flush(&stats);
+	cr_assert_eq(page_placer_missing(placer), 1);
+	cr_assert_eq(page_placer_unasked(placer)->count, 1);
+	answer();
+	cr_assert_eq(page_placer_missing(placer), 0);
+}
+
+Test(page, a_page_that_cannot_be_made_is_not_written_but_asked_for)
+{
+	send_dense(10, 4);
+	add(10);
+	repairs(10, PAGE_SAME);
+	cr_assert(arrived());
+	memcpy(expected[100], expected[11], PAGE_SIZE_BYTES);
+	add(100);
+	repairs(11, PAGE_COPY);
+	cr_assert_eq(memcmp(ram + 100 * PAGE_SIZE_BYTES, expected[100], PAGE_SIZE_BYTES), 0);
+	expected[12][0] ^= 1;
+	add(12);
+	repairs(12, PAGE_PATCH);
+	expected[12][8] ^= 1; /* its second sending left a shadow */
+	add(12);
+	repairs(12, PAGE_PATCH); /* which was dropped when it was asked for */
+	expected[12][8] ^= 1;
+	add(12);
+	repairs(12, PAGE_PATCH);
+	page_batch_add_whole(&batch, 12, expected[12]);
+	add(12);
+	page_batch_reset(&batch, ref);
+	cr_assert_eq(memcmp(ram + 12 * PAGE_SIZE_BYTES, expected[12], PAGE_SIZE_BYTES), 0);
+}
+
+Test(page, a_damaged_base_of_a_difference_is_noticed)
+{
+	struct page_stats stats;
+
+	send_dense(10, 1);
+	expected[10][0] ^= 1;
+	add(10);
+	flush(&stats);
+	expected[10][0] ^= 3;
+	add(10);
+	repairs(10, PAGE_DELTA);
+	cr_assert(arrived());
+}
+
+Test(page, a_page_that_is_missing_is_asked_for_once_and_may_come_otherwise)
+{
+	struct page_stats stats;
+
+	send_dense(10, 1);
+	ram[10 * PAGE_SIZE_BYTES] ^= 1;
+	for (unsigned i = 0; i < 3; i++) {
+		add(10);
+		flush(&stats);
+		cr_assert_eq(page_placer_missing(placer), 1);
+		cr_assert_eq(page_placer_unasked(placer)->count, i == 0);
+		page_set_remove(page_placer_unasked(placer), 0, PAGES);
+	}
+	page_batch_add(&batch, 10, NULL); /* the guest has cleared it meanwhile */
+	flush(&stats);
+	cr_assert_eq(page_placer_missing(placer), 0);
+}
+
+static int lost_read(void *userdata, uint64_t slot, uint8_t *page)
+{
+	memset(page, 7, PAGE_SIZE_BYTES);
+	return slot == *(uint64_t *)userdata ? 0 : -ENOENT;
+}
+
+static bool found_lookup(void *userdata, const struct page_hash *hash, uint64_t *ret_slot)
+{
+	(void)hash;
+	*ret_slot = *(uint64_t *)userdata;
+	return true;
+}
+
+Test(page, an_image_that_the_target_has_serves_as_a_source)
+{
+	static const struct page_source_ops target = { .read = lost_read },
+					    source = { .lookup = found_lookup };
+	struct page_stats stats;
+	uint64_t slot = 77, other = 78;
+
+	reference_set_source(ref, 3, (struct page_source){ .ops = &source, .userdata = &slot });
+	page_placer_set_source(placer, 3,
+			       (struct page_source){ .ops = &target, .userdata = &slot });
+	memset(expected[5], 7, PAGE_SIZE_BYTES);
+	add(5);
+	flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_COPY], 1);
+	cr_assert_eq(page_placer_missing(placer), 0);
+	cr_assert(arrived());
+	/* the target has lost it, has something else there, has no such image */
+	memset(expected[6], 6, PAGE_SIZE_BYTES);
+	add(6);
+	flush(&stats);
+	reference_set_source(ref, 3, (struct page_source){ .ops = &source, .userdata = &other });
+	memset(expected[7], 9, PAGE_SIZE_BYTES);
+	add(7);
+	flush(&stats);
+	reference_set_source(ref, 3, (struct page_source){ .ops = NULL });
+	reference_set_source(ref, 4, (struct page_source){ .ops = &source, .userdata = &slot });
+	memset(expected[8], 8, PAGE_SIZE_BYTES);
+	add(8);
+	flush(&stats);
+	cr_assert_eq(page_placer_missing(placer), 3);
+	answer();
+	cr_assert_eq(page_placer_missing(placer), 0);
+	cr_assert(arrived());
+}
+
+/* ---- Bytes from outside ------------------------------------------------------------------- */
+
 static size_t some_payload(void)
 {
-	struct page_batch_stats stats;
+	struct page_stats stats;
 	uint8_t page[PAGE_SIZE_BYTES];
 
-	page_batch_reset(&batch);
+	page_batch_reset(&batch, ref);
 	for (uint64_t i = 10; i < 14; i++) {
 		fill(page, i, false);
-		page_batch_add(&batch, i, page);
+		page_batch_add_whole(&batch, i, page);
 	}
 	page_batch_add(&batch, 20, NULL);
 	return page_batch_encode(&batch, 1, payload, &stats);
 }
 
+/* Records of every kind, and a codec that can be seen through: RAW. */
+static size_t payload_of_all_kinds(void)
+{
+	struct page_stats stats;
+	size_t len;
+
+	send_dense(100, 6);
+	expected[101][0] ^= 1;
+	add(101);
+	flush(&stats);
+	expected[101][0] ^= 1;
+	expected[102][0] ^= 1;
+	memcpy(expected[110], expected[100], PAGE_SIZE_BYTES);
+	fill(expected[104], 7777, true);
+	add(100); /* SAME */
+	add(101); /* DELTA */
+	add(102); /* PATCH */
+	add(110); /* COPY */
+	add(104); /* DATA */
+	page_batch_add(&batch, 111, NULL);
+	len = page_batch_encode(&batch, 1, payload, &stats);
+	for (unsigned k = 0; k < PAGE_KINDS; k++)
+		cr_assert_eq(stats.pages[k], 1, "kind %u", k);
+	return len;
+}
+
 static void refused(size_t len, const char *words)
 {
-	int fd;
-	struct ram_image *image = make_image(&fd);
 	struct mg_error err = { 0 };
 
-	cr_assert_eq(place(len, image, &err), -EPROTO, "'%s' expected", words);
+	cr_assert_eq(place(len, &err), -EPROTO, "'%s' expected", words);
 	cr_assert_not_null(strstr(err.text, words), "'%s' is not in '%s'", words, err.text);
-	cr_assert_eq(lseek(fd, 0, SEEK_DATA), -1, "a page was written");
-	ram_image_free(image);
-	close(fd);
+	cr_assert_eq(lseek(ram_fd, 0, SEEK_DATA), -1, "a page was written");
 }
 
 static void record(unsigned at, uint8_t kind, uint16_t count, uint64_t page)
@@ -185,10 +491,19 @@ Test(page, bad_payloads_are_refused_before_anything_is_written)
 	refused(len, "in a guest of 512");
 	record(1, 0, 0, 1);
 	refused(len, "0 pages");
+	record(1, PAGE_SAME, PAGE_CHECK_RUN + 1, 1);
+	refused(len, "65 pages");
 	record(1, PAGE_KINDS, 1, 1);
 	refused(len, "unknown kind");
-	record(1, PAGE_DATA, 1, 1);
-	refused(len, "body of 16384 bytes for records of 20480");
+	record(1, 255, 1, 1);
+	refused(len, "unknown kind");
+	for (uint8_t kind = PAGE_DATA; kind < PAGE_KINDS; kind++) {
+		record(1, kind, 1, 1);
+		refused(len, "too short for record 1");
+	}
+	record(0, PAGE_DATA, 3, 10);
+	record(1, PAGE_ZERO, 1, 1);
+	refused(len, "4096 bytes more");
 	len = some_payload();
 	payload[8] = PAGE_CODECS;
 	refused(len, "malformed header");
@@ -206,19 +521,42 @@ Test(page, bad_payloads_are_refused_before_anything_is_written)
 	refused(len, "damaged");
 }
 
+Test(page, the_body_must_have_what_each_kind_needs)
+{
+	size_t len = payload_of_all_kinds();
+	uint32_t body = (uint32_t)len - PAGE_HEADER_SIZE - 6 * 8;
+	struct wcursor c = wcursor_over(payload + 4, 8);
+
+	/* as it is, uncompressed: each cut is between or inside of what a kind needs */
+	memcpy(payload + PAGE_HEADER_SIZE + 6 * 8, batch.body, batch.body_len);
+	body = (uint32_t)batch.body_len;
+	wcursor_u32(&c, body);
+	wcursor_u32(&c, 0);
+	len = PAGE_HEADER_SIZE + 6 * 8 + body;
+	for (uint32_t cut = 1; cut <= body; cut++) {
+		struct mg_error err = { 0 };
+
+		c = wcursor_over(payload + 4, 4);
+		wcursor_u32(&c, body - cut);
+		cr_assert_eq(place(len - cut, &err), -EPROTO, "without %u bytes", cut);
+		cr_assert_not_null(strstr(err.text, "too short"), "%s", err.text);
+	}
+	c = wcursor_over(payload + 4, 4);
+	wcursor_u32(&c, body);
+	cr_assert_eq(place(len, NULL), 0);
+	cr_assert_eq(page_placer_missing(placer), 0);
+	cr_assert(arrived());
+}
+
 Test(page, damaged_payloads_never_write_outside)
 {
-	int fd;
-	struct ram_image *image = make_image(&fd);
-	size_t len = some_payload();
+	size_t len = payload_of_all_kinds();
 
-	for (size_t at = 0; at < len; at++) {
+	for (size_t at = 0; at < len; at += at < 300 ? 1 : 7) {
 		for (unsigned bit = 0; bit < 8; bit++) {
 			payload[at] ^= (uint8_t)(1u << bit);
-			(void)place(len, image, NULL); /* ASan and the mapping's edges watch */
+			(void)place(len, NULL); /* ASan and the mapping's edges watch */
 			payload[at] ^= (uint8_t)(1u << bit);
 		}
 	}
-	ram_image_free(image);
-	close(fd);
 }

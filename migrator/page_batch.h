@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Pages on their way into a PAGES frame (page.h): for each the way that takes the
+ * fewest bytes, by what the receiver holds already. What costs nothing to find
+ * out is asked first: zero, then the page's hash (the same here, the same
+ * elsewhere), then what has changed, then the page itself.
+ */
+#ifndef MIGRATOR_PAGE_BATCH_H
+#define MIGRATOR_PAGE_BATCH_H
+
+#include <stdbool.h>
+
+#include "migrator/page.h"
+#include "migrator/reference.h"
+
+struct page_batch {
+	struct reference *ref; /* of the pages that are queued with this batch */
+	unsigned n_records;
+	struct page_record records[PAGE_BATCH_RECORDS];
+	/* of the last record, when it has a check */
+	size_t check_at; /* where that goes in the body */
+	struct reference_place from;
+	struct page_hash checks[PAGE_CHECK_RUN];
+
+	uint32_t pages[PAGE_KINDS], asked;
+	size_t body_len;
+	uint8_t body[PAGE_BATCH_BODY];
+};
+
+void page_batch_reset(struct page_batch *b, struct reference *ref);
+bool page_batch_empty(const struct page_batch *b);
+
+/* Whether another page may not fit. */
+bool page_batch_full(const struct page_batch *b);
+
+/* Adds a page; the batch must not be full. data is NULL for a zero page; what
+ * is zero is found out. Pages of one address keep their order. */
+void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data);
+
+/* The same whole, for a target that asked: what it holds there is not known. */
+void page_batch_add_whole(struct page_batch *b, uint64_t page, const uint8_t *data);
+
+/* Writes the payload of a frame to `out`, which has PAGE_PAYLOAD_MAX bytes.
+ * `effort` is from 1 (smallest) up (fastest). Returns its length. */
+size_t page_batch_encode(struct page_batch *b, int effort, uint8_t *out, struct page_stats *ret);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Random histories of a guest's pages between the two ends of the codec, with
+ * everything that can be lost or wrong on the way: the image that the target says it
+ * has, a base image, what it holds by now, and answers that come late. Whatever
+ * happens, in the end the target has the source's memory.
+ */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "migrator/page_batch.h"
+#include "migrator/page_placer.h"
+
+#define PAGES 96
+#define STEPS 3000
+#define FLIGHTS 8 /* frames on their way */
+
+struct payload {
+	size_t len;
+	uint8_t *bytes;
+};
+
+struct queue {
+	struct payload flights[FLIGHTS];
+	unsigned first, count;
+};
+
+struct world {
+	uint64_t rng;
+	uint8_t memory[PAGES][PAGE_SIZE_BYTES]; /* the source's */
+	uint8_t base[PAGES][PAGE_SIZE_BYTES];
+	bool dirty[PAGES];
+	struct reference *ref;
+	struct page_batch batch;
+	struct page_set asked;
+	struct page_placer *placer;
+	struct ram_image *image;
+	int fd;
+	struct queue there, back;
+	uint64_t answered;
+	uint64_t kinds[PAGE_KINDS];
+};
+
+static const uint8_t secret[PAGE_SECRET_SIZE] = "secret";
+static struct world w;
+
+static uint64_t draw(uint64_t below)
+{
+	uint64_t z = w.rng += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return (z ^ z >> 31) % below;
+}
+
+static void change(uint8_t *page)
+{
+	size_t n = 1 + draw(40), at = draw(PAGE_SIZE_BYTES - n);
+
+	switch (draw(6)) {
+	case 0:
+		memset(page, 0, PAGE_SIZE_BYTES);
+		break;
+	case 1:
+		memcpy(page, w.memory[draw(PAGES)], PAGE_SIZE_BYTES);
+		break;
+	case 2:
+		memcpy(page, w.base[draw(PAGES)], PAGE_SIZE_BYTES);
+		break;
+	case 3:
+		for (size_t i = 0; i < PAGE_SIZE_BYTES; i++)
+			page[i] = (uint8_t)draw(256);
+		break;
+	default:
+		memset(page + at, (int)draw(256), n);
+	}
+}
+
+/* ---- A base image whose pages may be lost or wrong at the target ---------------------- */
+
+static bool base_lookup(void *userdata, const struct page_hash *hash, uint64_t *ret_slot)
+{
+	(void)userdata;
+	for (uint64_t i = 0; i < PAGES; i++) {
+		struct page_hash h = page_hash(reference_hasher(w.ref), w.base[i]);
+
+		if (page_hash_equal(&h, hash)) {
+			*ret_slot = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int base_read(void *userdata, uint64_t slot, uint8_t *page)
+{
+	(void)userdata;
+	if (slot >= PAGES || slot % 5 == 0)
+		return -ENOENT;
+	memcpy(page, w.base[slot], PAGE_SIZE_BYTES);
+	page[17] ^= slot % 7 == 0;
+	return 0;
+}
+
+static const struct page_source_ops base_ops = { .lookup = base_lookup, .read = base_read };
+
+/* ---- The way between the ends ------------------------------------------------------------ */
+
+static void queue_put(struct queue *q, const uint8_t *bytes, size_t len)
+{
+	struct payload *p = &q->flights[(q->first + q->count++) % FLIGHTS];
+
+	p->len = len;
+	p->bytes = malloc(len);
+	memcpy(p->bytes, bytes, len);
+}
+
+static struct payload queue_take(struct queue *q)
+{
+	struct payload p = q->flights[q->first];
+
+	q->first = (q->first + 1) % FLIGHTS;
+	q->count--;
+	return p;
+}
+
+static void deliver(void)
+{
+	struct mg_error err = { 0 };
+	struct page_stats stats;
+	struct payload p;
+
+	if (w.there.count == 0)
+		return;
+	p = queue_take(&w.there);
+	cr_assert_eq(page_placer_place(w.placer, p.bytes, p.len, &stats, &err), 0, "%s", err.text);
+	free(p.bytes);
+}
+
+static void ask(void)
+{
+	uint8_t payload[PAGE_ASK_SIZE];
+
+	if (page_placer_unasked(w.placer)->count && w.back.count < FLIGHTS)
+		queue_put(&w.back, payload,
+			  page_ask_encode(page_placer_unasked(w.placer), payload));
+}
+
+static void flush(void)
+{
+	static uint8_t payload[PAGE_PAYLOAD_MAX];
+	struct page_stats stats;
+
+	if (page_batch_empty(&w.batch))
+		return;
+	if (w.there.count == FLIGHTS)
+		deliver();
+	queue_put(&w.there, payload, page_batch_encode(&w.batch, 1, payload, &stats));
+	for (unsigned k = 0; k < PAGE_KINDS; k++)
+		w.kinds[k] += stats.pages[k];
+	page_batch_reset(&w.batch, w.ref);
+}
+
+static void send_page(uint64_t page)
+{
+	if (page_batch_full(&w.batch))
+		flush();
+	page_batch_add(&w.batch, page, w.memory[page]);
+	w.dirty[page] = false;
+}
+
+static void answer(void)
+{
+	struct payload p;
+	uint64_t page;
+
+	if (w.back.count == 0)
+		return;
+	p = queue_take(&w.back);
+	cr_assert_eq(page_ask_decode(p.bytes, p.len, &w.asked, NULL), 0);
+	free(p.bytes);
+	while (w.asked.count) {
+		page_set_take(&w.asked, 1, &page);
+		if (page_batch_full(&w.batch))
+			flush();
+		/* as it is now, though the guest may have changed it since it was sent */
+		page_batch_add_whole(&w.batch, page, w.memory[page]);
+		w.answered++;
+	}
+}
+
+/* ---- What goes wrong ------------------------------------------------------------------------ */
+
+/* The target's copy is damaged. A page that nobody sends again would stay so, as
+ * it would with any protocol; so it is sent again. */
+static void damage(uint64_t page)
+{
+	uint8_t bytes[PAGE_SIZE_BYTES];
+
+	cr_assert_eq(ram_image_get(w.image, page, bytes), 0);
+	bytes[draw(PAGE_SIZE_BYTES)] ^= 1;
+	cr_assert_eq(ram_image_put(w.image, page, 1, bytes), 0);
+	w.dirty[page] = true;
+}
+
+/* The table says that the target has something which it has not. */
+static void mislead(uint64_t page)
+{
+	uint64_t of = draw(2) ? page : draw(PAGES), blocks[PAGE_BLOCKS];
+	struct page_hash hash = page_hash(reference_hasher(w.ref), w.memory[of]);
+
+	page_hash_blocks(reference_hasher(w.ref), w.memory[of], blocks);
+	reference_load(w.ref, page, &hash, draw(2) ? blocks : NULL);
+	w.dirty[page] = true;
+}
+
+static void step(void)
+{
+	uint64_t page = draw(PAGES);
+
+	switch (draw(16)) {
+	case 0:
+		damage(page);
+		break;
+	case 1:
+		mislead(page);
+		break;
+	case 2:
+		reference_forget(w.ref, page);
+		break;
+	case 3:
+		flush();
+		break;
+	case 4:
+		deliver();
+		break;
+	case 5:
+		ask();
+		break;
+	case 6:
+		answer();
+		break;
+	case 7:
+	case 8:
+	case 9:
+	case 10:
+		change(w.memory[page]);
+		w.dirty[page] = true;
+		break;
+	default:
+		if (w.dirty[page])
+			send_page(page);
+	}
+}
+
+/* ---- A move ------------------------------------------------------------------------------------
+ */
+
+static void begin(uint64_t seed, bool image)
+{
+	memset(&w, 0, sizeof(w));
+	w.rng = seed;
+	for (unsigned i = 0; i < PAGES; i++) {
+		for (size_t at = 0; at < PAGE_SIZE_BYTES; at++)
+			w.base[i][at] = (uint8_t)draw(4);
+		change(w.memory[i]);
+		w.dirty[i] = true;
+	}
+	w.fd = memfd_create("ram", MFD_CLOEXEC);
+	cr_assert_eq(ftruncate(w.fd, PAGES * PAGE_SIZE_BYTES), 0);
+	for (unsigned i = 0; image && i < PAGES; i++) /* what the target kept */
+		cr_assert_eq(pwrite(w.fd, w.memory[i], PAGE_SIZE_BYTES, i * PAGE_SIZE_BYTES),
+			     PAGE_SIZE_BYTES);
+	cr_assert_eq(ram_image_open(w.fd, PAGES * PAGE_SIZE_BYTES, &w.image, NULL), 0);
+	cr_assert_eq(page_placer_new(w.image, secret, &w.placer), 0);
+	cr_assert_eq(reference_new(PAGES, secret, seed % 3 * 20 * PAGE_SIZE_BYTES, &w.ref), 0);
+	cr_assert_eq(page_set_init(&w.asked, PAGES), 0);
+	page_batch_reset(&w.batch, w.ref);
+	reference_set_source(w.ref, 1, (struct page_source){ .ops = &base_ops });
+	page_placer_set_source(w.placer, 1, (struct page_source){ .ops = &base_ops });
+	for (unsigned i = 0; image && i < PAGES; i++)
+		mislead(i);
+}
+
+static void finish(void)
+{
+	for (uint64_t i = 0; i < PAGES; i++)
+		if (w.dirty[i])
+			send_page(i);
+	do {
+		flush();
+		while (w.there.count)
+			deliver();
+		ask();
+		answer();
+	} while (!page_batch_empty(&w.batch) || w.back.count);
+}
+
+static void end(void)
+{
+	page_placer_free(w.placer);
+	ram_image_free(w.image);
+	reference_free(w.ref);
+	page_set_exit(&w.asked);
+	close(w.fd);
+}
+
+Test(page_history, the_target_ends_up_with_the_sources_memory)
+{
+	uint64_t answered = 0, kinds[PAGE_KINDS] = { 0 };
+
+	for (uint64_t seed = 1; seed <= 24; seed++) {
+		const uint8_t *ram;
+
+		begin(seed, seed % 2);
+		for (unsigned i = 0; i < STEPS; i++)
+			step();
+		finish();
+		cr_assert_eq(page_placer_missing(w.placer), 0, "seed %lu", (unsigned long)seed);
+		ram = mmap(NULL, sizeof(w.memory), PROT_READ, MAP_SHARED, w.fd, 0);
+		for (unsigned i = 0; i < PAGES; i++)
+			cr_assert_eq(
+				memcmp(ram + i * PAGE_SIZE_BYTES, w.memory[i], PAGE_SIZE_BYTES), 0,
+				"seed %lu, page %u", (unsigned long)seed, i);
+		munmap((void *)ram, sizeof(w.memory));
+		answered += w.answered;
+		for (unsigned k = 0; k < PAGE_KINDS; k++)
+			kinds[k] += w.kinds[k];
+		end();
+	}
+	/* nothing of this was idle */
+	cr_assert_gt(answered, 100);
+	for (unsigned k = 0; k < PAGE_KINDS; k++)
+		cr_assert_gt(kinds[k], 100, "kind %u: %lu", k, (unsigned long)kinds[k]);
+}
