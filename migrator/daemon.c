@@ -130,6 +130,44 @@ static int restore_moves(struct node *n, struct mg_error *err)
 	return r < 0 ? mg_error_set(err, r, "open moves cannot be taken up: %s", strerror(-r)) : 0;
 }
 
+struct journaled {
+	struct journal_vm *vms;
+	struct journal_move *moves;
+	size_t n_vms, n_moves;
+};
+
+static bool is_lost(const char *name, const struct uuid *incarnation, void *userdata)
+{
+	const struct journaled *j = userdata;
+	char id[UUID_TEXT_SIZE];
+
+	for (size_t i = 0; i < j->n_vms; i++)
+		if (uuid_equal(&j->vms[i].incarnation, incarnation))
+			return false;
+	for (size_t i = 0; i < j->n_moves; i++)
+		if (uuid_equal(&j->moves[i].incarnation, incarnation))
+			return false;
+	log_warning("daemon", "vm=%s incarnation=%s has no QEMU and is not in the journal: what a "
+		    "power loss left of it is removed", name, uuid_format(incarnation, id));
+	return true;
+}
+
+/* Before anything can be started: what the journal does not know then is nobody's. */
+static int sweep_lost(struct node *n, struct mg_error *err)
+{
+	struct journal_filter filter = { .open_only = true };
+	struct journaled j = { 0 };
+	int r = journal_vms(n->journal, &j.vms, &j.n_vms);
+
+	if (r == 0)
+		r = journal_moves(n->journal, &filter, &j.moves, &j.n_moves);
+	if (r == 0)
+		guest_sweep(&n->host, is_lost, &j);
+	journal_vms_free(j.vms, j.n_vms);
+	journal_moves_free(j.moves, j.n_moves);
+	return r < 0 ? mg_error_set(err, r, "the journal cannot be read") : 0;
+}
+
 /* Guests run on. */
 static void close_daemon(void *daemon)
 {
@@ -171,6 +209,8 @@ static int open_daemon(struct daemon *d, struct mg_error *err)
 		r = data_listener_new(n, &d->data, err);
 	if (r == 0)
 		r = open_bus(d, err);
+	if (r == 0)
+		r = sweep_lost(n, err);
 	if (r == 0)
 		r = adopt_vms(n, err);
 	if (r == 0 && n->config->controller)

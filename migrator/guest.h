@@ -104,6 +104,12 @@ void guest_kill(struct guest *g);
 void guest_remove_files(const struct guest_host *host, const char *name,
 			const struct uuid *incarnation, bool keep_ram);
 
+/* Goes through the directories of all guests below STATE_DIR/vm. For each whose QEMU
+ * is certainly gone `is_lost` says whether nobody knows it; then directory, cgroup
+ * and RAM file are removed. What is not named as a guest's directory is let be. */
+typedef bool (*guest_lost_fn)(const char *name, const struct uuid *incarnation, void *userdata);
+void guest_sweep(const struct guest_host *host, guest_lost_fn is_lost, void *userdata);
+
 struct qmp *guest_qmp(struct guest *g); /* NULL while not connected */
 const VmSpec *guest_spec(const struct guest *g); /* memory_bytes is what it really has */
 const struct uuid *guest_incarnation(const struct guest *g);

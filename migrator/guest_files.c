@@ -280,6 +280,16 @@ int guest_files_find_pid(const struct guest_paths *paths, pid_t *ret_pid, int *r
 	return 0;
 }
 
+bool guest_files_are_dead(const struct guest_paths *paths)
+{
+	_cleanup_free_ char *path = path_in(paths, "pid");
+	_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+
+	if (fd < 0) /* it is made and locked before there is a process */
+		return path && errno == ENOENT;
+	return flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
 /* "2026-01-02T03:04:05.678901Z qemu-system-x86_64: words" to "words". */
 static const char *words_of(const char *line)
 {

@@ -50,6 +50,9 @@ int guest_files_read_spec(const struct guest_paths *paths, VmSpec **ret, struct 
 int guest_files_find_pid(const struct guest_paths *paths, pid_t *ret_pid, int *ret_pidfd,
 			 struct mg_error *err);
 
+/* Whether there is certainly no QEMU: false also when it cannot be told. */
+bool guest_files_are_dead(const struct guest_paths *paths);
+
 /* The last line of QEMU's log that says something, without time and program
  * name; "" when there is none. */
 void guest_files_last_words(const struct guest_paths *paths, char *text, size_t size);

@@ -25,6 +25,7 @@ libmigrator_la_SOURCES = \
 	migrator/guest_files.c \
 	migrator/guest_files.h \
 	migrator/guest_host.c \
+	migrator/guest_sweep.c \
 	migrator/image.c \
 	migrator/image.h \
 	migrator/image_manifest.c \

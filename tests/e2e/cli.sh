@@ -114,7 +114,12 @@ migrator_at a move web b --bandwidth 20Mbit >"$tmpdir/killed" 2>&1 &
 killed=$!
 wait_for 20 file_has "$tmpdir/killed" '^copying'
 node_kill a
+lost=vm/lost/00000000-0000-4000-8000-000000000001
+mkdir -p "$tmpdir/a/$lost"
+touch "$tmpdir/a/$lost/pid" "$tmpdir/a/$lost/qemu.log"
 node_start a
+[ ! -e "$tmpdir/a/vm/lost" ] || fail "what a power loss left is still there"
+file_has "$tmpdir/a.log" 'vm=lost incarnation=00000000-0000-4000-8000-000000000001 has no QEMU'
 status=0
 wait "$killed" || status=$?
 [ "$status" -eq 4 ] || fail "a move that was undone ends with $status: $(cat "$tmpdir/killed")"

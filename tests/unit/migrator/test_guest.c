@@ -738,6 +738,73 @@ Test(guest, probes_the_host)
 	teardown(&f);
 }
 
+/* A directory as a power loss leaves it; its id ends in `digit`. */
+static void leave(const struct fixture *f, const char *name, char digit, bool with_pid)
+{
+	char command[1024];
+
+	snprintf(command, sizeof(command),
+		 "d='%s/vm/%s/00000000-0000-4000-8000-00000000000%c'; mkdir -p \"$d\" && "
+		 ">\"$d/qemu.log\" && %s && >'%s/%s.00000000-0000-4000-8000-00000000000%c'",
+		 f->state_dir, name, digit, with_pid ? "echo 1 >\"$d/pid\"" : "true", f->ram_dir,
+		 name, digit);
+	cr_assert_eq(system(command), 0);
+}
+
+static void rename_left(const struct fixture *f, const char *name, const char *id, const char *to)
+{
+	char from_path[256], to_path[256];
+
+	snprintf(from_path, sizeof(from_path), "%s/vm/%s/%s", f->state_dir, name, id);
+	snprintf(to_path, sizeof(to_path), "%s/vm/%s/%s", f->state_dir, name, to);
+	cr_assert_eq(rename(from_path, to_path), 0);
+}
+
+static bool is_there(const char *dir, const char *rest)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, rest);
+	return access(path, F_OK) == 0;
+}
+
+/* Of those without a QEMU all but the one whose id ends in 3. */
+static bool is_lost(const char *name, const struct uuid *incarnation, void *userdata)
+{
+	cr_assert(vm_name_is_valid(name));
+	++*(unsigned *)userdata;
+	return incarnation->bytes[15] != 3;
+}
+
+Test(guest, what_is_left_is_swept_and_a_living_one_is_not)
+{
+	struct fixture f;
+	unsigned asked = 0;
+
+	setup(&f);
+	start_ready(&f, GUEST_RUN);
+	leave(&f, "guest", '1', true);  /* beside the living one's */
+	leave(&f, "lost", '2', false);
+	leave(&f, "known", '3', true);
+	leave(&f, "..odd name", '4', true); /* no VM can be called that */
+	leave(&f, "more", '5', true);
+	rename_left(&f, "more", "00000000-0000-4000-8000-000000000005", "other-than-an-id");
+	guest_sweep(&f.host, is_lost, &asked);
+	cr_assert_eq(asked, 3);
+	cr_assert_not(is_there(f.state_dir, "vm/guest/00000000-0000-4000-8000-000000000001"));
+	cr_assert_not(is_there(f.ram_dir, "guest.00000000-0000-4000-8000-000000000001"));
+	cr_assert_not(is_there(f.state_dir, "vm/lost/00000000-0000-4000-8000-000000000002"));
+	cr_assert(is_there(f.state_dir, "vm/known/00000000-0000-4000-8000-000000000003/pid"));
+	cr_assert(is_there(f.ram_dir, "known.00000000-0000-4000-8000-000000000003"));
+	cr_assert(is_there(f.state_dir, "vm/..odd name"));
+	cr_assert(is_there(f.state_dir, "vm/more/other-than-an-id/qemu.log"));
+	cr_assert_eq(access(guest_directory(f.g), F_OK), 0);
+	cr_assert_not_null(strstr(ask(&f, "query-status", NULL), "\"status\": \"running\""));
+	guest_quit(f.g);
+	cr_assert(run_until(&f, &f.exited, 1));
+	teardown(&f);
+}
+
 Test(guest, a_binary_that_is_not_qemu)
 {
 	struct fixture f;
