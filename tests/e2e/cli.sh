@@ -107,7 +107,7 @@ wait "$watched" || status=$?
 [ "$status" -eq 130 ] || fail "an interrupted move ends with $status: $(cat "$tmpdir/watched")"
 file_has "$tmpdir/watched" "the move goes on: 'migrator cancel [-0-9a-f]{36} --node b'" ||
 	fail "$(cat "$tmpdir/watched")"
-wait_for 60 vm_runs_at a web
+wait_for 180 vm_runs_at a web
 
 say "the source's daemon dies, and comes back"
 migrator_at a move web b --bandwidth 20Mbit >"$tmpdir/killed" 2>&1 &
