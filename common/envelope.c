@@ -46,9 +46,11 @@ static bool text_is_clean(const char *s)
 	return true;
 }
 
-/* Every bytes field of the schema has one fixed length, told by its name. */
-static size_t bytes_length(const char *field)
+/* Every bytes field of the schema but one has one fixed length, told by its name. */
+static size_t bytes_length(const char *field, size_t len)
 {
+	if (strcmp(field, "manifest") == 0)
+		return len;
 	bool is_secret = strcmp(field, "session_key") == 0 || strcmp(field, "image_key") == 0;
 
 	return is_secret ? SECRET_SIZE : UUID_SIZE;
@@ -76,9 +78,11 @@ static int check_member(const ProtobufCFieldDescriptor *f, const void *member,
 	if (f->type == PROTOBUF_C_TYPE_BYTES) {
 		const ProtobufCBinaryData *b = member;
 
-		if (b->len != bytes_length(f->name))
+		size_t expected = bytes_length(f->name, b->len);
+
+		if (b->len != expected)
 			return mg_error_set(err, -EPROTO, "field '%s' has %zu bytes instead of %zu",
-					    f->name, b->len, bytes_length(f->name));
+					    f->name, b->len, expected);
 	}
 	return 0;
 }

@@ -27,6 +27,7 @@ static bool is_peer_message(const Envelope *e)
 	case TAGALONG__ENVELOPE__BODY_PEER_ABORT:
 	case TAGALONG__ENVELOPE__BODY_PEER_QUERY:
 	case TAGALONG__ENVELOPE__BODY_PEER_FORGET:
+	case TAGALONG__ENVELOPE__BODY_PEER_IMAGE_QUERY:
 		return true;
 	default:
 		return false;

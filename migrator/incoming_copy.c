@@ -117,6 +117,7 @@ static int start_inflow(struct incoming *in, int fd, const struct link_hello *he
 		.link = { .fd = fd, .move = in->m.row.id, .incarnation = 1,
 			  .plain_text = n->config->plain_text_data },
 		.hello = *hello,
+		.image = in->image,
 	};
 	int r;
 
@@ -126,8 +127,10 @@ static int start_inflow(struct incoming *in, int fd, const struct link_hello *he
 	if (r < 0)
 		return mg_error_set(err, r, "no socketpair: %s", strerror(-r));
 	memcpy(config.link.key, in->session_key, sizeof(config.link.key));
+	if (in->m.row.luggage) /* else no page is sent by its hash */
+		image_hash_key(in->m.row.luggage->image_key.data, config.link.page_secret);
 	r = inflow_start(n->loop, &config, on_inflow, in, &in->inflow, err);
-	explicit_bzero(config.link.key, sizeof(config.link.key));
+	explicit_bzero(&config.link, sizeof(config.link));
 	if (r < 0) {
 		close(config.qemu_fd);
 		close(TAKE_FD(in->qemu_fd));
@@ -179,6 +182,7 @@ void incoming_copy_end(struct incoming *in)
 {
 	inflow_free(in->inflow);
 	in->inflow = NULL;
+	incoming_drop_image(in);
 	if (in->qemu_fd >= 0)
 		close(TAKE_FD(in->qemu_fd));
 	sodium_memzero(in->session_key, sizeof(in->session_key));

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "migrator/commit.h"
+#include "migrator/image.h"
 #include "migrator/incoming.h"
 #include "migrator/inflow.h"
 #include "migrator/qemu_state.h"
@@ -32,6 +33,10 @@ struct incoming {
 	uint64_t prepare_seq;
 	struct bus_socket *ask;
 	uint64_t asked_ns, heard_ns;
+	/* What is here from an earlier visit, and its manifest, packed; NULL: nothing */
+	struct image *image;
+	uint8_t *manifest;
+	size_t manifest_len;
 	/* QEMU and the pages */
 	struct qemu_question question;
 	bool commanding;
@@ -69,6 +74,13 @@ int incoming_command(struct incoming *in, const char *name, json_t *arguments, q
  * QEMU waits, or with Failure. */
 void incoming_prepare(struct node *n, struct bus_socket *s, const struct bus_peer *from,
 		      const Envelope *e);
+
+/* ---- incoming_image.c ---- */
+void incoming_find_image(struct incoming *in);
+void incoming_drop_image(struct incoming *in);
+void incoming_describe_image(const struct incoming *in, Tagalong__HeldImage *ret);
+void incoming_answer_image_query(struct incoming *in, struct bus_socket *s,
+				 const struct bus_peer *from, const Envelope *e);
 
 /* ---- incoming_copy.c ---- */
 void incoming_copy_begin(struct incoming *in); /* QEMU is there: makes it wait for the pages */

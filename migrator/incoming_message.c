@@ -30,12 +30,17 @@ void incoming_tell_prepared(struct incoming *in)
 {
 	struct node *n = in->m.node;
 	Tagalong__PeerPrepared p = TAGALONG__PEER_PREPARED__INIT;
+	Tagalong__HeldImage image;
 	Envelope e = TAGALONG__ENVELOPE__INIT;
 
 	p.move = (ProtobufCBinaryData){ UUID_SIZE, in->m.row.id.bytes };
 	p.data_endpoint = n->data_endpoint;
 	p.incarnation = (ProtobufCBinaryData){ UUID_SIZE, in->m.row.incarnation.bytes };
 	p.qemu_version = n->host.qemu_version;
+	if (in->image) {
+		incoming_describe_image(in, &image);
+		p.image = &image;
+	}
 	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_PREPARED;
 	e.peer_prepared = &p;
 	e.has_reply_to = true;
@@ -174,6 +179,8 @@ static const ProtobufCBinaryData *move_of(const Envelope *e)
 		return &e->peer_commit->move;
 	case TAGALONG__ENVELOPE__BODY_PEER_ABORT:
 		return &e->peer_abort->move;
+	case TAGALONG__ENVELOPE__BODY_PEER_IMAGE_QUERY:
+		return &e->peer_image_query->move;
 	default:
 		return &e->peer_query->move;
 	}
@@ -201,6 +208,8 @@ void incoming_message(struct node *n, struct bus_socket *s, const struct bus_pee
 	fault_before("receive", step);
 	if (in && check_sender(in, from, &err) < 0)
 		bus_reply_failure(s, from, e, &err);
+	else if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_IMAGE_QUERY && in)
+		incoming_answer_image_query(in, s, from, e);
 	else if (in)
 		on_known(in, s, from, e);
 	else if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_PREPARE &&

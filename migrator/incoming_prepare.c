@@ -103,6 +103,7 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 	}
 	incoming_watch(in, in->vm);
 	(void)vm_set_luggage(in->vm, in->m.row.luggage); /* without it no image is kept */
+	incoming_find_image(in);
 	*ret = in;
 	return 0;
 }

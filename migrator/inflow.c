@@ -256,14 +256,13 @@ static void on_event(struct flow *flow, unsigned event)
 
 static int make_placer(struct inflow *i, const struct inflow_config *config, struct mg_error *err)
 {
-	uint8_t secret[PAGE_SECRET_SIZE];
 	int r = ram_image_open(config->ram_fd, config->ram_bytes, &i->image, err);
 
 	if (r < 0)
 		return r;
-	link_page_secret(&config->link, secret);
-	r = page_placer_new(i->image, secret, &i->placer);
-	explicit_bzero(secret, sizeof(secret));
+	r = page_placer_new(i->image, config->link.page_secret, &i->placer);
+	if (r == 0)
+		r = ram_image_set_source(i->image, config->image);
 	i->out_size = QEMU_BUFFER;
 	i->out = malloc(i->out_size);
 	if (r < 0 || !i->out)

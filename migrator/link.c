@@ -60,12 +60,6 @@ void link_tune_socket(int fd)
 		(void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 }
 
-void link_page_secret(const struct link_config *config, uint8_t out[PAGE_SECRET_SIZE])
-{
-	_Static_assert(LINK_KEY_SIZE == crypto_kdf_KEYBYTES, "the session key can have others");
-	crypto_kdf_derive_from_key(out, PAGE_SECRET_SIZE, 1, "tagsecrt", config->key);
-}
-
 /* ---- Greetings ---------------------------------------------------------------- */
 
 static void greeting_tag(const uint8_t key[LINK_KEY_SIZE], const uint8_t *wire,

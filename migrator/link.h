@@ -31,6 +31,7 @@ struct link_config {
 	struct uuid move;
 	uint32_t incarnation;        /* counts up with every connection of a move */
 	uint8_t key[LINK_KEY_SIZE];  /* the session key that came over the bus */
+	uint8_t page_secret[PAGE_SECRET_SIZE]; /* under which both ends hash pages: the VM's own */
 	bool plain_text;             /* source: sends plain text; target: would take it */
 };
 
@@ -49,9 +50,6 @@ struct link_hello {
  * With move and incarnation the caller finds the move that is being waited for
  * and hands socket, HELLO and session key to inflow_start(). */
 int link_read_hello(int fd, struct link_hello *hello, struct mg_error *err);
-
-/* The secret under which both ends of a move hash pages (page_hash.h). */
-void link_page_secret(const struct link_config *config, uint8_t out[PAGE_SECRET_SIZE]);
 
 /* ---- For sender.c and receiver.c --------------------------------------------- */
 

@@ -35,6 +35,7 @@ libmigrator_la_SOURCES = \
 	migrator/incoming.c \
 	migrator/incoming.h \
 	migrator/incoming_copy.c \
+	migrator/incoming_image.c \
 	migrator/incoming_internal.h \
 	migrator/incoming_message.c \
 	migrator/incoming_prepare.c \
@@ -59,6 +60,7 @@ libmigrator_la_SOURCES = \
 	migrator/outgoing.h \
 	migrator/outgoing_check.c \
 	migrator/outgoing_copy.c \
+	migrator/outgoing_image.c \
 	migrator/outgoing_internal.h \
 	migrator/outgoing_order.c \
 	migrator/pace.c \

@@ -421,16 +421,27 @@ static void on_event(struct flow *flow, unsigned event)
 	o->fn(o, (enum outflow_event)event, o->userdata);
 }
 
+static void load_held(struct reference *ref, const struct image_manifest *held)
+{
+	for (uint64_t page = 0; page < image_manifest_guest_pages(held); page++) {
+		uint32_t slot = image_manifest_slot(held, page);
+
+		if (slot != IMAGE_NO_SLOT)
+			reference_load(ref, page, image_manifest_hash(held, slot), NULL);
+	}
+}
+
 static int make_reference(struct outflow *o, const struct outflow_config *config)
 {
 	uint64_t pages = config->ram_bytes / RAMSTREAM_PAGE;
-	uint8_t secret[PAGE_SECRET_SIZE];
 	int r;
 
-	link_page_secret(&config->link, secret);
-	r = reference_new(pages, secret, config->shadow_bytes, &o->ref);
-	explicit_bzero(secret, sizeof(secret));
-	return r < 0 ? r : page_set_init(&o->asked, pages);
+	r = reference_new(pages, config->link.page_secret, config->shadow_bytes, &o->ref);
+	if (r < 0)
+		return r;
+	if (config->held)
+		load_held(o->ref, config->held);
+	return page_set_init(&o->asked, pages);
 }
 
 static struct outflow *outflow_new(const struct outflow_config *config)

@@ -21,6 +21,7 @@
 
 #include "common/cleanup.h"
 #include "common/error.h"
+#include "migrator/image_manifest.h"
 #include "migrator/link.h"
 #include "migrator/page.h"
 
@@ -47,6 +48,8 @@ struct outflow_config {
 	uint64_t ram_bytes;
 	int ram_fd; /* the guest's RAM file, for pages that the target asks for; taken over
 		       on success */
+	const struct image_manifest *held; /* what the target has already, of as many pages;
+					      NULL: nothing. Not used after the start */
 	uint64_t shadow_bytes;  /* budget for the old bytes of pages that come again */
 	uint64_t bandwidth_bps; /* cap in bits a second; 0: none */
 };

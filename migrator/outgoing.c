@@ -417,7 +417,8 @@ static void on_prepared(struct outgoing *o, const Tagalong__PeerPrepared *p)
 	} else {
 		o->peer_stage = PEER(PREPARED);
 		move_show(&o->m, STATE(PREPARED));
-		copy_begin(o);
+		if (!image_fetch_begin(o, p->image))
+			copy_begin(o);
 	}
 	outgoing_reconcile(o);
 }
@@ -447,6 +448,8 @@ static void on_peer_message(struct bus_socket *s, const struct bus_peer *from, c
 		on_prepared(o, e->peer_prepared);
 	else if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_STATE)
 		outgoing_peer_state(o, e->peer_state);
+	else if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_IMAGE_DATA && o->live)
+		image_fetch_data(o, e->peer_image_data);
 	else if (e->body_case == TAGALONG__ENVELOPE__BODY_FAILURE)
 		on_failure(o, e->failure);
 	fault_after("receive", step);
@@ -675,6 +678,8 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 	(void)now;
 	if (o->live && clock_mono_ns() - o->m.begun_mono_ns > o->timeout_ns)
 		outgoing_give_up(o, "it took longer than it was allowed to");
+	if (o->live)
+		image_fetch_tick(o);
 	copy_tick(o);
 	if (!o->m.row.settled && !o->live && (o->qemu == COMMIT_QEMU_UNKNOWN || o->qemu == COMMIT_QEMU_BUSY))
 		outgoing_poll(o, 0);
@@ -720,6 +725,7 @@ void outgoing_free(struct outgoing *o)
 	LIST_REMOVE(o, link);
 	check_end(o);
 	copy_end(o);
+	image_fetch_free(o);
 	release_vm(o);
 	bus_socket_free(o->peer);
 	sd_event_source_disable_unref(o->tick);

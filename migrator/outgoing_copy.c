@@ -10,6 +10,7 @@
 
 #include "common/address.h"
 #include "common/log.h"
+#include "migrator/image.h"
 #include "migrator/node_config.h"
 #include "migrator/outgoing_internal.h"
 
@@ -98,6 +99,7 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 		.ram_id = GUEST_RAM_ID,
 		.ram_bytes = guest_ram_bytes(o->vm->guest),
 		.bandwidth_bps = o->bandwidth_bps,
+		.held = o->held,
 	};
 	int r;
 
@@ -108,8 +110,9 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 	if (r < 0)
 		return mg_error_set(err, r, "no socketpair: %s", strerror(-r));
 	memcpy(config.link.key, o->session_key, sizeof(config.link.key));
+	image_hash_key(o->vm->luggage->image_key.data, config.link.page_secret);
 	r = outflow_start(n->loop, &config, on_outflow, o, &o->outflow, err);
-	explicit_bzero(config.link.key, sizeof(config.link.key));
+	explicit_bzero(&config.link, sizeof(config.link));
 	if (r < 0)
 		close(config.qemu_fd);
 	else

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "migrator/commit.h"
+#include "migrator/image_manifest.h"
 #include "migrator/move.h"
 #include "migrator/outflow.h"
 #include "migrator/outgoing.h"
@@ -65,6 +66,13 @@ struct outgoing {
 	/* the copy: outgoing_copy.c */
 	enum copy_step step;
 	uint64_t step_since_ns;
+	struct image_fetch {
+		uint8_t *data; /* the manifest as far as it is here; NULL: none is fetched */
+		size_t len, at;
+		uint64_t guest_pages, slots;
+		uint64_t asked_ns, heard_ns;
+	} fetch;
+	struct image_manifest *held; /* what the target has of the VM already; NULL: nothing */
 	char data_endpoint[128];
 	int connecting_fd;
 	sd_event_source *connecting;
@@ -112,6 +120,15 @@ void outgoing_prepare(struct outgoing *o);
 /* ---- outgoing_check.c ---- */
 void check_begin(struct outgoing *o); /* outgoing_prepare() or outgoing_give_up() follows */
 void check_end(struct outgoing *o);
+
+/* ---- outgoing_image.c ---- */
+
+/* Fetches what there is to know of the target's image; copy_begin() follows. False when
+ * there is nothing to fetch. */
+bool image_fetch_begin(struct outgoing *o, const Tagalong__HeldImage *image);
+void image_fetch_data(struct outgoing *o, const Tagalong__PeerImageData *data);
+void image_fetch_tick(struct outgoing *o);
+void image_fetch_free(struct outgoing *o);
 
 /* ---- outgoing_copy.c ---- */
 void copy_begin(struct outgoing *o);

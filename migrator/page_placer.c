@@ -283,7 +283,7 @@ struct page_set *page_placer_unasked(struct page_placer *p)
 
 static int own_read(void *userdata, uint64_t slot, uint8_t *page)
 {
-	const struct ram_image *image = userdata;
+	struct ram_image *image = userdata;
 
 	return slot < ram_image_pages(image) ? ram_image_get(image, slot, page) : -ENOENT;
 }

@@ -7,12 +7,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "migrator/image.h"
+
 #define BITS 64
 
 struct ram_image {
 	int fd;
 	uint64_t bytes;
 	uint64_t *touched; /* a bit a page: it may be other than zero */
+	const struct image *source;
+	uint64_t *open; /* with a source, a bit a page: it comes from there when it is read */
 };
 
 static void touch(struct ram_image *image, uint64_t page, uint64_t count)
@@ -86,12 +90,36 @@ void ram_image_free(struct ram_image *image)
 	if (image->fd >= 0)
 		close(image->fd);
 	free(image->touched);
+	free(image->open);
 	free(image);
 }
 
 uint64_t ram_image_pages(const struct ram_image *image)
 {
 	return image->bytes / RAM_IMAGE_PAGE;
+}
+
+int ram_image_set_source(struct ram_image *image, const struct image *source)
+{
+	uint64_t pages = ram_image_pages(image);
+
+	if (!source)
+		return 0;
+	image->open = calloc(pages / BITS + 1, sizeof(uint64_t));
+	if (!image->open)
+		return -ENOMEM;
+	image->source = source;
+	for (uint64_t i = 0; i < pages; i++)
+		if (!(image->touched[i / BITS] >> i % BITS & 1))
+			image->open[i / BITS] |= UINT64_C(1) << i % BITS;
+	return 0;
+}
+
+/* What is written is the source's no more. */
+static void close_pages(struct ram_image *image, uint64_t page, uint64_t count)
+{
+	for (uint64_t i = page; image->open && i < page + count; i++)
+		image->open[i / BITS] &= ~(UINT64_C(1) << i % BITS);
 }
 
 static int write_all(int fd, const uint8_t *data, size_t len, uint64_t offset)
@@ -113,13 +141,34 @@ static int write_all(int fd, const uint8_t *data, size_t len, uint64_t offset)
 int ram_image_put(struct ram_image *image, uint64_t page, uint64_t count, const uint8_t *data)
 {
 	touch(image, page, count);
+	close_pages(image, page, count);
 	return write_all(image->fd, data, count * RAM_IMAGE_PAGE, page * RAM_IMAGE_PAGE);
 }
 
-int ram_image_get(const struct ram_image *image, uint64_t page, uint8_t *data)
+/* Puts a page from the source where it belongs. 1: it is in `data` too. A page that is
+ * damaged there stays as it is. */
+static int take_from_source(struct ram_image *image, uint64_t page, uint8_t *data)
 {
+	uint32_t slot;
+	int r;
+
+	if (!image->open || !(image->open[page / BITS] >> page % BITS & 1))
+		return 0;
+	close_pages(image, page, 1);
+	slot = image_manifest_slot(image_manifest(image->source), page);
+	if (slot == IMAGE_NO_SLOT || image_read(image->source, slot, data) < 0)
+		return 0;
+	r = ram_image_put(image, page, 1, data);
+	return r < 0 ? r : 1;
+}
+
+int ram_image_get(struct ram_image *image, uint64_t page, uint8_t *data)
+{
+	int r = take_from_source(image, page, data);
 	size_t have = 0;
 
+	if (r)
+		return r < 0 ? r : 0;
 	while (have < RAM_IMAGE_PAGE) {
 		ssize_t n = pread(image->fd, data + have, RAM_IMAGE_PAGE - have,
 				  (off_t)(page * RAM_IMAGE_PAGE + have));
@@ -137,6 +186,7 @@ int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count)
 {
 	static const uint8_t zero[RAM_IMAGE_PAGE];
 
+	close_pages(image, page, count);
 	for (uint64_t i = page; i < page + count; i++) {
 		uint64_t bit = UINT64_C(1) << i % BITS;
 		int r;

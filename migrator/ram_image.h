@@ -18,6 +18,8 @@
 #include "common/cleanup.h"
 #include "common/error.h"
 
+struct image;
+
 #define RAM_IMAGE_PAGE 4096
 
 struct ram_image;
@@ -34,8 +36,13 @@ uint64_t ram_image_pages(const struct ram_image *image);
  * negative errno: -ENOSPC when the tmpfs is full. */
 int ram_image_put(struct ram_image *image, uint64_t page, uint64_t count, const uint8_t *data);
 
+/* Lets pages that nobody has written come from an image, from when they are first read.
+ * It remains the caller's and must outlive this; NULL: none. A page that it cannot give
+ * is zero. 0 or -ENOMEM. */
+int ram_image_set_source(struct ram_image *image, const struct image *source);
+
 /* Reads one page, which must lie inside. Returns 0 or a negative errno. */
-int ram_image_get(const struct ram_image *image, uint64_t page, uint8_t *data);
+int ram_image_get(struct ram_image *image, uint64_t page, uint8_t *data);
 
 /* Makes pages zero. */
 int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count);

@@ -350,6 +350,7 @@ static void put_figures(json_t *o, const Tagalong__MoveFigures *f)
 	put_number(o, "pages_lz4", f->has_pages_lz4, f->pages_lz4);
 	put_number(o, "pages_raw", f->has_pages_raw, f->pages_raw);
 	put_number(o, "pages_asked", f->has_pages_asked, f->pages_asked);
+	put_number(o, "image_bytes", f->has_image_bytes, f->image_bytes);
 	put_number(o, "remaining_bytes", f->has_remaining_bytes, f->remaining_bytes);
 	put_number(o, "dirty_bytes_per_s", f->has_dirty_bps, f->dirty_bps);
 	put_number(o, "link_bytes_per_s", f->has_link_bps, f->link_bps);

@@ -98,3 +98,61 @@ for node in a b; do
 		fail "$node has the key of a VM that is no more"
 	fi
 done
+
+# --- the way back --------------------------------------------------------------
+
+# moved VM FROM TO: moves it, has its memory verified; figures of the move in $figures.
+moved() {
+	local mark
+	mark=$(guest_mark "$(vm_console "$2" "$1")")
+	figures=$(migrator_at "$2" move "$1" "$3" --json | tail -n 1)
+	wait_for 60 guest_verified "$(vm_console "$3" "$1")" "$mark"
+}
+
+# figure NAME: of the last move; 0 when it has none.
+figure() {
+	python3 -c 'import json, sys; print(json.loads(sys.argv[1]).get(sys.argv[2], 0))' "$figures" "$1"
+}
+
+# All that went between the two: the pages, and what was asked of the target before.
+bytes() {
+	echo $(($(figure wire_bytes) + $(figure image_bytes)))
+}
+
+vm_describe home "tagguest.mem=32M tagguest.ws=2M tagguest.rate=256K"
+vm_start a home
+moved home a b
+cold=$(bytes)
+[ "$(figure image_bytes)" -eq 0 ] || fail "b had an image of a VM that it had never seen"
+wait_for 30 images_are a 1
+moved home b a
+back=$(bytes)
+say "there $cold bytes, back $back bytes ($(figure image_bytes) of them hashes), $(figure pages_same) pages the same"
+[ "$(figure pages_same)" -gt 0 ] || fail "no page was found in the image"
+[ $((back * 3)) -lt "$cold" ] || fail "the way back is no shorter"
+
+# Every page of the image is damaged a little, in the middle of its bytes: the target notices,
+# and asks for them all. Nothing but bytes is lost.
+wait_for 30 images_are b 1
+python3 - "$(find "$tmpdir/b/images" -name '*.image')" <<'PY'
+import os, sys
+with open(sys.argv[1], "r+b") as f:
+    pages = int.from_bytes(f.read(64)[56:64], "big")
+    assert 256 + pages * 4112 < os.path.getsize(sys.argv[1]), "the format has changed"
+    for slot in range(0, pages, 8):
+        f.seek(256 + slot * 4112 + 2000)
+        byte = f.read(1)[0]
+        f.seek(-1, 1)
+        f.write(bytes([byte ^ 1]))
+PY
+moved home a b
+[ "$(figure pages_asked)" -gt 0 ] || fail "nobody noticed that the image was damaged"
+say "a damaged image: $(bytes) bytes, $(figure pages_asked) pages asked for"
+
+# Cut short, it is not even opened.
+wait_for 30 images_are a 1
+truncate -s -1 "$(find "$tmpdir/a/images" -name '*.image')"
+moved home b a
+[ "$(figure image_bytes)" -eq 0 ] || fail "an image that was cut short was used"
+file_has "$tmpdir/a.log" 'vm=home image dropped: .*not a whole image' || fail "it was not dropped"
+migrator_at a vm stop home >/dev/null

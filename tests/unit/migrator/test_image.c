@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "migrator/image.h"
+#include "migrator/ram_image.h"
 
 #define PAGES 300
 
@@ -289,4 +290,46 @@ Test(image, beyond_its_limit_nothing_is_left)
 	cr_assert_eq(write_image(fd, false, UINT64_MAX, true, &h, NULL), -ECANCELED);
 	cr_assert(is_empty());
 	close(fd);
+}
+
+/* A guest's memory over an image: pages come from there when they are first read, unless
+ * they were written before, and are in the RAM file from then on. */
+Test(image, lies_below_the_memory_of_a_guest)
+{
+	int ram_fd = memfd_create("guest", MFD_CLOEXEC);
+	uint8_t page[PAGE_SIZE_BYTES], expected[PAGE_SIZE_BYTES], other[PAGE_SIZE_BYTES];
+	struct ram_image *ram = NULL;
+	struct image_header h;
+	struct image *image;
+	int fd;
+
+	memset(other, 0xab, sizeof(other));
+	write_whole(&h);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	flip(fd, IMAGE_HEADER_SIZE + 5 * (PAGE_SIZE_BYTES + 16) + 9); /* slot 5 is page 16 */
+	close(fd);
+	cr_assert_eq(image_open(path, key, &image, NULL), 0);
+	cr_assert_eq(ftruncate(ram_fd, PAGES * PAGE_SIZE_BYTES), 0);
+	cr_assert_eq(pwrite(ram_fd, other, sizeof(other), PAGE_SIZE_BYTES), PAGE_SIZE_BYTES);
+	cr_assert_eq(ram_image_open(ram_fd, PAGES * PAGE_SIZE_BYTES, &ram, NULL), 0);
+	cr_assert_eq(ram_image_set_source(ram, image), 0);
+	cr_assert_eq(ram_image_put(ram, 4, 1, other), 0);
+	cr_assert_eq(ram_image_zero(ram, 7, 1), 0);
+	for (unsigned i = 0; i < PAGES; i++) {
+		fill_page(i, expected);
+		if (i == 1 || i == 4) /* the first was there before */
+			memcpy(expected, other, sizeof(expected));
+		if (i == 7 || i == 16) /* the second is damaged in the image */
+			memset(expected, 0, sizeof(expected));
+		cr_assert_eq(ram_image_get(ram, i, page), 0);
+		cr_assert_arr_eq(page, expected, sizeof(page), "page %u", i);
+		cr_assert_eq(pread(ram_fd, page, sizeof(page), i * PAGE_SIZE_BYTES), PAGE_SIZE_BYTES);
+		cr_assert_arr_eq(page, expected, sizeof(page), "page %u in the file", i);
+	}
+	cr_assert_eq(ram_image_put(ram, 10, 1, other), 0);
+	cr_assert_eq(ram_image_get(ram, 10, page), 0);
+	cr_assert_arr_eq(page, other, sizeof(page), "what was written stays");
+	ram_image_free(ram);
+	image_free(image);
+	close(ram_fd);
 }

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the target still has of the VM from an earlier visit. It says so with
+ * PeerPrepared; the hashes of the pages are then fetched from it piece by piece, before
+ * pages flow. Without them, for whatever reason, all pages are sent.
+ */
+#include <string.h>
+
+#include "common/log.h"
+#include "common/units.h"
+#include "migrator/outgoing_internal.h"
+#include "migrator/ram_image.h"
+
+#define ASK_AGAIN_NS (250 * NS_PER_MS)
+#define PATIENCE_NS (5 * NS_PER_S) /* without any answer */
+
+static void ask(struct outgoing *o)
+{
+	struct image_fetch *f = &o->fetch;
+	Tagalong__PeerImageQuery query = TAGALONG__PEER_IMAGE_QUERY__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	query.move = (ProtobufCBinaryData){ UUID_SIZE, o->m.row.id.bytes };
+	query.offset = f->at;
+	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_IMAGE_QUERY;
+	e.peer_image_query = &query;
+	f->asked_ns = clock_mono_ns();
+	(void)bus_send(o->peer, NULL, &e);
+}
+
+bool image_fetch_begin(struct outgoing *o, const Tagalong__HeldImage *image)
+{
+	struct image_fetch *f = &o->fetch;
+
+	if (!image || image->guest_pages != guest_ram_bytes(o->vm->guest) / RAM_IMAGE_PAGE ||
+	    image->slots > image->guest_pages)
+		return false;
+	f->len = image_manifest_size(image->guest_pages, image->slots);
+	f->data = malloc(f->len);
+	if (!f->data)
+		return false;
+	f->guest_pages = image->guest_pages;
+	f->slots = image->slots;
+	f->at = 0;
+	f->heard_ns = clock_mono_ns();
+	ask(o);
+	return true;
+}
+
+static void end(struct outgoing *o, const char *why)
+{
+	if (why)
+		log_warning("outgoing", "move=%s vm=%s all pages are sent: %s", o->m.id_text,
+			    o->m.row.info->vm, why);
+	free(TAKE_PTR(o->fetch.data));
+	copy_begin(o);
+}
+
+static void take_whole(struct outgoing *o)
+{
+	struct image_fetch *f = &o->fetch;
+	Tagalong__MoveFigures *figures = move_figures(&o->m);
+	int r = image_manifest_unpack(f->data, f->len, f->guest_pages, f->slots, &o->held);
+
+	figures->has_image_bytes = true;
+	figures->image_bytes = f->len;
+	log_info("outgoing", "move=%s vm=%s %s has an image with %llu of %llu pages", o->m.id_text,
+		 o->m.row.info->vm, o->m.row.peer, (unsigned long long)f->slots,
+		 (unsigned long long)f->guest_pages);
+	end(o, r < 0 ? "what the target says of its image makes no sense" : NULL);
+}
+
+void image_fetch_data(struct outgoing *o, const Tagalong__PeerImageData *data)
+{
+	struct image_fetch *f = &o->fetch;
+
+	if (!f->data || data->offset != f->at || data->manifest.len == 0 ||
+	    data->manifest.len > f->len - f->at)
+		return; /* one that was asked for twice, or nonsense: asked for again */
+	memcpy(f->data + f->at, data->manifest.data, data->manifest.len);
+	f->at += data->manifest.len;
+	f->heard_ns = clock_mono_ns();
+	if (f->at == f->len)
+		take_whole(o);
+	else
+		ask(o);
+}
+
+void image_fetch_tick(struct outgoing *o)
+{
+	struct image_fetch *f = &o->fetch;
+	uint64_t now = clock_mono_ns();
+
+	if (!f->data)
+		return;
+	if (now - f->heard_ns > PATIENCE_NS)
+		end(o, "the target does not say what is in its image");
+	else if (now - f->asked_ns > ASK_AGAIN_NS)
+		ask(o);
+}
+
+void image_fetch_free(struct outgoing *o)
+{
+	free(TAKE_PTR(o->fetch.data));
+	image_manifest_free(o->held);
+	o->held = NULL;
+}
