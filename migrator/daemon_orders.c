@@ -84,7 +84,7 @@ static int check_epoch(struct node *n, const Envelope *e, struct mg_error *err)
 static bool is_forced(const Envelope *e)
 {
 	if (e->body_case == TAGALONG__ENVELOPE__BODY_MOVE_ORDER)
-		return e->move_order->force || e->move_order->dry_run;
+		return e->move_order->force || e->move_order->dry_run || e->move_order->warm;
 	if (e->body_case == TAGALONG__ENVELOPE__BODY_VM_STOP)
 		return e->vm_stop->force;
 	return true; /* starting takes nothing away; cancel and resolve are for emergencies */

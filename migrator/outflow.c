@@ -28,6 +28,10 @@
 #define BATCH_MIN ((size_t)32 << 10)
 #define BATCH_PER_WIRE 2            /* bytes before the codec for one on the link */
 #define NO_BLOCK UINT32_MAX
+/* What a warming leaves: more than QEMU would stop the guest for (what its socket takes in a
+ * millisecond), and little of the whole. */
+#define WARM_LEFT_MAX 4096
+#define WARM_LEFT_PART 16
 
 struct counters { /* written by the thread, read by the owner */
 	_Atomic uint64_t wire_bytes, guest_bytes, stream_bytes, pages[PAGE_COUNTS];
@@ -66,6 +70,8 @@ struct outflow {
 	struct streamwriter writer;
 	uint64_t oldest_ns; /* when the first thing that waits came; 0: nothing waits */
 	bool stopped;
+	uint64_t hold_at; /* the page after which nothing more is read: a warming's */
+	bool holding, warmed;
 
 	uint64_t rate_since_ns, rate_bytes; /* for accepted_bps */
 };
@@ -218,7 +224,8 @@ static int on_page(void *userdata, unsigned index, uint64_t offset, const uint8_
 	o->last_offset = offset;
 	page_batch_add(o->batch, offset / RAMSTREAM_PAGE, data);
 	ADD(o, guest_bytes, RAMSTREAM_PAGE);
-	return make_room(o);
+	o->holding |= offset / RAMSTREAM_PAGE >= o->hold_at;
+	return o->holding || make_room(o);
 }
 
 static int on_section(void *userdata, enum ramstream_element kind)
@@ -302,7 +309,7 @@ static void on_qemu_read(struct ring_op *op, int res)
 
 static void read_qemu(struct outflow *o)
 {
-	if (o->qemu_op.pending || o->qemu_eof || o->input_at < o->input_end)
+	if (o->qemu_op.pending || o->qemu_eof || o->holding || o->input_at < o->input_end)
 		return;
 	ring_recv(&o->flow.ring, &o->qemu_op, o->qemu_fd, o->input, QEMU_READ);
 }
@@ -313,7 +320,7 @@ static int take_input(struct outflow *o)
 	struct mg_error err;
 	ssize_t n;
 
-	if (o->input_at == o->input_end || make_room(o))
+	if (o->input_at == o->input_end || o->holding || make_room(o))
 		return 0;
 	n = ramstream_feed(o->stream, o->input + o->input_at, o->input_end - o->input_at, &err);
 	if (n < 0) {
@@ -339,6 +346,16 @@ static uint64_t flush_idle(struct outflow *o)
 		return LINGER_NS - age;
 	send_all(o);
 	return UINT64_MAX;
+}
+
+/* All that was read has been placed by the target. */
+static void check_warmed(struct outflow *o)
+{
+	if (!o->holding || o->warmed || o->oldest_ns || o->asked.count ||
+	    sender_queued(&o->sender))
+		return;
+	o->warmed = true;
+	flow_post(&o->flow, OUTFLOW_WARMED);
 }
 
 static void update_stats(struct outflow *o)
@@ -389,6 +406,7 @@ static int step(struct outflow *o)
 	}
 	if (r < 0)
 		return mg_error_set(&o->flow.error, r, "io_uring: %s", strerror(-r));
+	check_warmed(o);
 	update_stats(o);
 	if (o->sender.error.code) {
 		o->flow.error = o->sender.error;
@@ -444,6 +462,13 @@ static int make_reference(struct outflow *o, const struct outflow_config *config
 	return page_set_init(&o->asked, pages);
 }
 
+static uint64_t warm_end(uint64_t pages)
+{
+	uint64_t left = pages / WARM_LEFT_PART;
+
+	return pages - (left < WARM_LEFT_MAX ? left : WARM_LEFT_MAX);
+}
+
 static struct outflow *outflow_new(const struct outflow_config *config)
 {
 	_cleanup_(outflow_free_p) struct outflow *o = calloc(1, sizeof(*o));
@@ -453,6 +478,7 @@ static struct outflow *outflow_new(const struct outflow_config *config)
 	o->qemu_fd = o->ram_fd = -1;
 	o->qemu_op.done = on_qemu_read;
 	o->ram_bytes = config->ram_bytes;
+	o->hold_at = config->warm ? warm_end(config->ram_bytes / RAMSTREAM_PAGE) : UINT64_MAX;
 	o->ram_block = NO_BLOCK;
 	o->effort = 1;
 	o->writer = (struct streamwriter){ .data = o->stream_buf, .size = sizeof(o->stream_buf) };

@@ -29,6 +29,8 @@ struct outflow;
 
 enum outflow_event {
 	OUTFLOW_STOPPED,  /* END(ram) begins: the guest has been stopped */
+	OUTFLOW_WARMED,   /* a warming: the target has all but the last pages, of which none is read
+			     from QEMU until outflow_abort(), so that the guest never stops */
 	OUTFLOW_FAILED,   /* link, stream or QEMU broke; outflow_error() says how. QEMU's
 			     socket stays open, so a stopped guest stays stopped, until
 			     outflow_abort(). Not after outflow_send_shut() */
@@ -51,6 +53,7 @@ struct outflow_config {
 	const struct image_manifest *held; /* what the target has already, of as many pages;
 					      NULL: nothing. Not used after the start */
 	uint64_t shadow_bytes;  /* budget for the old bytes of pages that come again */
+	bool warm; /* hold before the end of the first pass */
 	uint64_t bandwidth_bps; /* cap in bits a second; 0: none */
 };
 

@@ -276,6 +276,7 @@ static int64_t send_prepare(struct outgoing *o)
 	p.reason = o->m.row.info->reason;
 	p.has_device = o->m.row.info->has_device;
 	p.device = o->m.row.info->device;
+	p.has_warm = p.warm = o->warm;
 	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_PREPARE;
 	e.peer_prepare = &p;
 	return peer_send(o->peer, NULL, &e);

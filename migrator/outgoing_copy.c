@@ -85,6 +85,7 @@ void copy_begin(struct outgoing *o)
 /* ---- The data connection ------------------------------------------------------------------- */
 
 static void on_outflow(struct outflow *flow, enum outflow_event event, void *userdata);
+static void fill_figures(struct outgoing *o, const struct outflow_stats *s);
 
 static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 {
@@ -100,6 +101,7 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 		.ram_bytes = guest_ram_bytes(o->vm->guest),
 		.bandwidth_bps = o->bandwidth_bps,
 		.held = o->held,
+		.warm = o->warm,
 	};
 	int r;
 
@@ -279,17 +281,30 @@ void copy_ready(struct outgoing *o)
 	outgoing_poll(o, NS_PER_MS); /* should its event be late */
 }
 
+/* That is all: the guest has not noticed, and the target keeps what it has got. */
+static void end_warming(struct outgoing *o)
+{
+	struct outflow_stats stats;
+
+	outflow_get_stats(o->outflow, &stats);
+	fill_figures(o, &stats);
+	o->live = false;
+}
+
 static void on_outflow(struct outflow *flow, enum outflow_event event, void *userdata)
 {
 	struct outgoing *o = userdata;
 
 	if (!o->live)
 		return;
-	if (event == OUTFLOW_STOPPED) {
+	if (event == OUTFLOW_STOPPED && !o->warm) {
 		on_stopped(o);
 		return;
 	}
-	outgoing_give_up(o, "%s", outflow_error(flow)->text);
+	if (event != OUTFLOW_FAILED)
+		end_warming(o); /* stopped: QEMU was ahead of us, and resumes it at once */
+	else
+		outgoing_give_up(o, "%s", outflow_error(flow)->text);
 	outgoing_reconcile(o);
 }
 
@@ -439,7 +454,8 @@ static void on_query_migrate(struct qmp *q, int r, json_t *result, const struct 
 	take_ram_figures(o, result);
 	if (o->m.row.info->state != STATE(COPYING))
 		return; /* the monitor may be silent, and each millisecond counts */
-	steer(o);
+	if (!o->warm) /* it is not to stop */
+		steer(o);
 	if (move_figures(&o->m)->left_ns < NEAR_END_NS)
 		outgoing_set_timer(o, &o->asking, NEAR_END_TICK_NS, on_asking);
 }

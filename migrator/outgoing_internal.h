@@ -41,7 +41,7 @@ struct outgoing {
 	struct vm *vm; /* NULL once it is let go */
 	/* the order */
 	uint64_t promise_ns, most_ns, bandwidth_bps, timeout_ns;
-	bool force, dry_run;
+	bool force, dry_run, warm;
 	uint8_t session_key[LINK_KEY_SIZE];
 	/* the facts of commit.h */
 	enum commit_qemu qemu;

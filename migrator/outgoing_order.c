@@ -14,6 +14,7 @@ static void take_limits(struct outgoing *o, const Tagalong__MoveOrder *order)
 
 	o->force = order->force;
 	o->dry_run = order->dry_run;
+	o->warm = order->warm;
 	if (l && l->blackout_ns)
 		o->promise_ns = l->blackout_ns;
 	if (l && l->blackout_max_ns)
@@ -67,6 +68,9 @@ static int begin(struct node *n, const Tagalong__MoveOrder *order, struct vm *vm
 		r = move_set_cause(&o->m, order->reason, order->has_device ? &order->device : NULL);
 	if (r == 0)
 		r = vm_pack(vm, err);
+	if (r == 0 && order->warm) /* an image of it will be there */
+		r = vm_note_visit(vm, order->target, order->target_endpoint,
+				  order->target_public_key, err);
 	if (r == 0)
 		r = outgoing_connect(o, err);
 	if (r == 0)

@@ -211,6 +211,16 @@ int vm_pack(struct vm *vm, struct mg_error *err)
 	return r;
 }
 
+int vm_note_visit(struct vm *vm, const char *node, const char *endpoint, const char *public_key,
+		  struct mg_error *err)
+{
+	struct journal_vm row = { vm->incarnation, vm->spec, vm->luggage };
+
+	if (luggage_add_visit(vm->luggage, node, endpoint, public_key ? public_key : "") < 0)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	return journal_vm_add(vm->node->journal, &row, err);
+}
+
 /* A VM that is no more: nobody shall read what there is of it. */
 static int forget_vm(struct vm *vm, struct mg_error *err)
 {

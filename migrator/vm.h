@@ -70,6 +70,10 @@ int vm_set_luggage(struct vm *vm, const VmLuggage *luggage);
 /* Gives a VM that has none yet luggage of its own, and journals it. */
 int vm_pack(struct vm *vm, struct mg_error *err);
 
+/* Journals that there will be something of it on another node, though it does not go there. */
+int vm_note_visit(struct vm *vm, const char *node, const char *endpoint, const char *public_key,
+		  struct mg_error *err);
+
 /* Starts one for an operator or the controller and answers when its QEMU does. */
 void vm_start_for(struct node *n, struct bus_socket *s, const struct bus_peer *from,
 		  const Envelope *e);

@@ -37,6 +37,9 @@ static const struct command {
 	  COMMON | OPTION_NODE | OPTION_BLACKOUT | OPTION_BLACKOUT_MAX | OPTION_BANDWIDTH |
 		  OPTION_MOVE_TIMEOUT | OPTION_FORCE | OPTION_DRY_RUN | OPTION_DETACH,
 	  "move a running VM to the node TARGET" },
+	{ "warm", cmd_warm, "VM TARGET", 2,
+	  COMMON | OPTION_NODE | OPTION_BANDWIDTH | OPTION_MOVE_TIMEOUT,
+	  "send most of a VM ahead of a move that may come" },
 	{ "cancel", cmd_cancel, "MOVE", 1, ASKS, "call a move off (until it is decided)" },
 	{ "resolve", cmd_resolve, "MOVE", 1,
 	  ASKS | OPTION_ON | OPTION_RUN_HERE | OPTION_DISCARD | OPTION_YES,

@@ -50,6 +50,7 @@ static enum cli_exit send_order(const struct cli *cli, struct session *s, struct
 	order.reason = &reason;
 	order.has_force = order.force = cli->options.force;
 	order.has_dry_run = order.dry_run = cli->options.dry_run;
+	order.has_warm = order.warm = cli->options.warm;
 	request.body_case = TAGALONG__ENVELOPE__BODY_MOVE_ORDER;
 	request.move_order = &order;
 	return client_call(s->client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,
@@ -86,6 +87,17 @@ enum cli_exit cmd_move(const struct cli *cli, struct mg_error *err)
 		cli_fail(err, code, "detached; the move goes on: 'migrator cancel %s%s%s' calls it off",
 			 id_text, s.direct ? " --node " : "", s.direct ? cli->options.node : "");
 	return code;
+}
+
+/* A controller decides on moves, and would take this for one. */
+enum cli_exit cmd_warm(const struct cli *cli, struct mg_error *err)
+{
+	struct cli warm = *cli;
+
+	if (!cli->options.node)
+		return cli_fail(err, CLI_USAGE, "say with --node where the VM is");
+	warm.options.warm = true;
+	return cmd_move(&warm, err);
 }
 
 /* ---- cancel ---------------------------------------------------------------------- */

@@ -268,6 +268,18 @@ static enum cli_exit report_dry_run(const struct follower *f, struct mg_error *e
 	return CLI_OK;
 }
 
+static enum cli_exit report_warm(const struct follower *f, struct mg_error *err)
+{
+	const json_t *failure = json_object_get(f->last, "failure");
+
+	if (failure)
+		return cli_fail(err, CLI_FAILED, "%s was not sent ahead: %s", f->cli->operands[0],
+				json_string_value(failure));
+	if (!f->cli->options.json)
+		printf("%s has most of %s now\n", text_of(f, "target"), text_of(f, "vm"));
+	return CLI_OK;
+}
+
 /* Nothing was heard for a while. Returns CLI_OK to go on. */
 static enum cli_exit after_silence(struct follower *f, struct mg_error *err)
 {
@@ -304,5 +316,7 @@ enum cli_exit follower_run(struct follower *f, struct mg_error *err)
 		}
 	}
 	bar_clear(f);
+	if (f->cli->options.warm)
+		return report_warm(f, err);
 	return f->cli->options.dry_run ? report_dry_run(f, err) : report_end(f, err);
 }

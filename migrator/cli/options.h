@@ -45,6 +45,7 @@ struct options {
 	uint64_t timeout_ns;     /* for an answer */
 	uint64_t limit;
 	const char *config, *id, *node, *on, *to, *vm;
+	bool warm; /* set by 'migrator warm', which is a move that stops short */
 };
 
 /* Parses argv[1…], options and operands in any order; "--" ends the options.

@@ -24,7 +24,7 @@ expect() {
 	[ "$got" = "$wanted" ] || fail "'$*' completes to '$got', not '$wanted'"
 }
 
-expect "cancel history image keys move node pair resolve status vm" migrator ""
+expect "cancel history image keys move node pair resolve status vm warm" migrator ""
 expect "status" migrator st
 expect "list show start stop" migrator vm ""
 expect "start stop" migrator vm st

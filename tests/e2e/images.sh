@@ -156,3 +156,26 @@ moved home b a
 [ "$(figure image_bytes)" -eq 0 ] || fail "an image that was cut short was used"
 file_has "$tmpdir/a.log" 'vm=home image dropped: .*not a whole image' || fail "it was not dropped"
 migrator_at a vm stop home >/dev/null
+
+# --- sent ahead ------------------------------------------------------------------
+
+vm_describe next "tagguest.mem=32M tagguest.ws=2M tagguest.rate=256K"
+vm_start a next
+migrator_at a warm next b >"$tmpdir/warmed"
+file_has "$tmpdir/warmed" 'b has most of next' || fail "it says '$(cat "$tmpdir/warmed")'"
+vm_runs_at a next || fail "the VM does not run any more"
+[ -z "$(vm_field b next state)" ] || fail "b has more than an image"
+if grep -q finish-migrate "$(vm_field a next directory)/qemu.log"; then
+	fail "the guest was stopped for it"
+fi
+wait_for 30 images_are b 1
+moved next a b
+say "sent ahead: $(bytes) bytes of $cold were left"
+[ $(($(bytes) * 3)) -lt "$cold" ] || fail "sending ahead saved too little"
+
+# The move never came, and now the VM is gone: so is what was sent ahead.
+migrator_at b warm next a >/dev/null
+wait_for 30 images_are a 1
+migrator_at b vm stop next >/dev/null
+wait_for 30 images_are a 0
+runs_once
