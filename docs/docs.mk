@@ -2,6 +2,7 @@
 # Man pages are written in scdoc(5): docs/man/NAME.SECTION.scd.
 man_pages = \
 	edgesim.1 \
+	edgesim-study.5 \
 	migrator.1 \
 	migratord.8 \
 	placementd.8 \

@@ -11,7 +11,9 @@
 enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 
 int command_handovers(int argc, char **argv);
+int command_merge(int argc, char **argv);
 int command_replay(int argc, char **argv);
+int command_run(int argc, char **argv);
 
 /* Prints the error, after what was printed so far; returns EXIT_FAILED. */
 int command_fail(const struct mg_error *err);

@@ -12,7 +12,9 @@ static const struct {
 	int (*fn)(int argc, char **argv);
 } commands[] = {
 	{ "handovers", "when recorded devices change towers", command_handovers },
+	{ "merge", "the results of a study's shards, as one", command_merge },
 	{ "replay", "the decisions of a controller's record log, made again", command_replay },
+	{ "run", "a study: policies in a simulated world", command_run },
 };
 
 static void print_help(void)

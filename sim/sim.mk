@@ -1,14 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LTLIBRARIES += libsim.la
 libsim_la_SOURCES = \
+	sim/engine/draws.c \
+	sim/engine/draws.h \
+	sim/engine/engine.c \
+	sim/engine/engine.h \
+	sim/engine/histogram.h \
+	sim/engine/moves.c \
+	sim/engine/noise.c \
+	sim/engine/noise.h \
+	sim/engine/phones.c \
+	sim/engine/queue.h \
+	sim/engine/rounds.c \
+	sim/engine/run.h \
 	sim/guest/memory.c \
 	sim/guest/memory.h \
 	sim/guest/options.c \
 	sim/guest/options.h \
 	sim/guest/pattern.c \
 	sim/guest/pattern.h \
+	sim/mobility/commuter.c \
+	sim/mobility/gauss_markov.c \
+	sim/mobility/levy_walk.c \
+	sim/mobility/manhattan.c \
+	sim/mobility/mobility.c \
+	sim/mobility/mobility.h \
+	sim/mobility/random_waypoint.c \
+	sim/mobility/recorded.c \
 	sim/replay.c \
 	sim/replay.h \
+	sim/study/manifest.c \
+	sim/study/manifest.h \
+	sim/study/metrics.c \
+	sim/study/metrics.h \
+	sim/study/parameters.c \
+	sim/study/parameters.h \
+	sim/study/part.c \
+	sim/study/part.h \
+	sim/study/report.c \
+	sim/study/report.h \
+	sim/study/results.c \
+	sim/study/results.h \
+	sim/study/results_write.c \
+	sim/study/runner.c \
+	sim/study/runner.h \
+	sim/study/statistics.c \
+	sim/study/statistics.h \
+	sim/study/study.c \
+	sim/study/study.h \
+	sim/study/study_file.c \
+	sim/study/study_file.h \
 	sim/testbed/console.c \
 	sim/testbed/console.h \
 	sim/testbed/daemons.c \
@@ -53,6 +94,8 @@ libsim_la_SOURCES = \
 	sim/trace/trace.h \
 	sim/world/attachment.c \
 	sim/world/attachment.h \
+	sim/world/backhaul.c \
+	sim/world/backhaul.h \
 	sim/world/handovers.c \
 	sim/world/handovers.h \
 	sim/world/towers.c \
@@ -64,7 +107,9 @@ libsim_la_SOURCES = \
 bin_PROGRAMS += edgesim
 edgesim_SOURCES = \
 	sim/cmd_handovers.c \
+	sim/cmd_merge.c \
 	sim/cmd_replay.c \
+	sim/cmd_run.c \
 	sim/commands.h \
 	sim/edgesim.c \
 	$(NULL)
@@ -105,7 +150,7 @@ CLEANFILES += guest/vmlinuz guest/initrd.img
 noinst_PROGRAMS += sim/testbed/testbed
 sim_testbed_testbed_SOURCES = sim/testbed/testbed.c
 sim_testbed_testbed_LDADD = libsim.la libcommon.la
-EXTRA_DIST += sim/scenarios/demo.yaml sim/scenarios/walk.yaml
+EXTRA_DIST += sim/scenarios/demo.yaml sim/scenarios/walk.yaml sim/studies/threshold.yaml
 
 # Two steps: a sub-make builds all, and must not race with this one.
 demo: all

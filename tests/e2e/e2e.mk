@@ -25,6 +25,7 @@ TREE_TESTS = \
 	tests/e2e/manpages.sh \
 	tests/e2e/placementd.sh \
 	tests/e2e/shellcheck.sh \
+	tests/e2e/study.sh \
 	tests/e2e/telemetry.sh \
 	tests/e2e/tree.sh \
 	$(NULL)

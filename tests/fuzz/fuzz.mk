@@ -18,6 +18,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_scenario \
 	tests/fuzz/fuzz_settings \
 	tests/fuzz/fuzz_stamp \
+	tests/fuzz/fuzz_study \
 	tests/fuzz/fuzz_trace \
 	tests/fuzz/fuzz_vm_spec \
 	$(NULL)
@@ -64,6 +65,9 @@ tests_fuzz_fuzz_settings_LDADD = libmigratorcli.la libmigrator.la libcommon.la
 tests_fuzz_fuzz_stamp_SOURCES = tests/fuzz/fuzz_stamp.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_stamp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_stamp_LDADD = libtelemetry.la libcommon.la
+tests_fuzz_fuzz_study_SOURCES = tests/fuzz/fuzz_study.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_study_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_study_LDADD = libsim.la libplacement.la libcommon.la
 tests_fuzz_fuzz_trace_SOURCES = tests/fuzz/fuzz_trace.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_trace_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_trace_LDADD = libsim.la libcommon.la

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 UNIT_TESTS += \
 	tests/unit/sim/test_attachment \
+	tests/unit/sim/test_backhaul \
 	tests/unit/sim/test_console \
+	tests/unit/sim/test_engine \
 	tests/unit/sim/test_linkem \
 	tests/unit/sim/test_memory \
+	tests/unit/sim/test_mobility \
+	tests/unit/sim/test_noise \
 	tests/unit/sim/test_options \
 	tests/unit/sim/test_page \
 	tests/unit/sim/test_pattern \
 	tests/unit/sim/test_phone \
+	tests/unit/sim/test_queue \
 	tests/unit/sim/test_reader \
 	tests/unit/sim/test_replay \
 	tests/unit/sim/test_scenario \
 	tests/unit/sim/test_shaper \
+	tests/unit/sim/test_study \
 	tests/unit/sim/test_towers \
 	tests/unit/sim/test_verdict \
 	$(NULL)
@@ -34,4 +40,15 @@ tests_unit_sim_test_scenario_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_shaper_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_towers_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_verdict_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_backhaul_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_engine_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_mobility_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_noise_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_queue_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_study_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 EXTRA_DIST += tests/unit/sim/story_sample.h
+
+check_PROGRAMS += tests/unit/sim/study_threads
+TESTS += tests/unit/sim/study_threads
+THREAD_TESTS += tests/unit/sim/study_threads
+tests_unit_sim_study_threads_LDADD = libsim.la libplacement.la libcommon.la

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/engine/engine.h"
+
+#include <string.h>
+
+#include "sim/engine/run.h"
+
+void world_clear(struct world *w)
+{
+	towers_clear(&w->towers);
+	backhaul_clear(&w->backhaul);
+	trace_clear(&w->trace);
+	*w = (struct world){ 0 };
+}
+
+static void run_clear(struct run *run)
+{
+	queue_clear(&run->queue);
+	free(run->phones);
+	free(run->paths);
+	free(run->attached);
+	free(run->nodes);
+	free(run->by_number);
+	free(run->wishes);
+	free(run->moves);
+	free(run->links);
+}
+
+static int allocate(struct run *run)
+{
+	uint32_t towers = run->world->towers.n;
+	size_t devices = run->world->devices;
+
+	run->phones = calloc(devices, sizeof(*run->phones));
+	run->paths = calloc(devices * run->set->probing.candidates, sizeof(*run->paths));
+	run->wishes = calloc(devices, sizeof(*run->wishes));
+	run->attached = calloc(towers, sizeof(*run->attached));
+	run->nodes = calloc(towers, sizeof(*run->nodes));
+	run->by_number = calloc(towers, sizeof(struct node *));
+	run->moves = calloc(run->set->moves, sizeof(*run->moves));
+	run->links = calloc((size_t)run->world->backhaul.n_edges * 2 + 1, sizeof(*run->links));
+	return run->phones && run->paths && run->wishes && run->attached && run->nodes &&
+			       run->by_number && run->moves && run->links
+		       ? 0
+		       : -ENOMEM;
+}
+
+static int start(struct run *run)
+{
+	int r = allocate(run);
+
+	if (r < 0)
+		return r;
+	tagalong__node_hello__init(&run->hello);
+	run->hello.has_memory_bytes = run->set->host_memory > 0;
+	run->hello.memory_bytes = run->set->host_memory;
+	for (uint32_t i = 0; i < run->world->towers.n; i++) {
+		run->nodes[i].number = i;
+		run->nodes[i].hello = &run->hello;
+		run->nodes[i].programs[PROGRAM_MIGRATOR].up = true;
+		run->by_number[i] = &run->nodes[i];
+	}
+	for (uint32_t i = 0; i < run->world->devices && r == 0; i++) {
+		struct phone *p = &run->phones[i];
+		struct draws d = draws_of(run->in->seed, PURPOSE_RADIO, i, &p->draws);
+		double phase = draw_uniform(d) * (double)run->set->probing.interval_ns;
+
+		p->host = NOWHERE;
+		attachment_init(&p->attachment);
+		r = queue_push(&run->queue, event_make((uint64_t)phase, EVENT_PROBE, i));
+	}
+	return r;
+}
+
+/* Probes are most of the events, and each is followed by the phone's next one. What
+ * happens meanwhile is later or comes after it: it stays the queue's first. */
+static void probe(struct run *run, uint32_t i)
+{
+	uint64_t next = phone_probe(run, i);
+
+	if (next == UINT64_MAX)
+		queue_pop(&run->queue);
+	else
+		queue_replace(&run->queue, event_make(next, EVENT_PROBE, i));
+}
+
+static void run_events(struct run *run)
+{
+	while (run->queue.n > 0 && run->queue.events[0].t_ns <= run->set->duration_ns &&
+	       run->error == 0) {
+		struct event e = run->queue.events[0];
+		uint32_t entity = (uint32_t)e.what;
+
+		run->now_ns = e.t_ns;
+		run->f.events++;
+		switch ((enum event_kind)(e.what >> 32)) {
+		case EVENT_PROBE:
+			probe(run, entity);
+			break;
+		case EVENT_ROUND:
+			queue_pop(&run->queue);
+			round_hold(run);
+			break;
+		case EVENT_MOVE:
+			queue_pop(&run->queue);
+			if (run->moves[entity].open && run->moves[entity].ends_ns == e.t_ns)
+				move_end(run, entity);
+			break;
+		}
+	}
+}
+
+int engine_run(const struct run_input *in, struct run_figures *ret, struct mg_error *err)
+{
+	_cleanup_(run_clear) struct run run = {
+		.in = in,
+		.world = in->world,
+		.set = in->setting,
+		.a3_ratio = attachment_ratio_squared(&in->setting->attachment),
+	};
+	int r = start(&run);
+
+	if (r == 0) {
+		run_events(&run);
+		r = run.error;
+	}
+	if (r < 0)
+		return mg_error_set(err, r, "out of memory");
+	run.f.open = run.n_open;
+	*ret = run.f;
+	return 0;
+}

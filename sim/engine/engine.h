@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One run: devices that move among towers, their VMs on the hosts there, a policy
+ * and a planner (the object files of placementd) that move the VMs. Virtual time,
+ * one thread; the same input gives the same figures, bit for bit.
+ *
+ * A device sends a probe to its VM's host and to the nearest others each interval;
+ * common/rtt.h's estimators follow, and each so many probes their figures are
+ * reported to the policy, after a delay. Which hosts are probed is settled at each
+ * handover and move. A device's VM starts at its tower when the device appears,
+ * and anew when it comes back from an absence.
+ *
+ * A round-trip time is that of the radio access (a median, scattered as noise.h
+ * says, divided by 1 - ρ for a tower that is used to ρ of its capacity, plus a part
+ * for the distance), and twice the backhaul's delay from there to the host.
+ *
+ * A move takes what common/cost.h predicts for the least share of a link on its
+ * way; when shares change, what is left of the move takes the other time.
+ */
+#ifndef SIM_ENGINE_ENGINE_H
+#define SIM_ENGINE_ENGINE_H
+
+#include "placement/policy.h"
+#include "sim/engine/histogram.h"
+#include "sim/mobility/mobility.h"
+#include "sim/world/attachment.h"
+#include "sim/world/backhaul.h"
+
+#define CANDIDATES_MAX 8
+#define MOVES_MAX 4096
+
+/* What runs share. */
+struct world {
+	struct towers towers;
+	struct backhaul backhaul;
+	struct trace trace; /* empty when movement is generated */
+	struct mobility mobility;
+	uint32_t devices;
+};
+
+void world_clear(struct world *w);
+
+struct radio {
+	uint64_t rtt_ns; /* the median of an idle tower */
+	double ns_per_km;
+	double loss;       /* 0 to 1 */
+	uint32_t capacity; /* devices of a tower; 0: its load is no matter */
+};
+
+struct probing {
+	uint64_t interval_ns;
+	uint32_t report;     /* each so many probes */
+	uint64_t delay_ns;   /* from the probe to the policy */
+	uint32_t candidates; /* hosts that are probed, the VM's included */
+};
+
+struct machine {
+	uint64_t memory;      /* bytes, of the VM */
+	uint64_t working_set; /* bytes that are rewritten over and over; 0: all */
+	uint64_t dirty_bps;   /* bytes a second */
+	uint32_t wire_permille;
+	uint64_t promise_ns;
+};
+
+struct setting {
+	uint64_t duration_ns;
+	struct attachment_parameters attachment;
+	struct radio radio;
+	struct probing probing;
+	struct machine vm;
+	uint64_t host_memory;           /* bytes; 0: no limit */
+	uint32_t moves, moves_per_node; /* at once */
+	uint64_t round_ns;              /* between two rounds of the planner */
+	uint64_t target_ns;             /* the round-trip time that users are to have */
+};
+
+struct run_input {
+	const struct world *world;
+	const struct setting *setting;
+	const struct policy_ops *policy; /* NULL: VMs stay where they are */
+	struct policy_parameters parameters;
+	uint64_t seed;
+};
+
+struct run_figures {
+	uint64_t events;
+	uint64_t user_ns;  /* of all devices that were there */
+	uint64_t samples;  /* answers of the VM's host */
+	uint64_t lost;     /* probes of it without one */
+	uint64_t above;    /* samples above the target */
+	double rtt_sum_ns; /* of the samples */
+	uint64_t handovers;
+	uint64_t moves;   /* that are done */
+	uint64_t open;    /* that were not, at the end */
+	uint64_t refused; /* wishes that the planner did not grant, a round each */
+	uint64_t move_ns; /* of the moves that are done */
+	uint64_t blackout_ns;
+	double move_bytes; /* on the wire, of the moves that are done */
+	struct histogram rtt;
+};
+
+/* noise_init() must have been called. */
+int engine_run(const struct run_input *in, struct run_figures *ret, struct mg_error *err);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
+#include "sim/engine/run.h"
+
+/* Adds `change` to the moves on each link of the way. */
+static void use_links(struct run *run, const struct sim_move *m, uint32_t change)
+{
+	for (uint32_t at = m->from; at != m->to;)
+		run->links[backhaul_step(&run->world->backhaul, &at, m->to)] += change;
+}
+
+/* An equal share of the link on the way that is shared most. */
+static uint64_t rate_of(const struct run *run, const struct sim_move *m)
+{
+	uint32_t most = 1;
+
+	for (uint32_t at = m->from; at != m->to;) {
+		uint32_t moves = run->links[backhaul_step(&run->world->backhaul, &at, m->to)];
+
+		most = moves > most ? moves : most;
+	}
+	return run->world->backhaul.rate_bps / most;
+}
+
+static void predict(const struct run *run, struct sim_move *m)
+{
+	const struct machine *vm = &run->set->vm;
+	const struct cost_facts facts = {
+		.remaining_bytes = vm->memory,
+		.working_set_bytes = vm->working_set,
+		.dirty_bps = vm->dirty_bps,
+		.link_bps = m->rate_bps,
+		.wire_permille = vm->wire_permille,
+		.rtt_ns = 2 * backhaul_delay_ns(&run->world->backhaul, m->from, m->to),
+		.promise_ns = vm->promise_ns,
+	};
+
+	cost_predict(&facts, &m->cost);
+}
+
+/* The part that has been done since the last time. */
+static void progress(const struct run *run, struct sim_move *m)
+{
+	double done = (double)(run->now_ns - m->updated_ns) / (double)m->cost.total_ns;
+
+	done = fmin(done, m->left);
+	m->left -= done;
+	m->bytes += done * (double)m->cost.bytes;
+	m->updated_ns = run->now_ns;
+}
+
+/* After links have got other shares. */
+static void settle(struct run *run)
+{
+	for (uint32_t slot = 0; slot < run->set->moves; slot++) {
+		struct sim_move *m = &run->moves[slot];
+		uint64_t rate;
+
+		if (!m->open || (rate = rate_of(run, m)) == m->rate_bps)
+			continue;
+		if (m->rate_bps > 0)
+			progress(run, m);
+		m->rate_bps = rate;
+		predict(run, m);
+		m->ends_ns = run->now_ns + (uint64_t)ceil(m->left * (double)m->cost.total_ns);
+		if (queue_push(&run->queue, event_make(m->ends_ns, EVENT_MOVE, slot)) < 0)
+			run->error = -ENOMEM;
+	}
+}
+
+void move_begin(struct run *run, uint32_t i, uint32_t to)
+{
+	uint32_t slot = 0;
+
+	while (run->moves[slot].open)
+		slot++; /* the planner keeps to their number */
+	run->moves[slot] = (struct sim_move){
+		.phone = i,
+		.from = run->phones[i].host,
+		.to = to,
+		.open = true,
+		.begun_ns = run->now_ns,
+		.updated_ns = run->now_ns,
+		.left = 1,
+	};
+	run->n_open++;
+	run->phones[i].moving = true;
+	run->nodes[to].load.memory += run->set->vm.memory;
+	use_links(run, &run->moves[slot], 1);
+	settle(run);
+}
+
+void move_end(struct run *run, uint32_t slot)
+{
+	struct sim_move *m = &run->moves[slot];
+
+	progress(run, m);
+	m->bytes += m->left * (double)m->cost.bytes;
+	m->open = false;
+	run->n_open--;
+	run->f.moves++;
+	run->f.move_ns += run->now_ns - m->begun_ns;
+	run->f.blackout_ns += m->cost.blackout_ns;
+	run->f.move_bytes += m->bytes;
+	run->nodes[m->from].load.memory -= run->set->vm.memory;
+	use_links(run, m, UINT32_MAX);
+	phone_moved(run, m->phone, m->to);
+	settle(run);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Rounds, as placement/decide.c holds them: those who wish are asked again, the
+ * planner grants some wishes, and these become moves. Here only phones that came
+ * to a wish since the last round are asked.
+ */
+#include "sim/engine/run.h"
+
+void round_wish(struct run *run, uint32_t i)
+{
+	uint64_t at = run->now_ns;
+
+	run->phones[i].wishing = true;
+	run->wishes[run->n_wishes++] = i;
+	if (run->round_is_due)
+		return;
+	if (run->had_round && run->round_ns + run->set->round_ns > at)
+		at = run->round_ns + run->set->round_ns;
+	run->round_is_due = true;
+	if (queue_push(&run->queue, event_make(at, EVENT_ROUND, 0)) < 0)
+		run->error = -ENOMEM;
+}
+
+/* What the planner sees of a phone's VM. */
+static void make_vm(const struct run *run, uint32_t i, struct vm *vm)
+{
+	snprintf(vm->name, sizeof(vm->name), "%010u", i);
+	vm->node = &run->nodes[run->phones[i].host];
+	vm->state = TAGALONG__VM_STATE__VM_RUNNING;
+	vm->memory = run->set->vm.memory;
+	vm->foreground = true;
+}
+
+static size_t gather(struct run *run, struct plan_item *items, struct vm *vms)
+{
+	size_t n = 0;
+
+	for (uint32_t k = 0; k < run->n_wishes; k++) {
+		struct policy_candidate candidates[CANDIDATES_MAX];
+		uint32_t i = run->wishes[k];
+		struct phone *p = &run->phones[i];
+		struct policy_view view;
+
+		p->wishing = false;
+		if (!p->present || p->moving)
+			continue;
+		phone_view(run, i, candidates, &view);
+		items[n].n_wishes = run->in->policy->wishes(&run->in->parameters, p->policy_state,
+							    &view, items[n].wishes);
+		if (items[n].n_wishes == 0)
+			continue;
+		make_vm(run, i, &vms[n]);
+		items[n].vm = &vms[n];
+		n++;
+	}
+	run->n_wishes = 0;
+	return n;
+}
+
+/* VMs on their way are in their target's load already: nothing is reserved. */
+static void count_traffic(const struct run *run, struct traffic *traffic)
+{
+	traffic->moves = run->n_open;
+	for (uint32_t m = 0; m < run->set->moves; m++) {
+		if (!run->moves[m].open)
+			continue;
+		traffic->nodes[run->moves[m].from].moves++;
+		traffic->nodes[run->moves[m].to].moves++;
+	}
+}
+
+void round_hold(struct run *run)
+{
+	const struct planner_limits limits = { run->set->moves, run->set->moves_per_node };
+	_cleanup_free_ struct plan_item *items = calloc(run->n_wishes, sizeof(*items));
+	_cleanup_free_ struct vm *vms = calloc(run->n_wishes, sizeof(*vms));
+	_cleanup_free_ struct node_traffic *nodes = calloc(run->world->towers.n, sizeof(*nodes));
+	struct fleet fleet = { .by_number = run->by_number };
+	struct traffic traffic = { .nodes = nodes };
+	size_t n;
+
+	run->round_is_due = false;
+	run->had_round = true;
+	run->round_ns = run->now_ns;
+	if (!items || !vms || !nodes) {
+		run->error = -ENOMEM;
+		return;
+	}
+	n = gather(run, items, vms);
+	count_traffic(run, &traffic);
+	planner_plan(&fleet, &limits, run->now_ns, &traffic, items, n);
+	for (size_t k = 0; k < n; k++) {
+		if (items[k].granted)
+			move_begin(run, (uint32_t)strtoul(items[k].vm->name, NULL, 10),
+				   items[k].granted->target);
+		else
+			run->f.refused++;
+	}
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Within the engine: a run under way.
+ */
+#ifndef SIM_ENGINE_RUN_H
+#define SIM_ENGINE_RUN_H
+
+#include "common/cost.h"
+#include "common/rtt.h"
+#include "placement/planner.h"
+#include "sim/engine/engine.h"
+#include "sim/engine/queue.h"
+
+/* What happens; of one time, in this order. */
+enum event_kind { EVENT_PROBE, EVENT_ROUND, EVENT_MOVE };
+
+static inline struct event event_make(uint64_t t_ns, enum event_kind kind, uint32_t entity)
+{
+	return (struct event){ t_ns, (uint64_t)kind << 32 | entity };
+}
+
+#define NOWHERE UINT32_MAX
+
+/* A host that a device probes. */
+struct path {
+	uint32_t host;
+	struct rtt rtt;
+};
+
+struct phone {
+	struct walker walker;
+	struct attachment attachment;
+	uint32_t draws;  /* of the radio's random stream */
+	uint32_t probes; /* since it appeared */
+	uint32_t host;   /* of its VM, or NOWHERE */
+	bool present, moving, wishing;
+	uint8_t n_visits, n_paths;
+	uint32_t visited[POLICY_VISITS]; /* the newest first */
+	uint64_t arrived_ns[POLICY_VISITS];
+	_Alignas(max_align_t) uint8_t policy_state[POLICY_STATE_SIZE];
+};
+
+struct sim_move {
+	uint32_t phone, from, to;
+	bool open;
+	uint64_t begun_ns, updated_ns, ends_ns;
+	double left, bytes; /* left: 1 (all) to 0, when it was updated last */
+	uint64_t rate_bps;
+	struct cost cost; /* of a whole move at that rate */
+};
+
+struct run {
+	const struct run_input *in;
+	const struct world *world;
+	const struct setting *set;
+	double a3_ratio;
+	uint64_t now_ns;
+	struct event_queue queue;
+
+	struct phone *phones;
+	struct path *paths; /* set->probing.candidates for each phone */
+	uint32_t *attached; /* phones, by tower */
+
+	/* What the planner looks at: a node a tower. */
+	struct node *nodes;
+	struct node **by_number;
+	Tagalong__NodeHello hello;
+
+	uint32_t *wishes; /* phones that wish, in the order in which they came to it */
+	uint32_t n_wishes;
+	bool round_is_due;
+	uint64_t round_ns; /* the last one */
+	bool had_round;
+
+	struct sim_move *moves; /* set->moves of them */
+	uint32_t n_open;
+	uint32_t *links; /* moves on each link and direction */
+
+	int error;
+	struct run_figures f;
+};
+
+/* phones.c: the next time that the phone must be asked; UINT64_MAX: never. */
+uint64_t phone_probe(struct run *run, uint32_t i);
+void phone_view(const struct run *run, uint32_t i, struct policy_candidate *candidates,
+		struct policy_view *ret);
+void phone_moved(struct run *run, uint32_t i, uint32_t host);
+
+/* rounds.c */
+void round_wish(struct run *run, uint32_t i);
+void round_hold(struct run *run);
+
+/* moves.c */
+void move_begin(struct run *run, uint32_t i, uint32_t to);
+void move_end(struct run *run, uint32_t slot);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/study/metrics.h"
+
+#include <assert.h>
+
+static double ratio(double a, double b)
+{
+	return b > 0 ? a / b : 0;
+}
+
+static double quantile_ms(const struct run_figures *f, double q)
+{
+	return (double)histogram_quantile(&f->rtt, q) / 1e6;
+}
+
+#define METRIC(name, expression)                                                                   \
+	static double of_##name(const struct run_figures *f)                                       \
+	{                                                                                          \
+		return expression;                                                                 \
+	}
+
+METRIC(rtt_mean, ratio(f->rtt_sum_ns, (double)f->samples) / 1e6)
+METRIC(rtt_p50, quantile_ms(f, 0.5))
+METRIC(rtt_p95, quantile_ms(f, 0.95))
+METRIC(rtt_p99, quantile_ms(f, 0.99))
+METRIC(above, 100 * ratio((double)f->above, (double)f->samples))
+METRIC(lost, 100 * ratio((double)f->lost, (double)(f->samples + f->lost)))
+METRIC(user_hours, (double)f->user_ns / 3600e9)
+METRIC(handovers, ratio((double)f->handovers, (double)f->user_ns / 3600e9))
+METRIC(moves, ratio((double)f->moves, (double)f->user_ns / 3600e9))
+METRIC(gigabytes, ratio(f->move_bytes / 1e9, (double)f->user_ns / 3600e9))
+METRIC(move_time, ratio((double)f->move_ns, (double)f->moves) / 1e9)
+METRIC(blackout, ratio((double)f->blackout_ns, (double)f->moves) / 1e6)
+METRIC(open, (double)f->open)
+METRIC(refused, (double)f->refused)
+METRIC(events, (double)f->events)
+
+const struct metric metrics[] = {
+	{ "rtt_mean_ms", "mean round-trip time to the VM, ms", of_rtt_mean },
+	{ "rtt_p50_ms", "its median, ms", of_rtt_p50 },
+	{ "rtt_p95_ms", "its 95 % quantile, ms", of_rtt_p95 },
+	{ "rtt_p99_ms", "its 99 % quantile, ms", of_rtt_p99 },
+	{ "above_percent", "answers above the target, %", of_above },
+	{ "lost_percent", "probes without an answer, %", of_lost },
+	{ "handovers_per_hour", "handovers a user-hour", of_handovers },
+	{ "moves_per_hour", "moves a user-hour", of_moves },
+	{ "moved_gb_per_hour", "moved over the backhaul, GB a user-hour", of_gigabytes },
+	{ "move_s", "mean length of a move, s", of_move_time },
+	{ "blackout_ms", "mean blackout of a move, ms", of_blackout },
+	{ "open_moves", "moves under way at the end", of_open },
+	{ "refusals", "wishes not granted, a round each", of_refused },
+	{ "user_hours", "hours that users were there", of_user_hours },
+	{ "events", "events simulated", of_events },
+};
+const size_t n_metrics = ARRAY_SIZE(metrics);
+
+static_assert(ARRAY_SIZE(metrics) <= METRICS_MAX, "fits");

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/engine/engine.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/cost.h"
+#include "sim/engine/noise.h"
+
+/* Two towers a kilometre apart with one link between them, and phones that stay
+ * where a trace puts them: at the west, then from a moment on in the east. */
+struct scene {
+	struct world world;
+	struct setting setting;
+	struct run_input in;
+};
+
+static const struct setting plain = {
+	.duration_ns = 60 * NS_PER_S,
+	.attachment = { .rule = ATTACHMENT_A3 },
+	.radio = { .rtt_ns = 10 * NS_PER_MS },
+	.probing = { .interval_ns = 100 * NS_PER_MS, .report = 1, .candidates = 2 },
+	.vm = { .memory = 100000000, .wire_permille = 1000, .promise_ns = NS_PER_S },
+	.moves = 100,
+	.moves_per_node = 100,
+	.target_ns = 30 * NS_PER_MS,
+};
+
+static const struct policy_parameters quick = {
+	.threshold_ns = 20 * NS_PER_MS,
+	.margin_ns = 5 * NS_PER_MS,
+	.max_age_ns = NS_PER_S,
+};
+
+static void set_up(struct scene *scene, uint32_t phones)
+{
+	const struct backhaul_parameters links = { 1, 10 * NS_PER_MS, 0, 12500000 };
+	struct mg_error err = { 0 };
+	struct source s = { .name = "file", .err = &err };
+	struct world *w = &scene->world;
+
+	noise_init();
+	*scene = (struct scene){ .setting = plain };
+	cr_assert_eq(towers_make("grid:2x1:1000", NULL, &w->towers, &err), 0);
+	cr_assert_eq(backhaul_make(&links, &w->towers, &w->backhaul, &err), 0);
+	w->trace.steps = true;
+	for (uint32_t i = 0; i < phones; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "%u", i);
+		trace_add(&w->trace, &s, name, 0, (struct point){ 100, 0 });
+		trace_add(&w->trace, &s, name, 20, (struct point){ 900, 0 });
+		trace_add(&w->trace, &s, name, 100, (struct point){ 900, 0 });
+	}
+	w->mobility = (struct mobility){ .model = &mobility_trace, .trace = &w->trace };
+	w->devices = phones;
+	scene->in = (struct run_input){ w, &scene->setting, &policy_threshold, quick, 1 };
+}
+
+static struct run_figures run(struct scene *scene)
+{
+	struct run_figures f;
+	struct mg_error err = { 0 };
+
+	cr_assert_eq(engine_run(&scene->in, &f, &err), 0, "%s", err.text);
+	return f;
+}
+
+static struct cost predict(const struct scene *scene, uint64_t bps)
+{
+	const struct machine *vm = &scene->setting.vm;
+	const struct cost_facts facts = {
+		.remaining_bytes = vm->memory,
+		.working_set_bytes = vm->working_set,
+		.dirty_bps = vm->dirty_bps,
+		.link_bps = bps,
+		.wire_permille = vm->wire_permille,
+		.rtt_ns = 20 * NS_PER_MS,
+		.promise_ns = vm->promise_ns,
+	};
+	struct cost cost;
+
+	cost_predict(&facts, &cost);
+	return cost;
+}
+
+Test(engine, a_vm_follows_its_phone_at_the_predicted_cost)
+{
+	struct scene scene;
+	struct run_figures f;
+	struct cost cost;
+
+	set_up(&scene, 1);
+	f = run(&scene);
+	cost = predict(&scene, 12500000);
+	cr_assert_eq(f.handovers, 1);
+	cr_assert_eq(f.moves, 1);
+	cr_assert_eq(f.open, 0);
+	cr_assert_eq(f.move_ns, cost.total_ns);
+	cr_assert_eq(f.blackout_ns, cost.blackout_ns);
+	cr_assert_float_eq(f.move_bytes, (double)cost.bytes, 1);
+	cr_assert_float_eq((double)f.user_ns, 60e9, 0.2e9);
+	/* 30 ms while it was over there, and 10 before and after. */
+	cr_assert_gt(f.above, 50);
+	cr_assert_lt(f.above, 150);
+	world_clear(&scene.world);
+}
+
+Test(engine, without_a_policy_vms_stay)
+{
+	struct scene scene;
+	struct run_figures f;
+
+	set_up(&scene, 3);
+	scene.in.policy = NULL;
+	f = run(&scene);
+	cr_assert_eq(f.handovers, 3);
+	cr_assert_eq(f.moves, 0);
+	cr_assert_eq(f.samples, 1800);
+	/* 20 of 60 seconds near, 40 over the backhaul: there the median is the target. */
+	cr_assert_float_eq((double)f.above, 600, 100);
+	cr_assert_lt(histogram_quantile(&f.rtt, 0.2), 12 * NS_PER_MS);
+	cr_assert_gt(histogram_quantile(&f.rtt, 0.6), 28 * NS_PER_MS);
+	world_clear(&scene.world);
+}
+
+/* Moves that share the link take as long together as one after the other. */
+Test(engine, moves_share_a_link)
+{
+	struct scene scene;
+	struct run_figures f;
+	double alone, together;
+
+	set_up(&scene, 1);
+	alone = (double)run(&scene).move_ns;
+	world_clear(&scene.world);
+	set_up(&scene, 4);
+	f = run(&scene);
+	together = (double)f.move_ns / 4;
+	cr_assert_eq(f.moves, 4);
+	/* Not quite four times: they do not begin at the same moment. */
+	cr_assert_gt(together, 3 * alone);
+	cr_assert_leq(together, 4 * alone);
+	/* Blackouts do not take part in the sharing but for their bytes. */
+	cr_assert_float_eq(f.move_bytes, 4 * (double)predict(&scene, 12500000).bytes, 1000);
+	world_clear(&scene.world);
+}
+
+Test(engine, the_planner_keeps_to_limits_and_room)
+{
+	struct scene scene;
+	struct run_figures f;
+
+	set_up(&scene, 6);
+	scene.setting.moves = 2;
+	f = run(&scene);
+	cr_assert_gt(f.refused, 0);
+	/* Two at a time: never a share below a half. */
+	cr_assert_leq((double)f.move_ns / (double)f.moves,
+		      (double)predict(&scene, 12500000 / 2).total_ns + 1);
+	world_clear(&scene.world);
+
+	set_up(&scene, 6);
+	scene.setting.host_memory = 4 * scene.setting.vm.memory;
+	scene.setting.duration_ns = 120 * NS_PER_S;
+	f = run(&scene);
+	/* Two find no room at the west and start in the east, which then takes two. */
+	cr_assert_eq(f.moves, 2);
+	cr_assert_gt(f.refused, 0);
+	world_clear(&scene.world);
+}
+
+Test(engine, load_and_loss_show)
+{
+	struct scene scene;
+	struct run_figures idle, busy;
+
+	set_up(&scene, 10);
+	scene.in.policy = NULL;
+	idle = run(&scene);
+	scene.setting.radio.capacity = 20; /* half of it is used: twice the time */
+	scene.setting.radio.loss = 0.25;
+	busy = run(&scene);
+	cr_assert_eq(idle.lost, 0);
+	cr_assert_float_eq((double)busy.lost / 6000, 0.25, 4 * sqrt(0.25 * 0.75 / 6000));
+	/* The backhaul's 20 ms for two thirds of the time is not the radio's. */
+	cr_assert_float_eq((busy.rtt_sum_ns / (double)busy.samples - 13.3e6) /
+				   (idle.rtt_sum_ns / (double)idle.samples - 13.3e6),
+			   2, 0.1);
+	world_clear(&scene.world);
+}
+
+Test(engine, the_same_again)
+{
+	struct scene scene;
+	struct run_figures a, b, c;
+
+	set_up(&scene, 5);
+	scene.setting.radio.loss = 0.1;
+	a = run(&scene);
+	b = run(&scene);
+	scene.in.seed = 2;
+	c = run(&scene);
+	cr_assert_eq(memcmp(&a, &b, sizeof(a)), 0);
+	cr_assert_neq(memcmp(&a, &c, sizeof(a)), 0);
+	world_clear(&scene.world);
+}
+
+Test(engine, an_absence_ends_a_vm)
+{
+	struct mg_error err;
+	struct source s = { .name = "file", .err = &err };
+	struct scene scene;
+	struct run_figures f;
+
+	set_up(&scene, 1);
+	trace_clear(&scene.world.trace);
+	scene.world.trace.steps = true;
+	trace_add(&scene.world.trace, &s, "a", 5, (struct point){ 100, 0 });
+	trace_add_absence(&scene.world.trace, &s, "a", 25);
+	trace_add(&scene.world.trace, &s, "a", 35, (struct point){ 900, 0 });
+	trace_add(&scene.world.trace, &s, "a", 55, (struct point){ 900, 0 });
+	trace_add_absence(&scene.world.trace, &s, "a", 60);
+	f = run(&scene);
+	cr_assert_float_eq((double)f.user_ns, 45e9, 0.4e9);
+	cr_assert_eq(f.handovers, 0);
+	cr_assert_eq(f.moves, 0); /* it starts where the phone comes back */
+	cr_assert_lt(histogram_quantile(&f.rtt, 0.9), 20 * NS_PER_MS);
+	world_clear(&scene.world);
+}
