@@ -24,7 +24,6 @@
 #define LINGER_NS (500 * NS_PER_US) /* how long a part of a batch waits for more */
 #define RATE_PERIOD_NS (50 * NS_PER_MS)
 #define RATE_SHIFT 2
-#define EFFORT_MAX 4                /* LZ4's acceleration at most */
 #define BATCH_MIN ((size_t)32 << 10)
 #define BATCH_PER_WIRE 2            /* bytes before the codec for one on the link */
 #define NO_BLOCK UINT32_MAX
@@ -102,13 +101,13 @@ int outflow_socketpair(int *ret_ours, int *ret_qemu)
 
 /* ---- From batches to frames --------------------------------------------------------- */
 
-/* When the link waits for us, LZ4 should be quick; when we wait for the link, thorough. */
+/* When the link waits for us, the codec should be quick; when we wait for the link, thorough. */
 static void adapt_effort(struct outflow *o)
 {
 	if (sender_idle(&o->sender))
-		o->effort = o->effort < EFFORT_MAX ? o->effort + 1 : EFFORT_MAX;
+		o->effort += o->effort < PAGE_EFFORT_FASTEST;
 	else
-		o->effort = o->effort > 2 ? o->effort / 2 : 1;
+		o->effort -= o->effort > PAGE_EFFORT_SMALLEST;
 }
 
 static bool send_batch(struct outflow *o)
@@ -122,7 +121,7 @@ static bool send_batch(struct outflow *o)
 	adapt_effort(o);
 	len = page_batch_encode(o->batch, o->effort, payload, &stats);
 	sender_commit(&o->sender, FRAME_PAGES, 0, len);
-	page_batch_reset(o->batch, o->ref);
+	page_batch_reset(o->batch);
 	page_counts_add(o->counters.pages, &stats);
 	return true;
 }
@@ -480,16 +479,15 @@ static struct outflow *outflow_new(const struct outflow_config *config)
 	o->ram_bytes = config->ram_bytes;
 	o->hold_at = config->warm ? warm_end(config->ram_bytes / RAMSTREAM_PAGE) : UINT64_MAX;
 	o->ram_block = NO_BLOCK;
-	o->effort = 1;
+	o->effort = PAGE_EFFORT_FASTEST;
 	o->writer = (struct streamwriter){ .data = o->stream_buf, .size = sizeof(o->stream_buf) };
 	o->rate_since_ns = clock_mono_ns();
 	snprintf(o->ram_id, sizeof(o->ram_id), "%s", config->ram_id);
 	o->input = malloc(QEMU_READ);
-	o->batch = malloc(sizeof(*o->batch));
+	o->batch = calloc(1, sizeof(*o->batch));
 	if (!o->input || !o->batch || ramstream_new(&stream_ops, o, &o->stream) < 0 ||
-	    make_reference(o, config) < 0)
+	    make_reference(o, config) < 0 || page_batch_init(o->batch, o->ref) < 0)
 		return NULL;
-	page_batch_reset(o->batch, o->ref);
 	return TAKE_PTR(o);
 }
 
@@ -581,6 +579,8 @@ void outflow_free(struct outflow *o)
 	ramstream_free(o->stream);
 	reference_free(o->ref);
 	page_set_exit(&o->asked);
+	if (o->batch)
+		page_batch_exit(o->batch);
 	free(o->batch);
 	free(o->input);
 	free(o);

@@ -15,9 +15,21 @@ struct way {
 	const uint8_t *old;          /* DELTA */
 };
 
-void page_batch_reset(struct page_batch *b, struct reference *ref)
+int page_batch_init(struct page_batch *b, struct reference *ref)
 {
 	b->ref = ref;
+	page_batch_reset(b);
+	return page_packer_new(&b->packer);
+}
+
+void page_batch_exit(struct page_batch *b)
+{
+	page_packer_free(b->packer);
+	b->packer = NULL;
+}
+
+void page_batch_reset(struct page_batch *b)
+{
 	b->n_records = 0;
 	b->body_len = 0;
 	memset(b->pages, 0, sizeof(b->pages));
@@ -241,7 +253,7 @@ size_t page_batch_encode(struct page_batch *b, int effort, uint8_t *out, struct 
 	size_t n;
 
 	close_record(b);
-	n = page_body_pack(b->body, b->body_len, effort, body, &ret->codec);
+	n = page_packer_pack(b->packer, b->body, b->body_len, effort, body, &ret->codec);
 	wcursor_u32(&c, b->n_records);
 	wcursor_u32(&c, (uint32_t)b->body_len);
 	wcursor_u32(&c, (uint32_t)ret->codec << 24);

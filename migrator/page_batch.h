@@ -15,6 +15,7 @@
 
 struct page_batch {
 	struct reference *ref; /* of the pages that are queued with this batch */
+	struct page_packer *packer;
 	unsigned n_records;
 	struct page_record records[PAGE_BATCH_RECORDS];
 	/* of the last record, when it has a check */
@@ -27,7 +28,11 @@ struct page_batch {
 	uint8_t body[PAGE_BATCH_BODY];
 };
 
-void page_batch_reset(struct page_batch *b, struct reference *ref);
+/* An empty one. `ref` remains the caller's. -ENOMEM or 0. */
+int page_batch_init(struct page_batch *b, struct reference *ref);
+void page_batch_exit(struct page_batch *b);
+
+void page_batch_reset(struct page_batch *b);
 bool page_batch_empty(const struct page_batch *b);
 
 /* Whether another page may not fit. */
@@ -41,7 +46,7 @@ void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data);
 void page_batch_add_whole(struct page_batch *b, uint64_t page, const uint8_t *data);
 
 /* Writes the payload of a frame to `out`, which has PAGE_PAYLOAD_MAX bytes.
- * `effort` is from 1 (smallest) up (fastest). Returns its length. */
+ * `effort` is from PAGE_EFFORT_SMALLEST to PAGE_EFFORT_FASTEST. Returns its length. */
 size_t page_batch_encode(struct page_batch *b, int effort, uint8_t *out, struct page_stats *ret);
 
 #endif

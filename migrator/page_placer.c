@@ -10,6 +10,7 @@ struct page_placer {
 	struct page_hasher hasher;
 	struct page_source sources[PAGE_SOURCES];
 	struct page_set missing, unasked;
+	struct page_packer *packer;
 	uint8_t body[PAGE_BATCH_BODY];
 	uint8_t pages[PAGE_CHECK_RUN * PAGE_SIZE_BYTES]; /* of a record, to be checked */
 };
@@ -218,8 +219,8 @@ static int place_checked(struct page_placer *p, const struct page_record *r, str
 static int place_record(struct page_placer *p, const struct page_record *r, struct rcursor *body,
 			struct page_stats *stats)
 {
-	int res = kinds[r->kind].checked ? place_checked(p, r, body, stats)
-					 : place_plain(p, r, body);
+	int res =
+		kinds[r->kind].checked ? place_checked(p, r, body, stats) : place_plain(p, r, body);
 
 	if (res < 0)
 		return res;
@@ -248,7 +249,8 @@ int page_placer_place(struct page_placer *p, const uint8_t *payload, size_t len,
 	if (!rcursor_bytes(&c, n * sizeof(uint64_t)))
 		return mg_error_set(err, -EPROTO, "PAGES: cut short");
 	stored = rcursor_left(&c);
-	bytes = page_body_open(rcursor_bytes(&c, stored), stored, stats.codec, body_len, p->body);
+	bytes = page_packer_open(p->packer, rcursor_bytes(&c, stored), stored, stats.codec,
+				 body_len, p->body);
 	if (!bytes)
 		return mg_error_set(err, -EPROTO,
 				    "PAGES: the body (%zu bytes for %" PRIu32 ") is "
@@ -305,7 +307,8 @@ int page_placer_new(struct ram_image *image, const uint8_t secret[PAGE_SECRET_SI
 	p->image = image;
 	page_hasher_init(&p->hasher, secret);
 	p->sources[PAGE_SOURCE_OWN] = (struct page_source){ .ops = &own_ops, .userdata = image };
-	if (page_set_init(&p->missing, ram_image_pages(image)) < 0 ||
+	if (page_packer_new(&p->packer) < 0 ||
+	    page_set_init(&p->missing, ram_image_pages(image)) < 0 ||
 	    page_set_init(&p->unasked, ram_image_pages(image)) < 0)
 		return -ENOMEM;
 	*ret = TAKE_PTR(p);
@@ -317,6 +320,7 @@ void page_placer_free(struct page_placer *p)
 	if (!p)
 		return;
 	explicit_bzero(&p->hasher, sizeof(p->hasher));
+	page_packer_free(p->packer);
 	page_set_exit(&p->missing);
 	page_set_exit(&p->unasked);
 	free(p);

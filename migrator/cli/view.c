@@ -348,6 +348,7 @@ static void put_figures(json_t *o, const Tagalong__MoveFigures *f)
 	put_number(o, "pages_patch", f->has_pages_patch, f->pages_patch);
 	put_number(o, "pages_delta", f->has_pages_delta, f->pages_delta);
 	put_number(o, "pages_lz4", f->has_pages_lz4, f->pages_lz4);
+	put_number(o, "pages_zstd", f->has_pages_zstd, f->pages_zstd);
 	put_number(o, "pages_raw", f->has_pages_raw, f->pages_raw);
 	put_number(o, "pages_asked", f->has_pages_asked, f->pages_asked);
 	put_number(o, "image_bytes", f->has_image_bytes, f->image_bytes);

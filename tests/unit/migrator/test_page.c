@@ -12,6 +12,7 @@
 
 static const uint8_t secret[PAGE_SECRET_SIZE] = "secret";
 static struct page_batch batch;
+static int effort = 1; /* LZ4 */
 static uint8_t payload[PAGE_PAYLOAD_MAX];
 static uint8_t expected[PAGES][PAGE_SIZE_BYTES];
 /* the two ends */
@@ -34,12 +35,13 @@ static void setup(void)
 	cr_assert_eq(reference_new(PAGES, secret, SHADOWS, &ref), 0);
 	ram = mmap(NULL, PAGES * PAGE_SIZE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd, 0);
 	cr_assert_neq(ram, MAP_FAILED);
-	page_batch_reset(&batch, ref);
+	cr_assert_eq(page_batch_init(&batch, ref), 0);
 }
 
 static void teardown(void)
 {
 	munmap(ram, PAGES * PAGE_SIZE_BYTES);
+	page_batch_exit(&batch);
 	page_placer_free(placer);
 	ram_image_free(image);
 	reference_free(ref);
@@ -70,12 +72,12 @@ static size_t flush(struct page_stats *ret)
 {
 	struct mg_error err = { 0 };
 	struct page_stats out;
-	size_t len = page_batch_encode(&batch, 1, payload, ret);
+	size_t len = page_batch_encode(&batch, effort, payload, ret);
 
 	cr_assert_leq(len, PAGE_PAYLOAD_MAX);
 	cr_assert_eq(page_placer_place(placer, payload, len, &out, &err), 0, "%s", err.text);
 	cr_assert_arr_eq(out.pages, ret->pages, sizeof(out.pages));
-	page_batch_reset(&batch, ref);
+	page_batch_reset(&batch);
 	return len;
 }
 
@@ -95,6 +97,7 @@ Test(page, what_goes_in_comes_out)
 	uint64_t seed = 1;
 
 	for (unsigned round = 0; round < 60; round++) {
+		effort = (int)round / 2 % (PAGE_EFFORT_FASTEST + 1);
 		while (!page_batch_full(&batch)) {
 			uint64_t page;
 
@@ -114,7 +117,9 @@ Test(page, what_goes_in_comes_out)
 			}
 		}
 		flush(&in);
-		cr_assert_eq(in.codec, round & 1 ? PAGE_CODEC_RAW : PAGE_CODEC_LZ4);
+		cr_assert_eq(in.codec, round & 1 ? PAGE_CODEC_RAW
+				       : effort  ? PAGE_CODEC_LZ4
+						 : PAGE_CODEC_ZSTD);
 		cr_assert_eq(page_placer_missing(placer), 0);
 		cr_assert(arrived(), "round %u", round);
 	}
@@ -304,7 +309,7 @@ static void repairs(uint64_t damaged, enum page_kind kind)
 	struct page_stats stats;
 
 	ram[damaged * PAGE_SIZE_BYTES + 3000] ^= 1;
-	page_batch_encode(&batch, 1, payload, &stats);
+	page_batch_encode(&batch, effort, payload, &stats);
 	cr_assert_eq(stats.pages[kind], 1);
 	flush(&stats);
 	cr_assert_eq(page_placer_missing(placer), 1);
@@ -332,9 +337,6 @@ Test(page, a_page_that_cannot_be_made_is_not_written_but_asked_for)
 	expected[12][8] ^= 1;
 	add(12);
 	repairs(12, PAGE_PATCH);
-	page_batch_add_whole(&batch, 12, expected[12]);
-	add(12);
-	page_batch_reset(&batch, ref);
 	cr_assert_eq(memcmp(ram + 12 * PAGE_SIZE_BYTES, expected[12], PAGE_SIZE_BYTES), 0);
 }
 
@@ -425,13 +427,13 @@ static size_t some_payload(void)
 	struct page_stats stats;
 	uint8_t page[PAGE_SIZE_BYTES];
 
-	page_batch_reset(&batch, ref);
+	page_batch_reset(&batch);
 	for (uint64_t i = 10; i < 14; i++) {
 		fill(page, i, false);
 		page_batch_add_whole(&batch, i, page);
 	}
 	page_batch_add(&batch, 20, NULL);
-	return page_batch_encode(&batch, 1, payload, &stats);
+	return page_batch_encode(&batch, effort, payload, &stats);
 }
 
 /* Records of every kind, and a codec that can be seen through: RAW. */
@@ -454,7 +456,7 @@ static size_t payload_of_all_kinds(void)
 	add(110); /* COPY */
 	add(104); /* DATA */
 	page_batch_add(&batch, 111, NULL);
-	len = page_batch_encode(&batch, 1, payload, &stats);
+	len = page_batch_encode(&batch, effort, payload, &stats);
 	for (unsigned k = 0; k < PAGE_KINDS; k++)
 		cr_assert_eq(stats.pages[k], 1, "kind %u", k);
 	return len;
@@ -548,7 +550,7 @@ Test(page, the_body_must_have_what_each_kind_needs)
 	cr_assert(arrived());
 }
 
-Test(page, damaged_payloads_never_write_outside)
+static void flip_every_bit(void)
 {
 	size_t len = payload_of_all_kinds();
 
@@ -559,4 +561,32 @@ Test(page, damaged_payloads_never_write_outside)
 			payload[at] ^= (uint8_t)(1u << bit);
 		}
 	}
+}
+
+Test(page, damaged_payloads_never_write_outside)
+{
+	flip_every_bit();
+}
+
+Test(page, damaged_payloads_of_zstandard_never_write_outside)
+{
+	effort = PAGE_EFFORT_SMALLEST;
+	flip_every_bit();
+}
+
+Test(page, a_damaged_zstandard_body_is_refused)
+{
+	size_t len;
+
+	effort = PAGE_EFFORT_SMALLEST;
+	len = some_payload();
+	cr_assert_eq(payload[8], PAGE_CODEC_ZSTD);
+	for (size_t cut = 1; cut < len; cut++)
+		refused(cut, "PAGES");
+	refused(len + 1, "damaged");
+	payload[8] = PAGE_CODEC_LZ4;
+	refused(len, "damaged");
+	payload[8] = PAGE_CODEC_ZSTD;
+	payload[6]++; /* the body's length: 256 more */
+	refused(len, "damaged");
 }

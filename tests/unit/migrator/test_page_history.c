@@ -157,10 +157,11 @@ static void flush(void)
 		return;
 	if (w.there.count == FLIGHTS)
 		deliver();
-	queue_put(&w.there, payload, page_batch_encode(&w.batch, 1, payload, &stats));
+	queue_put(&w.there, payload,
+		  page_batch_encode(&w.batch, (int)draw(PAGE_EFFORT_FASTEST + 1), payload, &stats));
 	for (unsigned k = 0; k < PAGE_KINDS; k++)
 		w.kinds[k] += stats.pages[k];
-	page_batch_reset(&w.batch, w.ref);
+	page_batch_reset(&w.batch);
 }
 
 static void send_page(uint64_t page)
@@ -277,7 +278,7 @@ static void begin(uint64_t seed, bool image)
 	cr_assert_eq(page_placer_new(w.image, secret, &w.placer), 0);
 	cr_assert_eq(reference_new(PAGES, secret, seed % 3 * 20 * PAGE_SIZE_BYTES, &w.ref), 0);
 	cr_assert_eq(page_set_init(&w.asked, PAGES), 0);
-	page_batch_reset(&w.batch, w.ref);
+	cr_assert_eq(page_batch_init(&w.batch, w.ref), 0);
 	reference_set_source(w.ref, 1, (struct page_source){ .ops = &base_ops });
 	page_placer_set_source(w.placer, 1, (struct page_source){ .ops = &base_ops });
 	for (unsigned i = 0; image && i < PAGES; i++)
@@ -300,6 +301,7 @@ static void finish(void)
 
 static void end(void)
 {
+	page_batch_exit(&w.batch);
 	page_placer_free(w.placer);
 	ram_image_free(w.image);
 	reference_free(w.ref);
