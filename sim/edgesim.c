@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
 	{ "handovers", "when recorded devices change towers", command_handovers },
 	{ "merge", "the results of a study's shards, as one", command_merge },
+	{ "references", "published figures, computed anew and simulated", command_references },
 	{ "replay", "the decisions of a controller's record log, made again", command_replay },
 	{ "run", "a study: policies in a simulated world", command_run },
 };

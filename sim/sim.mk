@@ -27,6 +27,16 @@ libsim_la_SOURCES = \
 	sim/mobility/mobility.h \
 	sim/mobility/random_waypoint.c \
 	sim/mobility/recorded.c \
+	sim/reference/cells.c \
+	sim/reference/cells.h \
+	sim/reference/hexwalk.c \
+	sim/reference/hexwalk.h \
+	sim/reference/mdp.c \
+	sim/reference/mdp.h \
+	sim/reference/queueing.c \
+	sim/reference/queueing.h \
+	sim/reference/tally.c \
+	sim/reference/tally.h \
 	sim/replay.c \
 	sim/replay.h \
 	sim/study/manifest.c \
@@ -108,6 +118,7 @@ bin_PROGRAMS += edgesim
 edgesim_SOURCES = \
 	sim/cmd_handovers.c \
 	sim/cmd_merge.c \
+	sim/cmd_references.c \
 	sim/cmd_replay.c \
 	sim/cmd_run.c \
 	sim/commands.h \

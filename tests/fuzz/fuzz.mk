@@ -6,6 +6,7 @@
 # otherwise it replays its corpus, and mutations of it, under make check.
 FUZZERS = \
 	tests/fuzz/fuzz_allow_list \
+	tests/fuzz/fuzz_cells \
 	tests/fuzz/fuzz_envelope \
 	tests/fuzz/fuzz_frame \
 	tests/fuzz/fuzz_image \
@@ -35,6 +36,9 @@ endif
 tests_fuzz_fuzz_allow_list_SOURCES = tests/fuzz/fuzz_allow_list.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_allow_list_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_allow_list_LDADD = libcommon.la
+tests_fuzz_fuzz_cells_SOURCES = tests/fuzz/fuzz_cells.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_cells_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_cells_LDADD = libsim.la libcommon.la
 tests_fuzz_fuzz_envelope_SOURCES = tests/fuzz/fuzz_envelope.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_envelope_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_envelope_LDADD = libcommon.la

@@ -2,9 +2,11 @@
 UNIT_TESTS += \
 	tests/unit/sim/test_attachment \
 	tests/unit/sim/test_backhaul \
+	tests/unit/sim/test_cells \
 	tests/unit/sim/test_console \
 	tests/unit/sim/test_engine \
 	tests/unit/sim/test_linkem \
+	tests/unit/sim/test_mdp \
 	tests/unit/sim/test_memory \
 	tests/unit/sim/test_mobility \
 	tests/unit/sim/test_noise \
@@ -18,12 +20,15 @@ UNIT_TESTS += \
 	tests/unit/sim/test_scenario \
 	tests/unit/sim/test_shaper \
 	tests/unit/sim/test_study \
+	tests/unit/sim/test_tally \
 	tests/unit/sim/test_towers \
 	tests/unit/sim/test_verdict \
 	$(NULL)
 tests_unit_sim_test_attachment_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_cells_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_console_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_linkem_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_mdp_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_memory_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_options_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_page_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
@@ -38,6 +43,7 @@ tests_unit_sim_test_replay_SOURCES = \
 tests_unit_sim_test_replay_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_scenario_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_shaper_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_tally_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_towers_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_verdict_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_backhaul_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
