@@ -436,13 +436,13 @@ void guest_quit(struct guest *g)
 }
 
 void guest_remove_files(const struct guest_host *host, const char *name,
-			const struct uuid *incarnation, bool keep_ram)
+			const struct uuid *incarnation, bool ram_in_use)
 {
 	struct guest_paths paths;
 
 	if (!vm_name_is_valid(name) || guest_paths_make(host, name, incarnation, &paths) < 0)
 		return;
-	guest_files_remove(host, &paths, keep_ram);
+	guest_files_remove(host, &paths, ram_in_use);
 	guest_paths_free(&paths);
 }
 

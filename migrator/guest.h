@@ -100,9 +100,9 @@ void guest_quit(struct guest *g);
 void guest_kill(struct guest *g);
 
 /* Removes directory, cgroup and RAM file of a guest whose QEMU is gone;
- * keep_ram keeps the RAM file. */
+ * ram_in_use: somebody still reads the RAM file's memory, so only its name goes. */
 void guest_remove_files(const struct guest_host *host, const char *name,
-			const struct uuid *incarnation, bool keep_ram);
+			const struct uuid *incarnation, bool ram_in_use);
 
 /* Goes through the directories of all guests below STATE_DIR/vm. For each whose QEMU
  * is certainly gone `is_lost` says whether nobody knows it; then directory, cgroup

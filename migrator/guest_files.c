@@ -14,6 +14,7 @@
 
 #include "common/file.h"
 #include "migrator/cgroup.h"
+#include "migrator/ram_idle.h"
 #include "migrator/tap.h"
 
 #define SPEC_MAX ((size_t)1 << 20)
@@ -358,7 +359,7 @@ static void empty_directory(const char *path)
 }
 
 void guest_files_remove(const struct guest_host *host, const struct guest_paths *paths,
-			bool keep_ram)
+			bool ram_in_use)
 {
 	char *slash = strrchr(paths->directory, '/');
 
@@ -367,8 +368,9 @@ void guest_files_remove(const struct guest_host *host, const struct guest_paths 
 	*slash = '\0'; /* the VM's own, if this was its last incarnation here */
 	(void)rmdir(paths->directory);
 	*slash = '/';
-	if (!keep_ram)
-		(void)unlink(paths->ram);
+	if (!ram_in_use)
+		ram_release(open(paths->ram, O_RDWR | O_CLOEXEC));
+	(void)unlink(paths->ram);
 	if (host->cgroup_root)
 		cgroup_remove(host->cgroup_root, paths->name);
 }

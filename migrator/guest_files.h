@@ -63,6 +63,6 @@ void guest_files_last_words(const struct guest_paths *paths, char *text, size_t 
 void guest_files_limit_logs(const struct guest_paths *paths);
 
 void guest_files_remove(const struct guest_host *host, const struct guest_paths *paths,
-			bool keep_ram);
+			bool ram_in_use);
 
 #endif

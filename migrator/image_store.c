@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/units.h"
 #include "migrator/flow.h"
+#include "migrator/ram_idle.h"
 
 #define SUFFIX ".image"
 #define AGE_CHECK_NS (10 * NS_PER_S)
@@ -195,6 +196,7 @@ static void run_job(struct flow *flow)
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), WRITER_NICE);
 	j->r = image_write(&j->source, j->path, j->max_bytes, &flow->ring, &flow->stopping,
 			   &j->header, &j->error);
+	(void)ftruncate(j->source.ram_fd, 0); /* here, because freeing it takes a while */
 	flow_post(flow, 0);
 }
 
@@ -274,7 +276,7 @@ void image_store_keep(struct image_store *s, const char *vm, const uint8_t key[I
 	(void)image_store_remove_key(s, &key_id);
 	j = s->budget_bytes && ram_bytes % PAGE_SIZE_BYTES == 0 ? calloc(1, sizeof(*j)) : NULL;
 	if (!j) {
-		close(ram_fd);
+		ram_release(ram_fd);
 		return;
 	}
 	j->store = s;

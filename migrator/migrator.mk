@@ -83,8 +83,8 @@ libmigrator_la_SOURCES = \
 	migrator/qemu_state.h \
 	migrator/qmp.c \
 	migrator/qmp.h \
-	migrator/ram_clear.c \
-	migrator/ram_clear.h \
+	migrator/ram_idle.c \
+	migrator/ram_idle.h \
 	migrator/ram_image.c \
 	migrator/ram_image.h \
 	migrator/ramstream.c \

@@ -23,6 +23,7 @@
 #define PREPARE_TIMEOUT_NS (60 * NS_PER_S)
 #define DOUBT_NS (5 * NS_PER_S)
 #define TELL_ABORT_NS (30 * NS_PER_S)
+#define QUIT_DELAY_NS (300 * NS_PER_MS) /* the guest that has just arrived somewhere goes first */
 
 #define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
 #define PEER(name) TAGALONG__PEER_STAGE__PEER_##name
@@ -520,11 +521,15 @@ static void enter_stage(struct outgoing *o, enum journal_stage stage)
 		move_show(&o->m, STATE(COMMITTED));
 		break;
 	case JOURNAL_DONE:
-		if (o->vm)
+		if (o->vm) {
 			o->vm->keep_image = true;
+			o->vm->place = VM_LEAVING; /* nobody's business here any more */
+			node_changed(o->m.node);
+		}
 		move_explain(&o->m, NULL);
 		copy_end(o);
 		move_show(&o->m, STATE(DONE));
+		o->quit_after_ns = clock_mono_ns() + QUIT_DELAY_NS;
 		break;
 	case JOURNAL_REVOKED:
 		move_explain(&o->m, "%s had given it up", o->m.row.peer);
@@ -619,8 +624,8 @@ static void act(struct outgoing *o, enum commit_action action)
 		command_qemu(o, "stop");
 		break;
 	case COMMIT_QUIT:
-		if (o->asking_downtime)
-			break; /* it has one more answer to give */
+		if (o->asking_downtime || clock_mono_ns() < o->quit_after_ns)
+			break; /* it has one more answer to give; the tick comes back */
 		quit_qemu(o);
 		o->again = o->qemu == COMMIT_QEMU_DEAD;
 		break;

@@ -37,7 +37,10 @@ static int check_order(struct node *n, const Tagalong__MoveOrder *order, struct 
 				    "those that are", order->vm, n->config->name);
 	if (vm->watcher)
 		return mg_error_set(err, -EBUSY, "%s is being moved already", order->vm);
-	if (vm_state(vm) != TAGALONG__VM_STATE__VM_RUNNING || !vm->ready)
+	if (vm->guest && !vm->ready)
+		return mg_error_set(err, -EAGAIN, "the QEMU of %s does not answer yet; try again in a "
+				    "moment", order->vm);
+	if (vm_state(vm) != TAGALONG__VM_STATE__VM_RUNNING)
 		return mg_error_set(err, -EINVAL, "%s does not run; only a running VM can be moved",
 				    order->vm);
 	if (strcmp(order->target, n->config->name) == 0)

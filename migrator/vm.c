@@ -9,7 +9,7 @@
 #include "migrator/image_store.h"
 #include "migrator/node_config.h"
 #include "migrator/qemu_state.h"
-#include "migrator/ram_clear.h"
+#include "migrator/ram_idle.h"
 
 struct vm_request {
 	struct bus_socket *socket;
@@ -278,8 +278,9 @@ static void answer_request(struct vm *vm, const struct mg_error *err)
 	vm->request = NULL;
 }
 
-/* The file may go: its memory lives as long as somebody has it open. */
-static void keep_image(struct vm *vm)
+/* The file may go: its memory lives as long as somebody has it open. Returns whether
+ * somebody has. */
+static bool keep_image(struct vm *vm)
 {
 	struct stat st;
 	int fd;
@@ -287,21 +288,23 @@ static void keep_image(struct vm *vm)
 	vm->keep_image = false;
 	fd = guest_ram_open_left(&vm->node->host, vm->spec->name, &vm->incarnation);
 	if (fd < 0)
-		return;
-	if (!vm->luggage || fstat(fd, &st) < 0)
+		return false;
+	if (!vm->luggage || fstat(fd, &st) < 0) {
 		close(fd);
-	else
-		image_store_keep(vm->node->images, vm->spec->name, vm->luggage->image_key.data, fd,
-				 (uint64_t)st.st_size);
+		return false;
+	}
+	image_store_keep(vm->node->images, vm->spec->name, vm->luggage->image_key.data, fd,
+			 (uint64_t)st.st_size);
+	return true;
 }
 
 /* Always before the journal forgets it: else a kill between the two would leave
  * files that nobody knows of. */
 void vm_remove_files(struct vm *vm)
 {
-	if (vm->keep_image)
-		keep_image(vm);
-	guest_remove_files(&vm->node->host, vm->spec->name, &vm->incarnation, false);
+	bool kept = vm->keep_image && keep_image(vm);
+
+	guest_remove_files(&vm->node->host, vm->spec->name, &vm->incarnation, kept);
 }
 
 static void remove_all(struct vm *vm)

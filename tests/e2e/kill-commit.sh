@@ -43,13 +43,6 @@ fault_at() {
 	node_start "$node"
 }
 
-# Begins a move and leaves its id in $move.
-begin_move() {
-	local answer
-	answer=$(order "$from" move web "$to" --detach --json 2>/dev/null) || :
-	move=$(sed -n 's/.*"move": *"\([0-9a-f-]*\)".*/\1/p' <<<"$answer" | head -n 1)
-}
-
 was_killed() {
 	! node_is_up "$killed"
 }
@@ -104,7 +97,7 @@ prepare() {
 case_done() {
 	prepare
 	fault_at "$1" "$2" "$3"
-	begin_move
+	begin_move "$from" "$to"
 	wait_for 60 was_killed
 	check "$1 killed $2 $3"
 }
@@ -113,8 +106,7 @@ case_done() {
 case_cancel() {
 	prepare
 	fault_at "$1" "$2" "$3"
-	move=$(order "$from" move web "$to" --bandwidth 40Mbit --detach --json |
-		sed -n 's/.*"move": *"\([0-9a-f-]*\)".*/\1/p')
+	begin_move "$from" "$to" --bandwidth 20Mbit
 	wait_for 60 pages_flow
 	migrator_at "$from" cancel "$move" >/dev/null 2>&1 || :
 	wait_for 60 was_killed
@@ -131,7 +123,7 @@ case_revoke() {
 	local source=$from target=$to file
 	prepare
 	fault_at target before receive-commit
-	begin_move
+	begin_move "$from" "$to"
 	wait_for 60 was_killed
 	for file in "$tmpdir/$target"/vm/web/*/pid; do
 		kill -9 "$(cat "$file")"

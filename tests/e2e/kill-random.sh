@@ -87,9 +87,7 @@ vm_start a web
 for ((i = 0; i < kills; i++)); do
 	blow=${blows[i % ${#blows[@]}]}
 	mark=$(guest_mark "$(vm_console "$from" web)")
-	move=$(order "$from" move web "$to" --bandwidth 100Mbit --detach --json |
-		sed -n 's/.*"move": *"\([0-9a-f-]*\)".*/\1/p')
-	[ -n "$move" ] || fail "the order was not taken"
+	begin_move "$from" "$to" --bandwidth 100Mbit
 	strike "$blow"
 	[ "$blow" = source ] || [ "$blow" = target ] || wait_for 60 move_is_over
 	wait_for 30 vm_is_somewhere

@@ -130,6 +130,20 @@ order() {
 	"$MIGRATOR" "$@" --node "$from" --config "$tmpdir/order.yaml"
 }
 
+# begin_move NODE TARGET [OPTION]...: orders it for the VM "web" and leaves its id in
+# $move, empty when the daemon did not live to tell it. A daemon that was just started
+# may still be looking for its guest, and refuses.
+begin_move() {
+	wait_for 30 move_begins "$@"
+}
+
+move_begins() {
+	local answer
+	answer=$(order "$1" move web "${@:2}" --detach --json 2>/dev/null) || :
+	move=$(sed -n 's/.*"move": *"\([0-9a-f-]*\)".*/\1/p' <<<"$answer" | head -n 1)
+	[ -n "$move" ] || ! node_is_up "$1"
+}
+
 # node_start NODE: and waits until it answers. node_fault[NODE] holds its faults.
 node_start() {
 	TAGALONG_FAULT=${node_fault[$1]:-} "$MIGRATORD" --config "$tmpdir/$1.yaml" \

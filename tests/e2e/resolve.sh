@@ -29,8 +29,7 @@ doomed_move() {
 	node_start "$1"
 	node_fault[$1]=
 	mark=$(guest_mark "$(vm_console "$from" web)")
-	move=$(order "$from" move web "$to" --detach --json |
-		sed -n 's/.*"move": *"\([0-9a-f-]*\)".*/\1/p')
+	begin_move "$from" "$to"
 	wait_for 60 node_is_dead "$1"
 	lose "$1"
 }

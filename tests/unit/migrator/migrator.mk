@@ -16,7 +16,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_page_history \
 	tests/unit/migrator/test_preflight \
 	tests/unit/migrator/test_qmp \
-	tests/unit/migrator/test_ram_clear \
+	tests/unit/migrator/test_ram_idle \
 	tests/unit/migrator/test_ramstream \
 	tests/unit/migrator/test_reference \
 	tests/unit/migrator/test_return_path \
@@ -40,7 +40,7 @@ tests_unit_migrator_test_page_history_LDADD = libmigrator.la libcommon.la $(UNIT
 tests_unit_migrator_test_reference_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_preflight_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_qmp_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
-tests_unit_migrator_test_ram_clear_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_ram_idle_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ramstream_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_return_path_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_steer_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)

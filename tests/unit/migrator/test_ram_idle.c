@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "migrator/ram_clear.h"
+#include "migrator/ram_idle.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -29,7 +29,7 @@ static bool has_holes(int fd)
 	return lseek(fd, 0, SEEK_HOLE) != (off_t)BYTES;
 }
 
-Test(ram_clear, touches_all_and_changes_nothing)
+Test(ram_idle, touches_all_and_changes_nothing)
 {
 	struct ram_clear *c;
 	uint8_t *expected = calloc(1, BYTES), *found = malloc(BYTES);
@@ -50,7 +50,7 @@ Test(ram_clear, touches_all_and_changes_nothing)
 	free(found);
 }
 
-Test(ram_clear, ends_when_it_is_told_to)
+Test(ram_idle, ends_when_it_is_told_to)
 {
 	struct ram_clear *c;
 	int fd = reserved_file();

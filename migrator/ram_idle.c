@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "migrator/ram_clear.h"
+#include "migrator/ram_idle.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -8,16 +8,21 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DELAY_MS 2000 /* a guest that has just begun to run needs the processors */
 #define CHUNK ((uint64_t)2 << 20)
+#define RELEASE_CHUNK ((off_t)8 << 20)
 #define PAGE 4096
 
 #ifndef MADV_POPULATE_READ /* Linux 5.14, glibc 2.35 */
 #define MADV_POPULATE_READ 22
 #endif
+
+/* ---- Clearing --------------------------------------------------------------------- */
 
 struct ram_clear {
 	pthread_t thread;
@@ -91,4 +96,29 @@ void ram_clear_free(struct ram_clear *c)
 	close(c->stop_fd);
 	close(c->fd);
 	free(c);
+}
+
+/* ---- Giving back --------------------------------------------------------------------- */
+
+static void *release_main(void *userdata)
+{
+	int fd = (int)(intptr_t)userdata;
+	struct stat st;
+
+	for (off_t at = 0; fstat(fd, &st) == 0 && at < st.st_size; at += RELEASE_CHUNK)
+		(void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, RELEASE_CHUNK);
+	close(fd);
+	return NULL;
+}
+
+void ram_release(int fd)
+{
+	pthread_t thread;
+
+	if (fd < 0)
+		return;
+	if (pthread_create(&thread, NULL, release_main, (void *)(intptr_t)fd) == 0)
+		pthread_detach(thread);
+	else
+		close(fd);
 }
