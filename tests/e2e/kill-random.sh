@@ -17,6 +17,16 @@ pause() {
 	sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"
 }
 
+# The target's QEMU is held first: it cannot become ready then, so that no commit
+# comes between the question and the blow.
+kill_before_commit() {
+	kill -STOP "$1"
+	case $(move_state "$from" "$move") in
+	committed | done) kill -CONT "$1" ;;
+	*) kill -9 "$1" ;;
+	esac
+}
+
 # strike BLOW: at a random moment, and puts right what an operator would.
 strike() {
 	local file moment=$((RANDOM % 4000))
@@ -29,11 +39,11 @@ strike() {
 		pause $((RANDOM % 1500))
 		node_start "$node"
 		;;
-	qemu) # the pages take some three seconds, so this is before the commit
-		moment=$((500 + moment % 1500))
+	qemu)
+		moment=$((moment % 2000))
 		pause "$moment"
 		for file in "$tmpdir/$to"/vm/web/*/pid; do
-			[ -f "$file" ] && kill -9 "$(cat "$file")"
+			[ -f "$file" ] && kill_before_commit "$(cat "$file")"
 		done
 		;;
 	cut)
@@ -79,6 +89,7 @@ truth_is_told() {
 from=a to=b
 nodes_make a b
 nodes_link 1
+node_configure a "image_budget: 0" # so that moves to a last some seconds, those to b less
 node_start a
 node_start b
 vm_watch
