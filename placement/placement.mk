@@ -23,6 +23,9 @@ libplacement_la_SOURCES = \
 	placement/planner.h \
 	placement/policy.c \
 	placement/policy.h \
+	placement/policy_evidence.c \
+	placement/policy_evidence.h \
+	placement/policy_rent_or_buy.c \
 	placement/policy_threshold.c \
 	placement/record_log.c \
 	placement/record_log.h \

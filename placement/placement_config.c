@@ -171,7 +171,7 @@ static void check_policy(struct reader *in, const struct placement_config *c)
 	if (in->r < 0)
 		return;
 	if (!policy) {
-		refuse(in, "policy.name", c->policy, "a policy; there is 'threshold'");
+		refuse(in, "policy.name", c->policy, "a policy; there are 'threshold' and 'rent-or-buy'");
 		return;
 	}
 	in->r = policy->init(&parameters, in->err);

@@ -56,7 +56,7 @@ struct policy_parameters {
 	uint64_t hold_ns;         /* how long before that counts (3GPP: time to trigger) */
 	uint64_t margin_ns;       /* how much better another node must be (hysteresis) */
 	uint64_t min_stay_ns;     /* between two moves of a VM */
-	uint64_t return_guard_ns; /* see policy_threshold.c */
+	uint64_t return_guard_ns; /* see policy_evidence.h */
 	uint64_t max_age_ns;      /* older samples are no evidence */
 	uint32_t min_confidence;  /* nor are less certain ones */
 };
@@ -79,6 +79,7 @@ struct policy_ops {
 /* By name; NULL when there is no such policy. */
 const struct policy_ops *policy_find(const char *name);
 
+extern const struct policy_ops policy_rent_or_buy;
 extern const struct policy_ops policy_threshold;
 
 #endif

@@ -9,15 +9,11 @@
  * with fresh and certain samples of both. Once that has been so without a
  * break for `hold`, the policy wishes for the best nodes that better it by the
  * margin, unless the VM arrived here less than `min_stay` ago.
- *
- * The guard against ping-pong: a VM that went A -> B -> A is not sent to B
- * again before `return_guard` has passed since it had gone to B.
  */
 #include <assert.h>
-#include <errno.h>
 #include <string.h>
 
-#include "placement/policy.h"
+#include "placement/policy_evidence.h"
 
 struct state {
 	uint64_t since_ns; /* badly served since; 0: is not */
@@ -26,54 +22,19 @@ struct state {
 
 static_assert(sizeof(struct state) <= POLICY_STATE_SIZE, "fits");
 
-static int threshold_init(const struct policy_parameters *p, struct mg_error *err)
-{
-	if (p->threshold_ns == 0)
-		return mg_error_set(err, -EINVAL, "threshold: must be greater than 0");
-	if (p->margin_ns >= p->threshold_ns)
-		return mg_error_set(err, -EINVAL, "margin: must be smaller than the threshold, "
-						  "or no node can better it by the margin");
-	if (p->max_age_ns == 0)
-		return mg_error_set(err, -EINVAL, "max_age: must be greater than 0");
-	if (p->min_confidence > 100)
-		return mg_error_set(err, -EINVAL, "min_confidence: is a percentage");
-	return 0;
-}
-
 static void threshold_dev_init(void *state)
 {
 	memset(state, 0, sizeof(struct state));
 }
 
-static bool is_evidence(const struct policy_parameters *p, const struct policy_candidate *c)
-{
-	return c->measured && c->age_ns <= p->max_age_ns && c->confidence >= p->min_confidence;
-}
-
-static const struct policy_candidate *here(const struct policy_parameters *p,
-					   const struct policy_view *view)
-{
-	for (size_t i = 0; view->n_visits > 0 && i < view->n_candidates; i++)
-		if (view->candidates[i].node == view->visits[0].node)
-			return is_evidence(p, &view->candidates[i]) ? &view->candidates[i] : NULL;
-	return NULL;
-}
-
-static bool betters(const struct policy_parameters *p, const struct policy_candidate *c,
-		    const struct policy_candidate *serving)
-{
-	return c != serving && c->available && is_evidence(p, c) &&
-	       c->srtt_ns + p->margin_ns <= serving->srtt_ns;
-}
-
 static bool is_badly_served(const struct policy_parameters *p, const struct policy_view *view)
 {
-	const struct policy_candidate *serving = here(p, view);
+	const struct policy_candidate *serving = policy_here(p, view);
 
 	if (!serving || serving->srtt_ns <= p->threshold_ns)
 		return false;
 	for (size_t i = 0; i < view->n_candidates; i++)
-		if (betters(p, &view->candidates[i], serving))
+		if (policy_betters(p, &view->candidates[i], serving, p->margin_ns))
 			return true;
 	return false;
 }
@@ -91,34 +52,10 @@ static void threshold_on_sample(const struct policy_parameters *p, void *state,
 	}
 }
 
-static bool is_guarded(const struct policy_parameters *p, const struct policy_view *view,
-		       uint32_t target)
-{
-	return view->n_visits == POLICY_VISITS && view->visits[1].node == target &&
-	       view->visits[2].node == view->visits[0].node &&
-	       view->visits[1].ago_ns < p->return_guard_ns;
-}
-
-/* Keeps `out` sorted, the best first; of equals, the first in order of names. */
-static size_t insert(struct policy_wish *out, size_t n, const struct policy_wish *wish)
-{
-	size_t at = n;
-
-	while (at > 0 && out[at - 1].target_ns > wish->target_ns)
-		at--;
-	if (at == POLICY_WISHES_MAX)
-		return n;
-	if (n < POLICY_WISHES_MAX)
-		n++;
-	memmove(&out[at + 1], &out[at], (n - at - 1) * sizeof(*out));
-	out[at] = *wish;
-	return n;
-}
-
 static size_t threshold_wishes(const struct policy_parameters *p, const void *state,
 			       const struct policy_view *view, struct policy_wish *out)
 {
-	const struct policy_candidate *serving = here(p, view);
+	const struct policy_candidate *serving = policy_here(p, view);
 	const struct state *s = state;
 	size_t n = 0;
 
@@ -130,9 +67,10 @@ static size_t threshold_wishes(const struct policy_parameters *p, const void *st
 	for (size_t i = 0; i < view->n_candidates; i++) {
 		const struct policy_candidate *c = &view->candidates[i];
 
-		if (!betters(p, c, serving) || is_guarded(p, view, c->node))
+		if (!policy_betters(p, c, serving, p->margin_ns) ||
+		    policy_is_guarded(p, view, c->node))
 			continue;
-		n = insert(out, n, &(struct policy_wish){
+		n = policy_insert_wish(out, n, &(struct policy_wish){
 				.target = c->node,
 				.benefit_ns = serving->srtt_ns - c->srtt_ns,
 				.code = "threshold",
@@ -146,7 +84,7 @@ static size_t threshold_wishes(const struct policy_parameters *p, const void *st
 
 const struct policy_ops policy_threshold = {
 	.name = "threshold",
-	.init = threshold_init,
+	.init = policy_check_parameters,
 	.dev_init = threshold_dev_init,
 	.on_sample = threshold_on_sample,
 	.wishes = threshold_wishes,

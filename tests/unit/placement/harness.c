@@ -84,6 +84,7 @@ void harness_open(struct harness *h)
 	snprintf(h->store_path, sizeof(h->store_path), "%s/store", h->dir);
 	snprintf(h->record_path, sizeof(h->record_path), "%s/record", h->dir);
 	h->decisions_file = open_memstream(&h->decisions, &h->decisions_len);
+	h->policy = "threshold";
 	tagalong__placement__policy_parameters__init(&h->parameters);
 	h->parameters.threshold_ns = 20 * MS;
 	h->parameters.hold_ns = 2 * SECOND;
@@ -123,7 +124,7 @@ void harness_start(struct harness *h)
 		pointers[i] = &keys[i];
 	}
 	start.seed = h->seed = 42 + start.epoch;
-	start.policy = (char *)"threshold";
+	start.policy = (char *)h->policy;
 	start.parameters = &h->parameters;
 	start.limits = &h->limits;
 	start.interval_ns = 100 * MS;

@@ -35,12 +35,13 @@ struct harness {
 	char *decisions;
 	size_t decisions_len;
 	FILE *decisions_file;
+	const char *policy;
 	Tagalong__Placement__PolicyParameters parameters;
 	Tagalong__Placement__Limits limits;
 	struct mg_error err;
 };
 
-/* The parameters may be changed before harness_start(): threshold 20 ms, hold
+/* Policy and parameters may be changed before harness_start(): threshold 20 ms, hold
  * 2 s, margin 5 ms, stay 5 s. */
 void harness_open(struct harness *h);
 void harness_start(struct harness *h);

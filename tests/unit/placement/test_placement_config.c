@@ -33,6 +33,10 @@ Test(placement_config, defaults)
 	cr_assert_null(c->limits.move);
 	cr_assert_null(c->record);
 	placement_config_free(c);
+	cr_assert_eq(parse(BASE "policy: {name: rent-or-buy, threshold: 20ms, hold: 2s, "
+				"margin: 5ms}\n", &c, &err), 0, "%s", err.text);
+	cr_assert_str_eq(c->policy, "rent-or-buy");
+	placement_config_free(c);
 }
 
 Test(placement_config, everything)

@@ -153,7 +153,7 @@ static struct replay_result check_replay(struct harness *h)
 	return result;
 }
 
-Test(replay, random_inputs_replay_to_the_same_decisions)
+static void play_at_random(const char *policy)
 {
 	unsigned moves = 0, runs = 0;
 
@@ -161,6 +161,7 @@ Test(replay, random_inputs_replay_to_the_same_decisions)
 		struct chaos c = { .seed = seed };
 
 		harness_open(&c.h);
+		c.h.policy = policy;
 		c.h.parameters.hold_ns = 300 * MS;
 		c.h.parameters.min_stay_ns = SECOND;
 		harness_start(&c.h);
@@ -177,6 +178,12 @@ Test(replay, random_inputs_replay_to_the_same_decisions)
 	/* Or the test would show nothing. */
 	cr_assert_gt(moves, 15, "%u", moves);
 	cr_assert_gt(runs, 16, "%u", runs);
+}
+
+Test(replay, random_inputs_replay_to_the_same_decisions)
+{
+	play_at_random("threshold");
+	play_at_random("rent-or-buy");
 }
 
 Test(replay, a_torn_end_is_ignored_and_nonsense_is_named)

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "placement/policy_evidence.h"
+
+#include <errno.h>
+#include <string.h>
+
+int policy_check_parameters(const struct policy_parameters *p, struct mg_error *err)
+{
+	if (p->threshold_ns == 0)
+		return mg_error_set(err, -EINVAL, "threshold: must be greater than 0");
+	if (p->margin_ns >= p->threshold_ns)
+		return mg_error_set(err, -EINVAL,
+				    "margin: must be smaller than the threshold, "
+				    "or no node can better it by the margin");
+	if (p->max_age_ns == 0)
+		return mg_error_set(err, -EINVAL, "max_age: must be greater than 0");
+	if (p->min_confidence > 100)
+		return mg_error_set(err, -EINVAL, "min_confidence: is a percentage");
+	return 0;
+}
+
+bool policy_is_evidence(const struct policy_parameters *p, const struct policy_candidate *c)
+{
+	return c->measured && c->age_ns <= p->max_age_ns && c->confidence >= p->min_confidence;
+}
+
+const struct policy_candidate *policy_here(const struct policy_parameters *p,
+					   const struct policy_view *view)
+{
+	for (size_t i = 0; view->n_visits > 0 && i < view->n_candidates; i++)
+		if (view->candidates[i].node == view->visits[0].node)
+			return policy_is_evidence(p, &view->candidates[i]) ? &view->candidates[i]
+									   : NULL;
+	return NULL;
+}
+
+bool policy_betters(const struct policy_parameters *p, const struct policy_candidate *c,
+		    const struct policy_candidate *here, uint64_t margin_ns)
+{
+	return c != here && c->available && policy_is_evidence(p, c) &&
+	       c->srtt_ns + margin_ns <= here->srtt_ns;
+}
+
+bool policy_is_guarded(const struct policy_parameters *p, const struct policy_view *view,
+		       uint32_t target)
+{
+	return view->n_visits == POLICY_VISITS && view->visits[1].node == target &&
+	       view->visits[2].node == view->visits[0].node &&
+	       view->visits[1].ago_ns < p->return_guard_ns;
+}
+
+size_t policy_insert_wish(struct policy_wish *out, size_t n, const struct policy_wish *wish)
+{
+	size_t at = n;
+
+	while (at > 0 && out[at - 1].target_ns > wish->target_ns)
+		at--;
+	if (at == POLICY_WISHES_MAX)
+		return n;
+	if (n < POLICY_WISHES_MAX)
+		n++;
+	memmove(&out[at + 1], &out[at], (n - at - 1) * sizeof(*out));
+	out[at] = *wish;
+	return n;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Within the policies: what several of them ask of a view and of parameters.
+ */
+#ifndef PLACEMENT_POLICY_EVIDENCE_H
+#define PLACEMENT_POLICY_EVIDENCE_H
+
+#include "placement/policy.h"
+
+/* The rules for parameters that all policies take. */
+int policy_check_parameters(const struct policy_parameters *p, struct mg_error *err);
+
+/* Fresh and certain enough to count. */
+bool policy_is_evidence(const struct policy_parameters *p, const struct policy_candidate *c);
+
+/* Where the VM is; NULL: nowhere, or there is no evidence. */
+const struct policy_candidate *policy_here(const struct policy_parameters *p,
+					   const struct policy_view *view);
+
+/* Whether c is available, evident, and better than where the VM is by at least so much. */
+bool policy_betters(const struct policy_parameters *p, const struct policy_candidate *c,
+		    const struct policy_candidate *here, uint64_t margin_ns);
+
+/* The guard against ping-pong: a VM that went A -> B -> A is not sent to B
+ * again before `return_guard` has passed since it had gone to B. */
+bool policy_is_guarded(const struct policy_parameters *p, const struct policy_view *view,
+		       uint32_t target);
+
+/* Puts a wish in its place, the best first; of equals, the first in order of
+ * names; the worst falls out. Returns how many there are now. */
+size_t policy_insert_wish(struct policy_wish *out, size_t n, const struct policy_wish *wish);
+
+#endif
