@@ -11,8 +11,8 @@
 static const char help[] =
 	"usage: edgesim handovers --towers TOWERS [OPTION]... TRACE\n\n"
 	"Prints when the devices of a recorded trace change towers, as CSV.\n\n"
-	"  -t, --towers TOWERS   grid:COLUMNSxROWS:SPACING, hex:RINGS:SPACING, csv:FILE or\n"
-	"                        opencellid:FILE\n"
+	"  -t, --towers TOWERS   grid:COLUMNSxROWS:SPACING, hex:RINGS:SPACING, csv:FILE,\n"
+	"                        cells:FILE or opencellid:FILE\n"
 	"  -f, --format NAME     of TRACE (csv); 'list' shows all\n"
 	"  -r, --range METRES    the nearest tower takes over at this distance, instead of by\n"
 	"                        event A3\n"

@@ -10,6 +10,7 @@
 
 enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 
+int command_compare(int argc, char **argv);
 int command_handovers(int argc, char **argv);
 int command_merge(int argc, char **argv);
 int command_references(int argc, char **argv);

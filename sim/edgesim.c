@@ -11,6 +11,7 @@ static const struct {
 	const char *name, *what;
 	int (*fn)(int argc, char **argv);
 } commands[] = {
+	{ "compare", "the results of two studies", command_compare },
 	{ "handovers", "when recorded devices change towers", command_handovers },
 	{ "merge", "the results of a study's shards, as one", command_merge },
 	{ "references", "published figures, computed anew and simulated", command_references },

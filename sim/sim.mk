@@ -94,14 +94,21 @@ libsim_la_SOURCES = \
 	sim/testbed/topology.h \
 	sim/testbed/verdict.c \
 	sim/testbed/verdict.h \
+	sim/trace/read_bonnmotion.c \
+	sim/trace/read_cells.c \
 	sim/trace/read_csv.c \
+	sim/trace/read_fcd.c \
+	sim/trace/read_gpx.c \
 	sim/trace/read_lust.c \
+	sim/trace/read_ns2.c \
 	sim/trace/reader.c \
 	sim/trace/reader.h \
 	sim/trace/source.c \
 	sim/trace/source.h \
 	sim/trace/trace.c \
 	sim/trace/trace.h \
+	sim/trace/xml.c \
+	sim/trace/xml.h \
 	sim/world/attachment.c \
 	sim/world/attachment.h \
 	sim/world/backhaul.c \
@@ -114,8 +121,11 @@ libsim_la_SOURCES = \
 	sim/world/towers_file.h \
 	$(NULL)
 
+libsim_la_LIBADD = $(EXPAT_LIBS)
+
 bin_PROGRAMS += edgesim
 edgesim_SOURCES = \
+	sim/cmd_compare.c \
 	sim/cmd_handovers.c \
 	sim/cmd_merge.c \
 	sim/cmd_references.c \
@@ -155,7 +165,6 @@ $(GUEST_IMAGE): sim/guest/tagguest$(EXEEXT) $(srcdir)/sim/guest/build-guest $(sr
 	$(AM_V_GEN)$(srcdir)/sim/guest/build-guest sim/guest/tagguest$(EXEEXT) $(srcdir)/sim/guest/init guest
 CLEANFILES += guest/vmlinuz guest/initrd.img
 .PHONY: guest
-
 
 # The testbed plays scenarios with the programs of this build.
 noinst_PROGRAMS += sim/testbed/testbed

@@ -160,6 +160,7 @@ int results_new(const char *name, const char *header, struct results **ret, stru
 	    !take_text(o, "fingerprint", r->fingerprint, sizeof(r->fingerprint)) ||
 	    !take_lists(r, o))
 		return mg_error_set(err, -EINVAL, "%s:1: is no study of edgesim", name);
+	r->seed = (uint64_t)json_integer_value(json_object_get(o, "seed"));
 	r->target_ms = (double)json_integer_value(json_object_get(o, "target_ns")) / 1e6;
 	r->replications = (uint32_t)replications;
 	r->runs = r->n_configurations * r->replications;

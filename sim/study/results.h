@@ -40,6 +40,7 @@ struct results {
 	char name[64];
 	char fingerprint[FINGERPRINT_SIZE];
 	char version[32];
+	uint64_t seed;
 	uint32_t replications, runs; /* of the whole study */
 	double target_ms;
 	char (*labels)[160]; /* by configuration */

@@ -58,3 +58,25 @@ struct estimate estimate_mean(const double *values, size_t n)
 			 sqrt(squares / (double)(n - 1) / (double)n);
 	return e;
 }
+
+static double squared_error(const struct estimate *e)
+{
+	double error = e->half / student_975((unsigned)(e->n - 1));
+
+	return error * error;
+}
+
+struct estimate estimate_difference(const struct estimate *a, const struct estimate *b)
+{
+	struct estimate e = { a->n < b->n ? a->n : b->n, b->mean - a->mean, NAN };
+	double x, y, df;
+
+	if (e.n < 2)
+		return e;
+	x = squared_error(a);
+	y = squared_error(b);
+	/* Welch and Satterthwaite, rounded down. */
+	df = (x + y) * (x + y) / (x * x / (double)(a->n - 1) + y * y / (double)(b->n - 1));
+	e.half = x + y > 0 ? student_975((unsigned)df) * sqrt(x + y) : 0;
+	return e;
+}

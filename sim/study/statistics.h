@@ -15,6 +15,9 @@ struct estimate {
 
 struct estimate estimate_mean(const double *values, size_t n);
 
+/* Of b - a for independent samples (Welch); `n` is the smaller one's. */
+struct estimate estimate_difference(const struct estimate *a, const struct estimate *b);
+
 /* The 0.975 quantile of Student's distribution, to 1e-6; df at least 1. */
 double student_975(unsigned df);
 

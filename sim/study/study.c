@@ -194,8 +194,10 @@ static void take_name(struct reading *in, const struct raw_study *raw)
 		refuse(in, "name", "a folder gets this name: no '/'");
 	errno = 0;
 	in->study->seed = raw->seed ? strtoull(raw->seed, &end, 10) : 1;
-	if (raw->seed && (errno || *raw->seed < '0' || *raw->seed > '9' || *end != '\0'))
-		refuse(in, "seed", "'%.40s' is no number from 0 to 2^64 - 1", raw->seed);
+	/* JSON's integers end there. */
+	if (raw->seed && (errno || *raw->seed < '0' || *raw->seed > '9' || *end != '\0' ||
+			  in->study->seed > INT64_MAX))
+		refuse(in, "seed", "'%.40s' is no number from 0 to 2^63 - 1", raw->seed);
 }
 
 /* ---- Policies ------------------------------------------------------------------------- */

@@ -4,8 +4,17 @@
 #include <string.h>
 
 const struct trace_reader trace_readers[] = {
+	{ "bonnmotion", "BonnMotion's own, unpacked: a line a device of time, x, y …",
+	  read_bonnmotion },
+	{ "cells", "a line a slot, a column a device: the cell that serves it, 0: none",
+	  read_cells },
 	{ "csv", "columns by name: time, id, and x, y in metres or lat, lon", read_csv },
+	{ "fcd", "SUMO's floating car data in metres", read_fcd },
+	{ "fcd_geo", "the same in longitude and latitude (--fcd-output.geo)", read_fcd_geo },
+	{ "gpx", "GPX: a track a device", read_gpx },
 	{ "lust", "rows of time, direction, x, y, speed: one device", read_lust },
+	{ "ns2", "ns-2's setdest: where devices are sent at what speed", read_ns2 },
+	{ "ns2_sumo", "the same as SUMO writes it: where devices are", read_ns2_sumo },
 };
 const size_t n_trace_readers = ARRAY_SIZE(trace_readers);
 

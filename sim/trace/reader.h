@@ -37,7 +37,14 @@ int trace_load(const struct trace_reader *reader, const char *path,
 int trace_parse(const struct trace_reader *reader, const char *name, const void *data, size_t len,
 		const struct reader_options *options, struct trace *trace, struct mg_error *err);
 
+int read_bonnmotion(struct source *s, const struct reader_options *options, struct trace *trace);
+int read_cells(struct source *s, const struct reader_options *options, struct trace *trace);
 int read_csv(struct source *s, const struct reader_options *options, struct trace *trace);
+int read_fcd(struct source *s, const struct reader_options *options, struct trace *trace);
+int read_fcd_geo(struct source *s, const struct reader_options *options, struct trace *trace);
+int read_gpx(struct source *s, const struct reader_options *options, struct trace *trace);
 int read_lust(struct source *s, const struct reader_options *options, struct trace *trace);
+int read_ns2(struct source *s, const struct reader_options *options, struct trace *trace);
+int read_ns2_sumo(struct source *s, const struct reader_options *options, struct trace *trace);
 
 #endif

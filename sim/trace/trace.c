@@ -5,18 +5,24 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* The mean radius of the earth (IUGG). */
-#define EARTH_RADIUS_M 6371008.8
+/* The earth as WGS 84 has it: the longer half axis, and the eccentricity squared. */
+#define EARTH_AXIS_M 6378137.0
+#define EARTH_ECCENTRICITY_2 0.00669437999014
 #define RADIANS(degrees) ((degrees)*M_PI / 180)
 
 bool projection_apply(struct projection *p, double lat, double lon, struct point *ret)
 {
+	double w;
+
 	if (!(fabs(lat) <= 90 && fabs(lon) <= 180))
 		return false;
 	if (!p->known)
 		*p = (struct projection){ true, lat, lon };
-	ret->x = EARTH_RADIUS_M * RADIANS(remainder(lon - p->lon, 360)) * cos(RADIANS(p->lat));
-	ret->y = EARTH_RADIUS_M * RADIANS(lat - p->lat);
+	/* The radii of curvature at the origin: across the meridian, and along it. */
+	w = 1 - EARTH_ECCENTRICITY_2 * sin(RADIANS(p->lat)) * sin(RADIANS(p->lat));
+	ret->x = EARTH_AXIS_M / sqrt(w) * cos(RADIANS(p->lat)) *
+		 RADIANS(remainder(lon - p->lon, 360));
+	ret->y = EARTH_AXIS_M * (1 - EARTH_ECCENTRICITY_2) / (w * sqrt(w)) * RADIANS(lat - p->lat);
 	return true;
 }
 

@@ -198,7 +198,7 @@ static int refuse(const char *text, struct mg_error *err)
 {
 	return mg_error_set(err, -EINVAL,
 			    "towers: '%.80s' is none of grid:COLUMNSxROWS:SPACING, "
-			    "hex:RINGS:SPACING, csv:FILE, opencellid:FILE",
+			    "hex:RINGS:SPACING, csv:FILE, cells:FILE, opencellid:FILE",
 			    text);
 }
 
@@ -233,6 +233,8 @@ int towers_make(const char *text, const char *folder, struct towers *ret, struct
 
 	if (strncmp(text, "csv:", 4) == 0)
 		r = towers_load(TOWERS_CSV, text + 4, folder, &t, err);
+	else if (strncmp(text, "cells:", 6) == 0)
+		r = towers_load(TOWERS_CELLS, text + 6, folder, &t, err);
 	else if (strncmp(text, "opencellid:", 11) == 0)
 		r = towers_load(TOWERS_OPENCELLID, text + 11, folder, &t, err);
 	else

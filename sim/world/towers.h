@@ -28,12 +28,15 @@ struct towers {
  *   grid:COLUMNSxROWS:SPACING   number i is at (i div ROWS, i mod ROWS) times SPACING
  *   hex:RINGS:SPACING           a centre and rings around it
  *   csv:FILE                    columns x, y or latitude, longitude; in the order of the file
+ *   cells:FILE                  rows of number (from 1, in order), latitude, longitude
  *   opencellid:FILE             cells as OpenCelliD and Mozilla publish them; one at a place
  * Metres. A FILE that is not absolute is sought in `folder` (NULL: the current
  * one). */
 int towers_make(const char *text, const char *folder, struct towers *ret, struct mg_error *err);
 int towers_parse_csv(const char *name, const void *data, size_t len, struct towers *ret,
 		     struct mg_error *err);
+int towers_parse_cells(const char *name, const void *data, size_t len, struct towers *ret,
+		       struct mg_error *err);
 int towers_parse_opencellid(const char *name, const void *data, size_t len, struct towers *ret,
 			    struct mg_error *err);
 void towers_clear(struct towers *t);

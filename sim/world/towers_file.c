@@ -18,9 +18,11 @@
 struct table {
 	size_t a, b;
 	bool geographic;
+	bool numbered; /* the first field counts from 1 */
 };
 
 static const struct table opencellid = { .a = 7, .b = 6, .geographic = true };
+static const struct table cells = { .a = 1, .b = 2, .geographic = true, .numbered = true };
 
 static bool is_one_of(const char *title, const char *const names[], size_t n)
 {
@@ -79,9 +81,13 @@ static int read_row(struct source *s, const struct table *table, struct places *
 	char *fields[COLUMNS_MAX];
 	size_t n = fields_split(s->line, ",;\t", fields, COLUMNS_MAX);
 	struct point at;
-	double a, b;
-	int r;
+	double a, b, number = t->n + 1;
+	int r = table->numbered ? source_number(s, fields[0], "number", &number) : 0;
 
+	if (r < 0)
+		return r;
+	if (number != t->n + 1)
+		return source_fail(s, "is number %g, not %u", number, t->n + 1);
 	if (table->a >= n || table->b >= n)
 		return source_fail(s, "ends before the coordinates");
 	r = source_number(s, fields[table->a], table->geographic ? "latitude" : "x", &a);
@@ -109,6 +115,10 @@ static int read_header(struct source *s, enum towers_format format, struct table
 
 	if (!copy)
 		return mg_error_set(s->err, -ENOMEM, "out of memory");
+	if (format == TOWERS_CELLS) {
+		*table = cells;
+		return 0;
+	}
 	if (format == TOWERS_OPENCELLID) {
 		*table = opencellid;
 		return strncmp(copy, "radio,", 6) == 0;
@@ -178,6 +188,12 @@ int towers_parse_csv(const char *name, const void *data, size_t len, struct towe
 		     struct mg_error *err)
 {
 	return parse(TOWERS_CSV, name, data, len, ret, err);
+}
+
+int towers_parse_cells(const char *name, const void *data, size_t len, struct towers *ret,
+		       struct mg_error *err)
+{
+	return parse(TOWERS_CELLS, name, data, len, ret, err);
 }
 
 int towers_parse_opencellid(const char *name, const void *data, size_t len, struct towers *ret,

@@ -7,7 +7,7 @@
 
 #include "sim/world/towers.h"
 
-enum towers_format { TOWERS_CSV, TOWERS_OPENCELLID };
+enum towers_format { TOWERS_CSV, TOWERS_CELLS, TOWERS_OPENCELLID };
 
 int towers_add(struct towers *t, struct point at);
 int towers_index(struct towers *t);

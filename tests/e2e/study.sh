@@ -67,6 +67,19 @@ same one
 "$edgesim" merge --out merged one other 2>said && fail "studies were mixed"
 grep -q 'is of another study' said || fail "said $(cat said)"
 
+# Compared with itself nothing differs; with another study of the same policies some
+# things may, and in pairs only with the same seed.
+"$edgesim" compare one one >said
+grep -q 'in pairs' said || fail "said $(cat said)"
+grep -qE '^  [a-z]' said && fail "one differs from itself: $(cat said)"
+sed 's/rate: 2M/rate: 20M/' study.yaml >busy.yaml
+"$edgesim" run --quiet --out busy busy.yaml >/dev/null
+"$edgesim" compare one busy >said
+grep -qE '^  (move_s|blackout_ms|moved_gb_per_hour) .*\+' said || fail "busy VMs move as well: $(cat said)"
+"$edgesim" compare --all one other >said
+grep -q 'independent' said || fail "said $(cat said)"
+[ "$(grep -cE '^  rtt_mean_ms' said)" -eq 5 ] || fail "said $(cat said)"
+
 # Killed when some runs are done, and with half a line behind them.
 "$edgesim" run --threads 1 --out killed study.yaml >/dev/null 2>&1 &
 child=$!

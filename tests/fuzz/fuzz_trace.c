@@ -67,6 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	reader = trace_reader_find(format);
 	if (reader)
 		r = trace_parse(reader, "fuzz", end + 1, size, &options, &trace, &err);
+	else if (strcmp(format, "towers-cells") == 0)
+		r = towers_parse_cells("fuzz", end + 1, size, &towers, &err);
 	else if (strcmp(format, "opencellid") == 0)
 		r = towers_parse_opencellid("fuzz", end + 1, size, &towers, &err);
 	else

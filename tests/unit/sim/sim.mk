@@ -52,7 +52,15 @@ tests_unit_sim_test_mobility_LDADD = libsim.la libplacement.la libcommon.la $(UN
 tests_unit_sim_test_noise_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_queue_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_study_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
-EXTRA_DIST += tests/unit/sim/story_sample.h
+EXTRA_DIST += \
+	tests/data/sumo/README.md \
+	tests/data/sumo/fcd.csv \
+	tests/data/sumo/fcd.xml \
+	tests/data/sumo/geo.xml \
+	tests/data/sumo/ns2.tcl \
+	tests/data/sumo/x.gpx \
+	tests/unit/sim/story_sample.h \
+	$(NULL)
 
 check_PROGRAMS += tests/unit/sim/study_threads
 TESTS += tests/unit/sim/study_threads

@@ -99,6 +99,7 @@ Test(study, errors_name_the_line)
 		"study.yaml:7: radio.loss: 1.5 is not between 0 and 1");
 	refuses(HEAD MOVERS NONE "duration: 10\n", "duration: '10' is not a duration");
 	refuses(HEAD MOVERS NONE "seed: -1\n", "seed: '-1' is no number");
+	refuses(HEAD MOVERS NONE "seed: 9223372036854775808\n", "is no number from 0");
 	refuses(HEAD MOVERS NONE "hosts: {memory: 1M}\n", "hosts.memory: not one VM fits");
 	refuses(HEAD MOVERS "policies: [{name: magic}]\n", "policies[0].name: there is no policy");
 	refuses(HEAD MOVERS "policies:\n  - name: threshold\n    hold: [1s, soon]\n",
@@ -201,4 +202,18 @@ Test(statistics, student)
 	cr_assert_float_eq(e.mean, 6, 1e-12);
 	cr_assert_float_eq(e.half, 4.3026527 * 2 / sqrt(3), 1e-6);
 	cr_assert(isnan(estimate_mean(values, 1).half));
+}
+
+/* Against t.test() of R for c(4, 6, 8) and c(5, 9, 10, 12): the difference is 3, the
+ * standard error 1.8708, with 4.99 degrees of freedom. Ours are rounded down. */
+Test(statistics, welch)
+{
+	const double x[] = { 4, 6, 8 }, y[] = { 5, 9, 10, 12 };
+	struct estimate a = estimate_mean(x, 3), b = estimate_mean(y, 4), one = estimate_mean(x, 1);
+	struct estimate d = estimate_difference(&a, &b);
+
+	cr_assert_float_eq(d.mean, 3, 1e-12);
+	cr_assert_float_eq(d.half, student_975(4) * sqrt(4.0 / 3 + 26.0 / 3 / 4), 1e-6);
+	cr_assert(isnan(estimate_difference(&a, &one).half));
+	cr_assert_float_eq(estimate_difference(&b, &b).mean, 0, 1e-12);
 }

@@ -118,9 +118,24 @@ Test(towers, files)
 		     err.text);
 	cr_assert_eq(csv.n, 2);
 	cr_assert_eq(cells.n, 2);
-	/* 1.9495 km by the haversine formula. */
-	cr_assert_float_eq(sqrt(distance_squared(csv.at[0], csv.at[1])), 1949.9, 1);
+	/* 1.9548 km on the ellipsoid. */
+	cr_assert_float_eq(sqrt(distance_squared(csv.at[0], csv.at[1])), 1954.78, 0.05);
 	cr_assert_float_eq(csv.at[1].x, cells.at[1].x, 1e-9);
+}
+
+Test(towers, cells_are_numbered)
+{
+	static const char rows[] =
+		"1.000000,37.598611,-122.405861\n2.000000,37.601528,-122.419167\n";
+	static const char odd[] = "1,37.6,-122.4\n3,37.6,-122.4\n";
+	_cleanup_(towers_clear) struct towers t = { 0 }, none = { 0 };
+	struct mg_error err = { 0 };
+
+	cr_assert_eq(towers_parse_cells("file", rows, strlen(rows), &t, &err), 0, "%s", err.text);
+	cr_assert_eq(t.n, 2);
+	cr_assert_float_eq(t.at[1].y, 323.75, 0.01);
+	cr_assert_lt(towers_parse_cells("file", odd, strlen(odd), &none, &err), 0);
+	cr_assert_not_null(strstr(err.text, "file:2: is number 3, not 2"), "%s", err.text);
 }
 
 static void refuses(const char *text, const char *what)
