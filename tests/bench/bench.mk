@@ -2,6 +2,7 @@
 # Benchmarks: each writes bench/NAME.json in the build folder and a table.
 BENCHMARKS = \
 	bench-migration \
+	bench-sim \
 	$(NULL)
 bench: $(BENCHMARKS)
 .PHONY: bench $(BENCHMARKS)
@@ -24,6 +25,7 @@ EXTRA_DIST += \
 	tests/bench/qmp.py \
 	tests/bench/results.py \
 	tests/bench/silence.py \
+	tests/bench/simulation.py \
 	tests/bench/tagalong_engine.py \
 	$(NULL)
 
@@ -34,3 +36,6 @@ bench-codec: tests/bench/codec$(EXEEXT)
 
 bench-migration: all $(GUEST_IMAGE) tests/bench/echo-client$(EXEEXT)
 	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/migration.py --build .
+
+bench-sim: all
+	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/simulation.py --build .

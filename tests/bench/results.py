@@ -79,6 +79,12 @@ def mark(name, value, unit, limit):
             "limit": limit, "holds": value is not None and value <= limit}
 
 
+def mark_at_least(name, value, unit, limit):
+    """The same where more is better."""
+    return mark(name, value, unit, limit) | {"at_least": True,
+                                             "holds": value is not None and value >= limit}
+
+
 def table(rows, columns, group_fields):
     """Medians of each group of rows, as lines of text."""
     groups = {}
@@ -101,6 +107,7 @@ def marks_table(found):
     lines = []
     for entry in found:
         value = "-" if entry["value"] is None else f"{entry['value']:g}"
+        limit = "at least" if entry.get("at_least") else "limit"
         lines.append(f"{'holds ' if entry['holds'] else 'MISSED'}  {entry['name']}: "
-                     f"{value} {entry['unit']} (limit {entry['limit']:g})")
+                     f"{value} {entry['unit']} ({limit} {entry['limit']:g})")
     return "\n".join(lines)

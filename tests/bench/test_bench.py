@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import migration  # pylint: disable=wrong-import-position
 import results    # pylint: disable=wrong-import-position
 import silence    # pylint: disable=wrong-import-position
+import simulation # pylint: disable=wrong-import-position
 
 
 def replies(*silences):
@@ -92,11 +93,35 @@ class Results(unittest.TestCase):
         self.assertFalse(results.mark("m", 0.61, "×", 0.6)["holds"])
         self.assertFalse(results.mark("m", None, "×", 0.6)["holds"])
 
+    def test_marks_of_which_more_is_better(self):
+        self.assertTrue(results.mark_at_least("m", 1.8, "×", 1.8)["holds"])
+        self.assertFalse(results.mark_at_least("m", 1.79, "×", 1.8)["holds"])
+        self.assertFalse(results.mark_at_least("m", None, "×", 1.8)["holds"])
+
     def test_medians_leave_out_failed_runs(self):
         rows = [{"v": v, "outcome": "completed"} for v in (1, 2, 9)]
         rows.append({"v": 100, "outcome": "failed: x"})
         self.assertEqual(results.median(rows, "v"), 2)
         self.assertIsNone(results.median(rows[3:], "v"))
+
+
+class Simulation(unittest.TestCase):
+    def row(self, scenario, **figures):
+        return {"scenario": scenario, "run": 1, "outcome": "completed", **figures}
+
+    def holds(self, *rows):
+        return [entry["holds"] for entry in simulation.find_marks(list(rows))]
+
+    def test_marks(self):
+        self.assertEqual(self.holds(self.row("tiers", user_seconds_per_cpu_s=5e6),
+                                    self.row("events", events_per_cpu_s=9.9e6),
+                                    self.row("million", wall_s=720, memory_bytes_per_device=201),
+                                    self.row("threads-1", wall_s=18), self.row("threads-2", wall_s=10)),
+                         [True, False, True, False, True])
+
+    def test_what_was_not_measured_does_not_hold(self):
+        self.assertEqual(self.holds(), [False] * 5)
+        self.assertEqual(self.holds(self.row("threads-2", wall_s=10)), [False] * 5)
 
 
 class Marks(unittest.TestCase):
