@@ -7,7 +7,6 @@
 #include "sim/world/towers_file.h"
 
 #define RINGS_MAX 120
-#define SQUARES_MAX 4096 /* a side */
 
 void towers_clear(struct towers *t)
 {
@@ -46,7 +45,8 @@ static uint32_t cell_of(const struct towers *t, struct point at)
 	       square_of(at.x, t->origin.x, t->square, t->columns);
 }
 
-/* Squares so large that one holds a tower on average. */
+/* Squares so large that one holds a tower on average, also of towers in a row: there
+ * are never more than some three squares a tower. */
 static void lay_squares(struct towers *t)
 {
 	struct point min = t->at[0], max = t->at[0];
@@ -59,7 +59,7 @@ static void lay_squares(struct towers *t)
 	width = max.x - min.x;
 	height = max.y - min.y;
 	t->origin = min;
-	t->square = fmax(sqrt(width * height / t->n), fmax(width, height) / SQUARES_MAX);
+	t->square = fmax(sqrt(width * height / t->n), fmax(width, height) / t->n);
 	t->square = fmax(t->square, 1);
 	t->columns = (uint32_t)(width / t->square) + 1;
 	t->rows = (uint32_t)(height / t->square) + 1;
