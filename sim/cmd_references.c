@@ -12,6 +12,7 @@
 #include "sim/commands.h"
 #include "sim/reference/cells.h"
 #include "sim/reference/hexwalk.h"
+#include "sim/reference/markov.h"
 #include "sim/reference/queueing.h"
 
 static const char help[] =
@@ -27,6 +28,7 @@ static const char help[] =
 #define BATCHES 100   /* of a queue's simulation */
 #define ARRIVALS 5000 /* in a batch */
 #define STAYS 20000   /* of a walk */
+#define LEARNT 720    /* slots of the taxis that are learnt from */
 #define INTERVALS 44  /* simulated figures in all: each misses with 1 % / INTERVALS */
 #define FILE_MAX (64 << 20)
 
@@ -303,6 +305,46 @@ static int check_taxis(struct check *c, const struct taxis *taxis)
 	return r;
 }
 
+/* What it costs over the optimum, where some of it is published. */
+static int check_learnt_row(struct check *c, const struct taxis *taxis, double m)
+{
+	static const struct markov_parameters parameters = { 2, 5 };
+	const struct cell_trace *trace = &taxis->trace;
+	_cleanup_(cell_costs_clear) struct cell_costs costs = { 0 };
+	struct cell_score best, learnt, always, never;
+	int r = cell_costs_make(&taxis->map, m, &costs);
+
+	if (r == 0)
+		r = cell_optimum(&costs, trace, LEARNT, trace->slots, &best);
+	if (r == 0)
+		r = markov_score(&costs, trace, &parameters, LEARNT, LEARNT, trace->slots, &learnt);
+	if (r < 0)
+		return r;
+	always = cell_threshold(&costs, &taxis->map, trace, 1, LEARNT, trace->slots);
+	never = cell_never(&costs, trace, LEARNT, trace->slots);
+	if (m == 1 || m == 4) {
+		compare(c, m == 1 ? "m 1, always" : "m 4, always", m == 1 ? 1.225 : 1.590,
+			always.cost / best.cost, 5.1e-4, NULL);
+		compare(c, m == 1 ? "m 1, never" : "m 4, never", m == 1 ? 1.952 : 1.370,
+			never.cost / best.cost, 5.1e-4, NULL);
+	}
+	printf("m %g, %-51s %11.6f\n", m, "learnt", learnt.cost / best.cost);
+	return 0;
+}
+
+static int check_learnt(struct check *c, const struct taxis *taxis)
+{
+	static const double m[] = { 0, 1, 2, 4, 8 };
+	int r = 0;
+
+	if (taxis->trace.slots <= LEARNT)
+		return 0;
+	print_title("Learnt on the first 720 slots, cost of the others over the offline optimum's");
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(m); i++)
+		r = check_learnt_row(c, taxis, m[i]);
+	return r;
+}
+
 /* ---- The command ------------------------------------------------------------------------ */
 
 static int references(const char *directory, uint64_t seed)
@@ -319,6 +361,8 @@ static int references(const char *directory, uint64_t seed)
 		check_closed_forms(&c);
 	if (r == 0 && directory)
 		r = check_taxis(&c, &taxis);
+	if (r == 0 && directory)
+		r = check_learnt(&c, &taxis);
 	if (r < 0) {
 		mg_error_set(&err, r, "out of memory");
 		return command_fail(&err);

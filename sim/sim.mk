@@ -31,6 +31,8 @@ libsim_la_SOURCES = \
 	sim/reference/cells.h \
 	sim/reference/hexwalk.c \
 	sim/reference/hexwalk.h \
+	sim/reference/markov.c \
+	sim/reference/markov.h \
 	sim/reference/mdp.c \
 	sim/reference/mdp.h \
 	sim/reference/queueing.c \

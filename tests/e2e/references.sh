@@ -31,4 +31,7 @@ printf '1\n1\n' >"$tmpdir/taxis/cell_of_user.csv"
 
 [ ${#taxis[@]} -gt 0 ] ||
 	skip "all but the taxis: no trace in $data; TAGALONG_DATA names another place"
-grep "^54 figures, 44 of them simulated too: 0 differ" "$tmpdir/figures" || fail "figures are missing"
+grep "^58 figures, 44 of them simulated too: 0 differ" "$tmpdir/figures" ||
+	fail "figures are missing"
+awk '/ learnt / { n++; bad += $4 > 1.21 || ($2 == "1," && $4 > 1.155) } END { exit n != 5 || bad }' \
+	"$tmpdir/figures" || fail "what is learnt serves worse than it did"

@@ -6,6 +6,7 @@ UNIT_TESTS += \
 	tests/unit/sim/test_console \
 	tests/unit/sim/test_engine \
 	tests/unit/sim/test_linkem \
+	tests/unit/sim/test_markov \
 	tests/unit/sim/test_mdp \
 	tests/unit/sim/test_memory \
 	tests/unit/sim/test_mobility \
@@ -28,6 +29,7 @@ tests_unit_sim_test_attachment_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_cells_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_console_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_linkem_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_markov_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_mdp_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_memory_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_options_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
