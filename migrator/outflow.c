@@ -24,8 +24,8 @@
 #define LINGER_NS (500 * NS_PER_US) /* how long a part of a batch waits for more */
 #define RATE_PERIOD_NS (50 * NS_PER_MS)
 #define RATE_SHIFT 2
-#define BATCH_MIN ((size_t)32 << 10)
-#define BATCH_PER_WIRE 2            /* bytes before the codec for one on the link */
+#define BATCH_MIN ((size_t)48 << 10)
+#define BATCH_PER_WIRE 3            /* bytes before the codec for one on the link */
 #define NO_BLOCK UINT32_MAX
 /* What a warming leaves: more than QEMU would stop the guest for (what its socket takes in a
  * millisecond), and little of the whole. */
@@ -104,10 +104,11 @@ int outflow_socketpair(int *ret_ours, int *ret_qemu)
 /* When the link waits for us, the codec should be quick; when we wait for the link, thorough. */
 static void adapt_effort(struct outflow *o)
 {
-	if (sender_idle(&o->sender))
+	if (sender_starved(&o->sender))
 		o->effort += o->effort < PAGE_EFFORT_FASTEST;
 	else
 		o->effort -= o->effort > PAGE_EFFORT_SMALLEST;
+	o->batch->hurry = o->effort == PAGE_EFFORT_FASTEST;
 }
 
 static bool send_batch(struct outflow *o)
@@ -479,7 +480,7 @@ static struct outflow *outflow_new(const struct outflow_config *config)
 	o->ram_bytes = config->ram_bytes;
 	o->hold_at = config->warm ? warm_end(config->ram_bytes / RAMSTREAM_PAGE) : UINT64_MAX;
 	o->ram_block = NO_BLOCK;
-	o->effort = PAGE_EFFORT_FASTEST;
+	o->effort = PAGE_EFFORT_FASTEST - 1;
 	o->writer = (struct streamwriter){ .data = o->stream_buf, .size = sizeof(o->stream_buf) };
 	o->rate_since_ns = clock_mono_ns();
 	snprintf(o->ram_id, sizeof(o->ram_id), "%s", config->ram_id);

@@ -218,6 +218,12 @@ void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data)
 		put_zero(b, page);
 		return;
 	}
+	if (b->hurry && reference_at(b->ref, page) != REFERENCE_PAGE) {
+		way.kind = PAGE_DATA;
+		put(b, page, &way, NULL, data);
+		reference_forget(b->ref, page);
+		return;
+	}
 	hash = page_hash(reference_hasher(b->ref), data);
 	if (reference_same(b->ref, page, &hash)) {
 		put(b, page, &way, &hash, data);

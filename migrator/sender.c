@@ -109,13 +109,18 @@ void sender_commit(struct sender *s, enum frame_type type, uint16_t flags, size_
 	frame_header_encode(&h, b->wire);
 	seal_frame(&s->seal_out, &h, b->wire);
 	b->len = FRAME_HEADER_SIZE + len + FRAME_TRAILER_SIZE;
-	b->starved = s->count == 0 && pace_unacked(&s->pace) < pace_window(&s->pace) / 2;
+	b->starved = sender_starved(s);
 	s->count++;
 }
 
 bool sender_idle(const struct sender *s)
 {
 	return s->count == 0;
+}
+
+bool sender_starved(const struct sender *s)
+{
+	return s->count == 0 && pace_unacked(&s->pace) < pace_window(&s->pace) / 2;
 }
 
 size_t sender_frame_target(const struct sender *s)

@@ -70,6 +70,9 @@ void sender_commit(struct sender *s, enum frame_type type, uint16_t flags, size_
 /* Whether everything committed has been given to the kernel. */
 bool sender_idle(const struct sender *s);
 
+/* Whether the link has less to carry than it could. */
+bool sender_starved(const struct sender *s);
+
 /* The most bytes that a frame should have, so that it is on the link for a part
  * of the window only. */
 size_t sender_frame_target(const struct sender *s);

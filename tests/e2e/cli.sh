@@ -63,8 +63,11 @@ target = json.load(open(sys.argv[2]))["moves"][0]
 both = source, target
 for same in ("move", "vm", "source", "target", "state", "reason", "reason_text"):
     assert source[same] == target[same], (same, both)
-for count in ("pages_zero", "pages_lz4", "pages_raw"):
+counts = [k for k in source if k.startswith("pages_")]
+assert "pages_zero" in counts and "pages_copy" in counts, source
+for count in counts:
     assert source[count] == target[count], (count, both)
+assert source["pages_asked"] == 0, source
 assert target["incoming"] and "failure" not in target, target
 assert target["guest_bytes"] == 4096 * sum(target[k] for k in target if k.startswith("pages_")), target
 assert 1 << 20 < target["wire_bytes"] <= source["wire_bytes"], both

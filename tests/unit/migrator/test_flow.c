@@ -90,6 +90,7 @@ Test(flow, what_the_target_cannot_make_is_sent_again)
 						   .rounds = 3,
 						   .fast = true,
 						   .shadow_bytes = 100 * PIPE_PAGE,
+						   .bandwidth_bps = 100 * 1000 * 1000,
 						   .waits_for_the_last = true };
 		uint64_t end = clock_mono_ns() + 20 * NS_PER_S;
 		struct outflow_stats s;
@@ -122,6 +123,7 @@ Test(flow, a_cap_is_kept)
 	cr_assert(pipeline_same(&p));
 	outflow_get_stats(p.out, &s);
 	cr_assert_gt(elapsed, s.wire_bytes * 8 * NS_PER_S / c.bandwidth_bps * 8 / 10);
+	cr_assert_gt(s.pages[PAGES_ZSTD], 0, "who waits for the link has time for the codec");
 	pipeline_end(&p);
 }
 

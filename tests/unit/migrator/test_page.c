@@ -289,6 +289,34 @@ Test(page, a_zero_page_forgets_what_was_there)
 	cr_assert(arrived());
 }
 
+Test(page, in_a_hurry_only_what_is_known_is_compared)
+{
+	struct page_stats stats;
+
+	send_dense(10, 1);
+	batch.hurry = true;
+	memcpy(expected[11], expected[10], PAGE_SIZE_BYTES);
+	page_batch_add(&batch, 12, NULL);
+	add(10);
+	add(11);
+	add(12);
+	flush(&stats);
+	memcpy(expected[12], expected[10], PAGE_SIZE_BYTES);
+	add(11);
+	add(12);
+	flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_DATA], 2);
+	cr_assert(arrived());
+	add(10);
+	flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_SAME], 1);
+	batch.hurry = false;
+	add(12);
+	flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_COPY], 1);
+	cr_assert(arrived());
+}
+
 /* ---- References that do not fit --------------------------------------------------------- */
 
 static void answer(void)
