@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "migrator/base_image.h"
 #include "migrator/daemon_internal.h"
 #include "migrator/fault.h"
 #include "migrator/image_store.h"
@@ -181,6 +182,7 @@ static void close_daemon(void *daemon)
 	while (!LIST_EMPTY(&n->incoming))
 		incoming_free(LIST_FIRST(&n->incoming));
 	luggage_stop_telling(n);
+	base_image_stop(n);
 	while (!LIST_EMPTY(&n->vms))
 		vm_free(LIST_FIRST(&n->vms));
 	data_listener_free(d->data);
@@ -232,6 +234,7 @@ static int start(void *config, sd_event *loop, void **ret, struct mg_error *err)
 	LIST_INIT(&n->outgoing);
 	LIST_INIT(&n->incoming);
 	LIST_INIT(&n->farewells);
+	LIST_INIT(&n->base_addings);
 	r = open_daemon(d, err);
 	if (r < 0) {
 		close_daemon(d);

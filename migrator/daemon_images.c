@@ -23,6 +23,8 @@ static void fill(Tagalong__ImageInfo *to, const struct image_info *from)
 	to->made_utc_ns = h->made_utc_ns;
 	to->has_used_utc_ns = true;
 	to->used_utc_ns = from->used_utc_ns;
+	to->has_is_base = true;
+	to->is_base = image_is_base(h);
 }
 
 void daemon_on_image_query(struct node *n, struct bus_socket *s, const struct bus_peer *from,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "migrator/base_image.h"
 #include "migrator/daemon_internal.h"
 #include "migrator/incoming.h"
 #include "migrator/node_config.h"
@@ -28,6 +29,7 @@ static bool is_peer_message(const Envelope *e)
 	case TAGALONG__ENVELOPE__BODY_PEER_QUERY:
 	case TAGALONG__ENVELOPE__BODY_PEER_FORGET:
 	case TAGALONG__ENVELOPE__BODY_PEER_IMAGE_QUERY:
+	case TAGALONG__ENVELOPE__BODY_PEER_BASE_QUERY:
 		return true;
 	default:
 		return false;
@@ -264,6 +266,9 @@ void daemon_on_order(struct daemon *d, struct bus_socket *s, const struct bus_pe
 	case TAGALONG__ENVELOPE__BODY_MOVE_QUERY:
 		on_move_query(n, s, from, e);
 		break;
+	case TAGALONG__ENVELOPE__BODY_IMAGE_ADD:
+		base_image_add_for(n, s, from, e);
+		break;
 	case TAGALONG__ENVELOPE__BODY_IMAGE_QUERY:
 		daemon_on_image_query(n, s, from, e);
 		break;
@@ -297,6 +302,10 @@ static void on_peer(struct node *n, struct bus_socket *s, const struct bus_peer 
 {
 	struct uuid id;
 
+	if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_BASE_QUERY) {
+		base_image_answer(n, s, from, e);
+		return;
+	}
 	if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_FORGET) {
 		luggage_forget_for(n, s, from, e);
 		return;

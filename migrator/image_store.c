@@ -21,6 +21,8 @@
 #define AGE_CHECK_NS (10 * NS_PER_S)
 #define WRITER_NICE 10
 
+static const uint8_t base_key[IMAGE_KEY_SIZE]; /* no secret: see image_store.h */
+
 struct job { /* RAM that waits to be written, or is being written */
 	TAILQ_ENTRY(job) link;
 	struct flow flow;
@@ -32,6 +34,8 @@ struct job { /* RAM that waits to be written, or is being written */
 	uint64_t max_bytes;
 	uint64_t begun_mono_ns;
 	struct image_store *store;
+	image_done_fn done; /* NULL: nobody is told */
+	void *userdata;
 	/* its result */
 	int r;
 	struct image_header header;
@@ -77,6 +81,13 @@ static int insert(struct image_store *s, const struct image_info *info)
 	return 0;
 }
 
+bool image_is_base(const struct image_header *h)
+{
+	struct uuid base = image_key_id(base_key);
+
+	return uuid_equal(&h->key_id, &base);
+}
+
 static void drop(struct image_store *s, size_t i, const char *why)
 {
 	_cleanup_free_ char *path = path_of(s, &s->images[i].header.id);
@@ -105,8 +116,8 @@ static void load_file(struct image_store *s, const char *name)
 
 	if (asprintf(&path, "%s/%s", s->directory, name) < 0)
 		return;
-	if (ends_with(name, SUFFIX) && s->budget_bytes &&
-	    image_header_read(path, &info.header, &err) == 0 && stat(path, &st) == 0) {
+	if (ends_with(name, SUFFIX) && image_header_read(path, &info.header, &err) == 0 &&
+	    (s->budget_bytes || image_is_base(&info.header)) && stat(path, &st) == 0) {
 		info.bytes = (uint64_t)st.st_size;
 		info.used_utc_ns = (uint64_t)st.st_mtim.tv_sec * NS_PER_S;
 		expected = path_of(s, &info.header.id);
@@ -138,17 +149,20 @@ static uint64_t used_bytes(const struct image_store *s)
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < s->n_images; i++)
-		bytes += s->images[i].bytes;
+		if (!image_is_base(&s->images[i].header))
+			bytes += s->images[i].bytes;
 	return bytes;
 }
 
 static void make_room(struct image_store *s, uint64_t bytes)
 {
-	while (s->n_images && used_bytes(s) + bytes > s->budget_bytes) {
-		size_t oldest = 0;
+	while (used_bytes(s) && used_bytes(s) + bytes > s->budget_bytes) {
+		size_t oldest = s->n_images;
 
-		for (size_t i = 1; i < s->n_images; i++)
-			if (s->images[i].used_utc_ns < s->images[oldest].used_utc_ns)
+		for (size_t i = 0; i < s->n_images; i++)
+			if (!image_is_base(&s->images[i].header) &&
+			    (oldest == s->n_images ||
+			     s->images[i].used_utc_ns < s->images[oldest].used_utc_ns))
 				oldest = i;
 		drop(s, oldest, "others need its room");
 	}
@@ -161,7 +175,8 @@ static void drop_aged(struct image_store *s)
 	if (!s->max_age_ns)
 		return;
 	for (size_t i = s->n_images; i-- > 0;)
-		if (now - s->images[i].header.made_utc_ns > s->max_age_ns &&
+		if (!image_is_base(&s->images[i].header) &&
+		    now - s->images[i].header.made_utc_ns > s->max_age_ns &&
 		    now > s->images[i].header.made_utc_ns)
 			drop(s, i, "it is too old");
 }
@@ -196,8 +211,17 @@ static void run_job(struct flow *flow)
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), WRITER_NICE);
 	j->r = image_write(&j->source, j->path, j->max_bytes, &flow->ring, &flow->stopping,
 			   &j->header, &j->error);
-	(void)ftruncate(j->source.ram_fd, 0); /* here, because freeing it takes a while */
+	if (j->source.release) /* here, because freeing it takes a while */
+		(void)ftruncate(j->source.ram_fd, 0);
 	flow_post(flow, 0);
+}
+
+static void drop_base(struct image_store *s, const char *name)
+{
+	for (size_t i = s->n_images; i-- > 0;)
+		if (image_is_base(&s->images[i].header) &&
+		    strcmp(s->images[i].header.name, name) == 0)
+			drop(s, i, "it is replaced");
 }
 
 static void take_result(struct image_store *s, const struct job *j)
@@ -210,7 +234,10 @@ static void take_result(struct image_store *s, const struct job *j)
 		return;
 	}
 	info.bytes = image_file_bytes(j->header.guest_pages, j->header.slots);
-	make_room(s, info.bytes);
+	if (image_is_base(&j->header))
+		drop_base(s, j->vm);
+	else
+		make_room(s, info.bytes);
 	if (insert(s, &info) < 0) {
 		(void)unlink(j->path);
 		return;
@@ -228,6 +255,8 @@ static void on_job_event(struct flow *flow, unsigned event)
 	flow_stop(flow);
 	take_result(s, j);
 	TAILQ_REMOVE(&s->jobs, j, link);
+	if (j->done)
+		j->done(j->r, &j->error, j->userdata);
 	job_free(j);
 	start_next(s);
 }
@@ -257,6 +286,10 @@ static void cancel(struct image_store *s, struct job *j)
 	if (j->started && j->r == 0)
 		(void)unlink(j->path);
 	TAILQ_REMOVE(&s->jobs, j, link);
+	if (j->done) {
+		mg_error_set(&j->error, -ECANCELED, "it was removed while it was made");
+		j->done(-ECANCELED, &j->error, j->userdata);
+	}
 	job_free(j);
 }
 
@@ -267,6 +300,34 @@ static uint64_t job_bytes(const struct job *j)
 	return fstat(j->source.ram_fd, &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
 }
 
+/* Takes the descriptor over. */
+static struct job *job_new(struct image_store *s, const char *name, const uint8_t *key, int ram_fd,
+			   uint64_t ram_bytes)
+{
+	struct job *j = ram_bytes % PAGE_SIZE_BYTES == 0 ? calloc(1, sizeof(*j)) : NULL;
+
+	if (!j) {
+		close(ram_fd);
+		return NULL;
+	}
+	j->store = s;
+	j->r = -ECANCELED;
+	snprintf(j->vm, sizeof(j->vm), "%s", name);
+	memcpy(j->key, key, sizeof(j->key));
+	j->source = (struct image_source){ .id = uuid_random(),
+					   .name = j->vm,
+					   .key = j->key,
+					   .ram_fd = ram_fd,
+					   .ram_bytes = ram_bytes };
+	j->max_bytes = UINT64_MAX;
+	j->path = path_of(s, &j->source.id);
+	if (!j->path) {
+		job_free(j);
+		return NULL;
+	}
+	return j;
+}
+
 void image_store_keep(struct image_store *s, const char *vm, const uint8_t key[IMAGE_KEY_SIZE],
 		      int ram_fd, uint64_t ram_bytes)
 {
@@ -274,27 +335,15 @@ void image_store_keep(struct image_store *s, const char *vm, const uint8_t key[I
 	struct job *j;
 
 	(void)image_store_remove_key(s, &key_id);
-	j = s->budget_bytes && ram_bytes % PAGE_SIZE_BYTES == 0 ? calloc(1, sizeof(*j)) : NULL;
-	if (!j) {
+	if (!s->budget_bytes) {
 		ram_release(ram_fd);
 		return;
 	}
-	j->store = s;
-	j->r = -ECANCELED;
-	snprintf(j->vm, sizeof(j->vm), "%s", vm);
-	memcpy(j->key, key, sizeof(j->key));
-	j->source = (struct image_source){ .id = uuid_random(),
-					   .name = j->vm,
-					   .key = j->key,
-					   .ram_fd = ram_fd,
-					   .ram_bytes = ram_bytes,
-					   .release = true };
-	j->max_bytes = s->budget_bytes;
-	j->path = path_of(s, &j->source.id);
-	if (!j->path) {
-		job_free(j);
+	j = job_new(s, vm, key, ram_fd, ram_bytes);
+	if (!j)
 		return;
-	}
+	j->source.release = true;
+	j->max_bytes = s->budget_bytes;
 	TAILQ_INSERT_TAIL(&s->jobs, j, link);
 	start_next(s);
 }
@@ -304,19 +353,25 @@ uint64_t image_store_waiting_bytes(const struct image_store *s)
 	const struct job *j;
 	uint64_t bytes = 0;
 
-	TAILQ_FOREACH(j, &s->jobs, link)
-	bytes += job_bytes(j);
+	TAILQ_FOREACH(j, &s->jobs, link) {
+		if (j->source.release) /* else it is a VM's that runs */
+			bytes += job_bytes(j);
+	}
 	return bytes;
 }
 
 void image_store_give_way(struct image_store *s)
 {
-	struct job *j;
+	struct job *j, *next;
 
-	while ((j = TAILQ_FIRST(&s->jobs))) {
+	for (j = TAILQ_FIRST(&s->jobs); j; j = next) {
+		next = TAILQ_NEXT(j, link);
+		if (!j->source.release)
+			continue;
 		log_info("images", "vm=%s is not kept: its memory is needed", j->vm);
 		cancel(s, j);
 	}
+	start_next(s);
 }
 
 /* ---- Finding and removing ------------------------------------------------------------ */
@@ -389,6 +444,162 @@ const struct image_info *image_store_at(const struct image_store *s, size_t i)
 	return i < s->n_images ? &s->images[i] : NULL;
 }
 
+/* ---- Base images ------------------------------------------------------------------------ */
+
+int image_store_add_base(struct image_store *s, const char *name, int ram_fd, uint64_t ram_bytes,
+			 image_done_fn done, void *userdata, struct mg_error *err)
+{
+	struct job *j = job_new(s, name, base_key, ram_fd, ram_bytes);
+
+	if (!j)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	j->done = done;
+	j->userdata = userdata;
+	TAILQ_INSERT_TAIL(&s->jobs, j, link);
+	start_next(s);
+	return 0;
+}
+
+static size_t find_base(const struct image_store *s, const char *name)
+{
+	size_t i = 0;
+
+	while (i < s->n_images && (!image_is_base(&s->images[i].header) ||
+				   strcmp(s->images[i].header.name, name) != 0))
+		i++;
+	return i;
+}
+
+int image_store_find_base(struct image_store *s, const char *name, struct image **ret)
+{
+	size_t i = find_base(s, name);
+	_cleanup_free_ char *path = i < s->n_images ? path_of(s, &s->images[i].header.id) : NULL;
+	struct mg_error err = { 0 };
+
+	if (!path)
+		return -ENOENT;
+	if (image_open(path, base_key, ret, &err) < 0) {
+		drop(s, i, err.text);
+		return -ENOENT;
+	}
+	s->images[i].used_utc_ns = clock_utc_ns();
+	return 0;
+}
+
+ssize_t image_store_read_base(struct image_store *s, const char *name, uint64_t offset,
+			      uint8_t *data, size_t size, struct uuid *ret_id, uint64_t *ret_total)
+{
+	size_t i = find_base(s, name);
+	_cleanup_free_ char *path = i < s->n_images ? path_of(s, &s->images[i].header.id) : NULL;
+	_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	ssize_t n;
+
+	if (fd < 0 || offset > INT64_MAX)
+		return -ENOENT;
+	*ret_id = s->images[i].header.id;
+	*ret_total = s->images[i].bytes;
+	n = pread(fd, data, size, (off_t)offset);
+	return n < 0 ? -errno : n;
+}
+
+struct image_part {
+	struct image_store *store;
+	struct uuid id;
+	char *path, *part;
+	int fd;
+};
+
+void image_part_free(struct image_part *p)
+{
+	if (!p)
+		return;
+	if (p->fd >= 0) {
+		close(p->fd);
+		(void)unlink(p->part);
+	}
+	free(p->path);
+	free(p->part);
+	free(p);
+}
+
+int image_part_new(struct image_store *s, const struct uuid *id, uint64_t total,
+		   struct image_part **ret, struct mg_error *err)
+{
+	struct image_part *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	*p = (struct image_part){ .store = s, .id = *id, .path = path_of(s, id), .fd = -1 };
+	if (!p->path || asprintf(&p->part, "%s" IMAGE_PART_SUFFIX, p->path) < 0) {
+		p->part = NULL;
+		image_part_free(p);
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	}
+	p->fd = open(p->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (p->fd < 0 || posix_fallocate(p->fd, 0, (off_t)total) != 0) {
+		int r = p->fd < 0 ? -errno : -ENOSPC;
+
+		mg_error_set(err, r, "%s: %s", p->part, strerror(-r));
+		image_part_free(p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+int image_part_write(struct image_part *p, const uint8_t *data, size_t len, struct mg_error *err)
+{
+	while (len) {
+		ssize_t n = write(p->fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			int r = n < 0 ? -errno : -EIO;
+
+			return mg_error_set(err, r, "%s: %s", p->part, strerror(-r));
+		}
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int check_part(const struct image_part *p, const char *name, struct image_info *ret,
+		      struct mg_error *err)
+{
+	struct image *image;
+	int r = image_open(p->part, base_key, &image, err);
+
+	if (r < 0)
+		return r;
+	ret->header = *image_header(image);
+	image_free(image);
+	if (strcmp(ret->header.name, name) != 0 || !uuid_equal(&ret->header.id, &p->id))
+		return mg_error_set(err, -EBADMSG, "%s: another image than was asked for", p->part);
+	ret->bytes = image_file_bytes(ret->header.guest_pages, ret->header.slots);
+	ret->used_utc_ns = clock_utc_ns();
+	return 0;
+}
+
+int image_part_finish(struct image_part *p, const char *name, struct mg_error *err)
+{
+	struct image_info info = { 0 };
+	int r = check_part(p, name, &info, err);
+
+	if (r == 0) {
+		drop_base(p->store, name);
+		if (rename(p->part, p->path) < 0)
+			r = mg_error_set(err, -errno, "%s: %s", p->path, strerror(errno));
+	}
+	if (r == 0) {
+		close(TAKE_FD(p->fd));
+		r = insert(p->store, &info);
+	}
+	image_part_free(p);
+	return r;
+}
+
 /* ---- Opening and closing --------------------------------------------------------------- */
 
 int image_store_open(sd_event *loop, const struct image_store_config *config,
@@ -424,8 +635,10 @@ void image_store_free(struct image_store *s)
 {
 	if (!s)
 		return;
-	while (!TAILQ_EMPTY(&s->jobs))
+	while (!TAILQ_EMPTY(&s->jobs)) {
+		TAILQ_FIRST(&s->jobs)->done = NULL;
 		cancel(s, TAILQ_FIRST(&s->jobs));
+	}
 	sd_event_source_disable_unref(s->timer);
 	sd_event_unref(s->loop);
 	free(s->images);

@@ -57,6 +57,36 @@ int image_store_find(struct image_store *s, const uint8_t key[IMAGE_KEY_SIZE], s
 unsigned image_store_remove(struct image_store *s, const struct uuid *id);
 unsigned image_store_remove_key(struct image_store *s, const struct uuid *key_id);
 
+/* ---- Base images ----
+ *
+ * They have a name instead of a VM, no budget and no age, and are no secret of this
+ * host's: their key is no secret either, and only finds damage. */
+
+bool image_is_base(const struct image_header *h);
+
+/* Makes one out of the memory of a VM that runs on; takes the descriptor over, and on
+ * success tells the end. An older one of that name is replaced. */
+typedef void (*image_done_fn)(int r, const struct mg_error *err, void *userdata);
+int image_store_add_base(struct image_store *s, const char *name, int ram_fd, uint64_t ram_bytes,
+			 image_done_fn done, void *userdata, struct mg_error *err);
+
+/* Opens the one of that name. -ENOENT: there is none; a damaged one is dropped. */
+int image_store_find_base(struct image_store *s, const char *name, struct image **ret);
+
+/* Reads from its file, for another node. Returns how much, 0 at its end, or -ENOENT. */
+ssize_t image_store_read_base(struct image_store *s, const char *name, uint64_t offset,
+			      uint8_t *data, size_t size, struct uuid *ret_id, uint64_t *ret_total);
+
+/* A file that comes from another node, piece by piece. */
+struct image_part;
+int image_part_new(struct image_store *s, const struct uuid *id, uint64_t total,
+		   struct image_part **ret, struct mg_error *err);
+int image_part_write(struct image_part *part, const uint8_t *data, size_t len,
+		     struct mg_error *err);
+/* Verifies it and makes it the base image of that name. Takes the part over. */
+int image_part_finish(struct image_part *part, const char *name, struct mg_error *err);
+void image_part_free(struct image_part *part);
+
 /* The i-th image, newest first; NULL after the last. */
 const struct image_info *image_store_at(const struct image_store *s, size_t i);
 

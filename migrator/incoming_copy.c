@@ -118,6 +118,7 @@ static int start_inflow(struct incoming *in, int fd, const struct link_hello *he
 			  .plain_text = n->config->plain_text_data },
 		.hello = *hello,
 		.image = in->image,
+		.base = in->base,
 	};
 	int r;
 

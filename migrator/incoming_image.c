@@ -30,8 +30,22 @@ void incoming_find_image(struct incoming *in)
 		incoming_drop_image(in);
 }
 
+void incoming_find_base(struct incoming *in, const struct uuid *id)
+{
+	const char *name = in->m.row.spec->base_image;
+
+	if (!name || image_store_find_base(in->m.node->images, name, &in->base) < 0)
+		return;
+	if (!uuid_equal(&image_header(in->base)->id, id)) {
+		image_free(in->base);
+		in->base = NULL;
+	}
+}
+
 void incoming_drop_image(struct incoming *in)
 {
+	image_free(in->base);
+	in->base = NULL;
 	image_free(in->image);
 	in->image = NULL;
 	free(TAKE_PTR(in->manifest));

@@ -35,6 +35,7 @@ struct incoming {
 	uint64_t asked_ns, heard_ns;
 	/* What is here from an earlier visit, and its manifest, packed; NULL: nothing */
 	struct image *image;
+	struct image *base; /* the same as the source's; NULL: none */
 	uint8_t *manifest;
 	size_t manifest_len;
 	/* QEMU and the pages */
@@ -77,6 +78,7 @@ void incoming_prepare(struct node *n, struct bus_socket *s, const struct bus_pee
 
 /* ---- incoming_image.c ---- */
 void incoming_find_image(struct incoming *in);
+void incoming_find_base(struct incoming *in, const struct uuid *id); /* as the source has it */
 void incoming_drop_image(struct incoming *in);
 void incoming_describe_image(const struct incoming *in, Tagalong__HeldImage *ret);
 void incoming_answer_image_query(struct incoming *in, struct bus_socket *s,

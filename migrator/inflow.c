@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "migrator/flow.h"
+#include "migrator/image_index.h"
 #include "migrator/page_placer.h"
 #include "migrator/receiver.h"
 #include "migrator/return_path.h"
@@ -263,6 +264,8 @@ static int make_placer(struct inflow *i, const struct inflow_config *config, str
 	r = page_placer_new(i->image, config->link.page_secret, &i->placer);
 	if (r == 0)
 		r = ram_image_set_source(i->image, config->image);
+	if (r == 0 && config->base)
+		page_placer_set_source(i->placer, PAGE_SOURCE_BASE, image_page_source(config->base));
 	i->out_size = QEMU_BUFFER;
 	i->out = malloc(i->out_size);
 	if (r < 0 || !i->out)

@@ -33,6 +33,7 @@ struct inflow_config {
 	uint64_t ram_bytes;
 	struct link_config link; /* with the accepted socket, taken over on success */
 	struct link_hello hello; /* as link_read_hello() returned it */
+	const struct image *base; /* that the source has too; NULL: none. As the next one */
 	const struct image *image; /* of an earlier visit, which the source knows of; NULL: none.
 				      Remains the caller's and must outlive this */
 };

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LTLIBRARIES += libmigrator.la
 libmigrator_la_SOURCES = \
+	migrator/base_image.c \
+	migrator/base_image.h \
 	migrator/cgroup.c \
 	migrator/cgroup.h \
 	migrator/commit.c \
@@ -28,6 +30,8 @@ libmigrator_la_SOURCES = \
 	migrator/guest_sweep.c \
 	migrator/image.c \
 	migrator/image.h \
+	migrator/image_index.c \
+	migrator/image_index.h \
 	migrator/image_manifest.c \
 	migrator/image_manifest.h \
 	migrator/image_store.c \

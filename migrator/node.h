@@ -18,6 +18,7 @@ struct vm;
 struct outgoing;
 struct incoming;
 struct farewell;
+struct base_adding;
 struct image_store;
 
 struct node {
@@ -37,6 +38,7 @@ struct node {
 	LIST_HEAD(, outgoing) outgoing;
 	LIST_HEAD(, incoming) incoming;
 	LIST_HEAD(, farewell) farewells; /* luggage.c */
+	LIST_HEAD(, base_adding) base_addings; /* base_image.c */
 	struct image_store *images;
 };
 

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/cursor.h"
 #include "migrator/flow.h"
+#include "migrator/image_index.h"
 #include "migrator/page_ask.h"
 #include "migrator/page_batch.h"
 #include "migrator/ram_image.h"
@@ -60,6 +61,8 @@ struct outflow {
 	uint64_t last_offset;
 
 	struct reference *ref;
+	const struct image *base;
+	struct image_index *base_index;
 	struct page_batch *batch;
 	struct page_set asked; /* by the target */
 	int ram_fd;
@@ -415,12 +418,26 @@ static int step(struct outflow *o)
 	return check_eof(o);
 }
 
+/* Here and not by the owner: all of the image is read. */
+static int index_base(struct outflow *o)
+{
+	int r;
+
+	if (!o->base)
+		return 0;
+	r = image_index_new(o->base, reference_hasher(o->ref), &o->flow.stopping, &o->base_index);
+	if (r == 0)
+		reference_set_source(o->ref, PAGE_SOURCE_BASE, image_index_source(o->base_index));
+	return r == -ENOMEM ? mg_error_set(&o->flow.error, r, "out of memory") : 0;
+}
+
 static void outflow_run(struct flow *flow)
 {
 	struct outflow *o = ring_container(flow, struct outflow, flow);
 	int r = 0;
 
 	flow_watch_wake(flow);
+	r = index_base(o);
 	sender_start(&o->sender);
 	while (r >= 0 && !atomic_load(&flow->stopping))
 		r = step(o);
@@ -514,6 +531,7 @@ int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_e
 	o->sender.userdata = o;
 	o->qemu_fd = config->qemu_fd;
 	o->ram_fd = config->ram_fd;
+	o->base = config->base;
 	return_path_tune(o->qemu_fd);
 	r = flow_start(&o->flow, err);
 	if (r < 0) { /* the descriptors remain the caller's */
@@ -579,6 +597,7 @@ void outflow_free(struct outflow *o)
 	ram_image_free(o->ram);
 	ramstream_free(o->stream);
 	reference_free(o->ref);
+	image_index_free(o->base_index);
 	page_set_exit(&o->asked);
 	if (o->batch)
 		page_batch_exit(o->batch);

@@ -21,7 +21,7 @@
 
 #include "common/cleanup.h"
 #include "common/error.h"
-#include "migrator/image_manifest.h"
+#include "migrator/image.h"
 #include "migrator/link.h"
 #include "migrator/page.h"
 
@@ -53,6 +53,8 @@ struct outflow_config {
 	const struct image_manifest *held; /* what the target has already, of as many pages;
 					      NULL: nothing. Not used after the start */
 	uint64_t shadow_bytes;  /* budget for the old bytes of pages that come again */
+	const struct image *base; /* an image that the target has too; NULL: none. Remains
+				     the caller's and must outlive this */
 	bool warm; /* hold before the end of the first pass */
 	uint64_t bandwidth_bps; /* cap in bits a second; 0: none */
 };

@@ -273,7 +273,7 @@ static int64_t send_prepare(struct outgoing *o)
 	p.limits = &limits;
 	p.has_force = p.force = o->force;
 	p.has_dry_run = p.dry_run = o->dry_run;
-	p.luggage = o->vm->luggage;
+	image_describe(o, &p);
 	p.reason = o->m.row.info->reason;
 	p.has_device = o->m.row.info->has_device;
 	p.device = o->m.row.info->device;
@@ -419,7 +419,7 @@ static void on_prepared(struct outgoing *o, const Tagalong__PeerPrepared *p)
 	} else {
 		o->peer_stage = PEER(PREPARED);
 		move_show(&o->m, STATE(PREPARED));
-		if (!image_fetch_begin(o, p->image))
+		if (!image_fetch_begin(o, p))
 			copy_begin(o);
 	}
 	outgoing_reconcile(o);

@@ -101,6 +101,7 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 		.ram_bytes = guest_ram_bytes(o->vm->guest),
 		.bandwidth_bps = o->bandwidth_bps,
 		.held = o->held,
+		.base = o->both_have_base ? o->base : NULL,
 		.warm = o->warm,
 	};
 	int r;

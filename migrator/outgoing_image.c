@@ -8,11 +8,30 @@
 
 #include "common/log.h"
 #include "common/units.h"
+#include "migrator/image_store.h"
 #include "migrator/outgoing_internal.h"
 #include "migrator/ram_image.h"
 
 #define ASK_AGAIN_NS (250 * NS_PER_MS)
 #define PATIENCE_NS (5 * NS_PER_S) /* without any answer */
+
+void image_find_base(struct outgoing *o)
+{
+	const char *name = o->vm->spec->base_image;
+
+	if (name && image_store_find_base(o->m.node->images, name, &o->base) < 0)
+		log_info("outgoing", "move=%s vm=%s its base image '%s' is not here", o->m.id_text,
+			 o->m.row.info->vm, name);
+}
+
+void image_describe(const struct outgoing *o, Tagalong__PeerPrepare *p)
+{
+	p->luggage = o->vm->luggage;
+	p->has_base_id = o->base != NULL;
+	if (o->base)
+		p->base_id = (ProtobufCBinaryData){ UUID_SIZE,
+						 (uint8_t *)image_header(o->base)->id.bytes };
+}
 
 static void ask(struct outgoing *o)
 {
@@ -28,10 +47,12 @@ static void ask(struct outgoing *o)
 	(void)bus_send(o->peer, NULL, &e);
 }
 
-bool image_fetch_begin(struct outgoing *o, const Tagalong__HeldImage *image)
+bool image_fetch_begin(struct outgoing *o, const Tagalong__PeerPrepared *p)
 {
+	const Tagalong__HeldImage *image = p->image;
 	struct image_fetch *f = &o->fetch;
 
+	o->both_have_base = p->has_the_base;
 	if (!image || image->guest_pages != guest_ram_bytes(o->vm->guest) / RAM_IMAGE_PAGE ||
 	    image->slots > image->guest_pages)
 		return false;
@@ -104,4 +125,6 @@ void image_fetch_free(struct outgoing *o)
 	free(TAKE_PTR(o->fetch.data));
 	image_manifest_free(o->held);
 	o->held = NULL;
+	image_free(o->base);
+	o->base = NULL;
 }

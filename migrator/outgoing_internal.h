@@ -7,7 +7,7 @@
 
 #include "common/clock.h"
 #include "migrator/commit.h"
-#include "migrator/image_manifest.h"
+#include "migrator/image.h"
 #include "migrator/move.h"
 #include "migrator/outflow.h"
 #include "migrator/outgoing.h"
@@ -73,6 +73,8 @@ struct outgoing {
 		uint64_t guest_pages, slots;
 		uint64_t asked_ns, heard_ns;
 	} fetch;
+	struct image *base; /* of the VM; NULL: none */
+	bool both_have_base;
 	struct image_manifest *held; /* what the target has of the VM already; NULL: nothing */
 	char data_endpoint[128];
 	int connecting_fd;
@@ -124,9 +126,15 @@ void check_end(struct outgoing *o);
 
 /* ---- outgoing_image.c ---- */
 
+/* Opens the base image of the VM, if it has one and it is here. */
+void image_find_base(struct outgoing *o);
+
+/* What goes along with the VM, and its base image. */
+void image_describe(const struct outgoing *o, Tagalong__PeerPrepare *p);
+
 /* Fetches what there is to know of the target's image; copy_begin() follows. False when
  * there is nothing to fetch. */
-bool image_fetch_begin(struct outgoing *o, const Tagalong__HeldImage *image);
+bool image_fetch_begin(struct outgoing *o, const Tagalong__PeerPrepared *p);
 void image_fetch_data(struct outgoing *o, const Tagalong__PeerImageData *data);
 void image_fetch_tick(struct outgoing *o);
 void image_fetch_free(struct outgoing *o);

@@ -87,6 +87,7 @@ static int begin(struct node *n, const Tagalong__MoveOrder *order, struct vm *vm
 	o->qemu = COMMIT_QEMU_RUNNING;
 	o->live = true;
 	outgoing_watch(o, vm);
+	image_find_base(o);
 	*ret = o;
 	return 0;
 }

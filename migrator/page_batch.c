@@ -218,7 +218,8 @@ void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data)
 		put_zero(b, page);
 		return;
 	}
-	if (b->hurry && reference_at(b->ref, page) != REFERENCE_PAGE) {
+	if (b->hurry && !reference_has_sources(b->ref) &&
+	    reference_at(b->ref, page) != REFERENCE_PAGE) {
 		way.kind = PAGE_DATA;
 		put(b, page, &way, NULL, data);
 		reference_forget(b->ref, page);

@@ -40,9 +40,10 @@ bool page_batch_empty(const struct page_batch *b);
 bool page_batch_full(const struct page_batch *b);
 
 /* Adds a page; the batch must not be full. data is NULL for a zero page; what
- * is zero is found out. Pages of one address keep their order. In a hurry a page of
- * which nothing is known goes whole, and nothing is known of it afterwards: hashing
- * would take a fifth of the processor's time and save bytes that nobody waits for. */
+ * is zero is found out. Pages of one address keep their order. In a hurry, and when
+ * there is no image to look into, a page of which nothing is known goes whole, and
+ * nothing is known of it afterwards: hashing would take a fifth of the processor's
+ * time and save bytes that nobody waits for. */
 void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data);
 
 /* The same whole, for a target that asked: what it holds there is not known. */

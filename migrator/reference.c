@@ -274,6 +274,14 @@ void reference_set_source(struct reference *ref, unsigned number, struct page_so
 	ref->sources[number] = source;
 }
 
+bool reference_has_sources(const struct reference *ref)
+{
+	for (unsigned i = PAGE_SOURCE_OWN + 1; i < PAGE_SOURCES; i++)
+		if (ref->sources[i].ops)
+			return true;
+	return false;
+}
+
 static int make_shadows(struct reference *ref, size_t bytes)
 {
 	ref->n_shadows = (uint32_t)(bytes / (PAGE_SIZE_BYTES + sizeof(struct shadow)));

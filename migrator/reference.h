@@ -24,6 +24,7 @@
 #include "migrator/page_hash.h"
 
 #define PAGE_SOURCES 8
+#define PAGE_SOURCE_BASE 1 /* the base image that both ends have */
 #define PAGE_SOURCE_OWN 0 /* the guest's memory as the receiver has it; slots are pages */
 
 /* Pages that the receiver has, by number. The source of a move calls lookup, the
@@ -65,6 +66,9 @@ const struct page_hasher *reference_hasher(const struct reference *ref);
 
 /* Plugs an image in that both ends know by this number (1 to PAGE_SOURCES - 1). */
 void reference_set_source(struct reference *ref, unsigned number, struct page_source source);
+
+/* Whether one is plugged in, so that pages may be there which are nowhere else. */
+bool reference_has_sources(const struct reference *ref);
 
 enum reference_holds reference_at(const struct reference *ref, uint64_t page);
 

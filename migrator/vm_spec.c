@@ -34,7 +34,7 @@ struct file_network {
 
 struct file {
 	char *name, *memory, *machine, *cpu, *accelerator;
-	char *kernel, *initrd, *cmdline, *firmware;
+	char *kernel, *initrd, *cmdline, *firmware, *base_image;
 	uint32_t vcpus;
 	struct file_disk *disks;
 	struct file_network *networks;
@@ -86,6 +86,7 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_SEQUENCE("extra", OPTIONAL_TEXT, struct file, extra, &extra_schema, 0,
 			     VM_EXTRA_MAX),
 	CYAML_FIELD_STRING_PTR("firmware", OPTIONAL_TEXT, struct file, firmware, 1, PATH_MAX),
+	CYAML_FIELD_STRING_PTR("base_image", OPTIONAL_TEXT, struct file, base_image, 1, VM_NAME_MAX),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t schema = {
@@ -153,6 +154,7 @@ static int convert(const struct file *f, VmSpec **ret, struct mg_error *err)
 	spec.initrd = f->initrd;
 	spec.cmdline = f->cmdline;
 	spec.firmware = f->firmware;
+	spec.base_image = f->base_image;
 	spec.extra = f->extra;
 	spec.n_extra = f->extra_count;
 	spec.disks = disk_list;
@@ -322,6 +324,9 @@ static int check_boot(const VmSpec *spec, struct mg_error *err)
 		r = check_path("firmware", spec->firmware, err);
 	if (r < 0)
 		return r;
+	if (spec->base_image && !vm_name_is_valid(spec->base_image))
+		return mg_error_set(err, -EINVAL, "base_image: '%.64s' is no name: a-z, 0-9 and '-'",
+				    spec->base_image);
 	if (!spec->kernel && (spec->initrd || spec->cmdline))
 		return mg_error_set(err, -EINVAL, "%s without a kernel",
 				    spec->initrd ? "initrd" : "cmdline");

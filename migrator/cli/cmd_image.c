@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "common/clock.h"
 #include "migrator/cli/commands.h"
 #include "migrator/cli/output.h"
 #include "migrator/cli/view.h"
+
+#define TIMEOUT_ADD_NS (600 * NS_PER_S) /* it travels */
 
 /* Images are a node's own business: a controller knows nothing of them. */
 static enum cli_exit open_node(const struct cli *cli, struct session *s, struct mg_error *err)
@@ -23,6 +26,40 @@ static enum cli_exit ask_images(const struct cli *cli, struct session *s, Envelo
 	e.image_query = &query;
 	return client_call(s->client, REQUEST_REPEATABLE, &e, TAGALONG__ENVELOPE__BODY_IMAGE_LIST,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), ret, err);
+}
+
+enum cli_exit cmd_image_add(const struct cli *cli, struct mg_error *err)
+{
+	_cleanup_session_ struct session s = { 0 };
+	Tagalong__ImageAdd add = TAGALONG__IMAGE_ADD__INIT;
+	Tagalong__NodeContact source = TAGALONG__NODE_CONTACT__INIT;
+	Envelope request = TAGALONG__ENVELOPE__INIT;
+	struct server_settings from = { 0 };
+	enum cli_exit code;
+
+	if (!cli->options.vm == !cli->options.from)
+		return cli_fail(err, CLI_USAGE, "say with --vm out of which VM it is made, or with "
+				"--from which node has it");
+	code = open_node(cli, &s, err);
+	if (code == CLI_OK && cli->options.from &&
+	    settings_find_node(s.settings, cli->options.from, &from, err) < 0)
+		code = CLI_USAGE;
+	if (code != CLI_OK)
+		return code;
+	add.name = cli->operands[0];
+	add.vm = (char *)cli->options.vm;
+	source.node = from.name;
+	source.endpoint = from.endpoint;
+	source.public_key = from.key;
+	add.source = cli->options.from ? &source : NULL;
+	request.body_case = TAGALONG__ENVELOPE__BODY_IMAGE_ADD;
+	request.image_add = &add;
+	code = client_call(s.client, REQUEST_ONCE, &request, TAGALONG__ENVELOPE__BODY_DONE,
+			   cli_timeout(cli, TIMEOUT_ADD_NS), NULL, err);
+	if (code == CLI_OK)
+		cli_report(cli, json_pack("{s:s, s:s}", "image", add.name, "result", "added"),
+			   "added base image %s", add.name);
+	return code;
 }
 
 enum cli_exit cmd_image_list(const struct cli *cli, struct mg_error *err)

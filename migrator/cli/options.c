@@ -49,6 +49,8 @@ static const struct option_row {
 	ROW(OPTION_BACKGROUND, "background", 0, NULL, KIND_FLAG, background,
 	    "a background VM of the device: it does not follow on its own"),
 	ROW(OPTION_VM, "vm", 0, "VM", KIND_TEXT, vm, "only moves of this VM"),
+	ROW(OPTION_OF_VM, "vm", 0, "VM", KIND_TEXT, vm, "out of the memory of this VM, which runs on"),
+	ROW(OPTION_FROM, "from", 0, "NODE", KIND_TEXT, from, "the one of this node"),
 	ROW(OPTION_LIMIT, "limit", 0, "N", KIND_COUNT, limit, "only the newest N"),
 	ROW(OPTION_TO, "to", 0, "FILE", KIND_TEXT, to, "the file that the line is added to"),
 	ROW(OPTION_NODE, "node", 0, "NODE", KIND_TEXT, node,

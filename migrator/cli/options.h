@@ -34,6 +34,8 @@ enum option_bit {
 	OPTION_TO = 1 << 17,
 	OPTION_VM = 1 << 18,
 	OPTION_YES = 1 << 19,
+	OPTION_FROM = 1 << 20,
+	OPTION_OF_VM = 1 << 21,
 };
 
 /* What was given; what was not is 0, false or NULL. */
@@ -44,7 +46,7 @@ struct options {
 	uint64_t move_timeout_ns;
 	uint64_t timeout_ns;     /* for an answer */
 	uint64_t limit;
-	const char *config, *id, *node, *on, *to, *vm;
+	const char *config, *from, *id, *node, *on, *to, *vm;
 	bool warm; /* set by 'migrator warm', which is a move that stops short */
 };
 

@@ -32,6 +32,7 @@ const struct column view_vm_columns[] = {
 const struct column view_image_columns[] = {
 	{ "IMAGE", "image", COLUMN_SHORT_ID },
 	{ "VM", "vm", COLUMN_TEXT },
+	{ "BASE", "base", COLUMN_TEXT },
 	{ "SIZE", "bytes", COLUMN_SIZE },
 	{ "MEMORY", "guest_bytes", COLUMN_SIZE },
 	{ "MADE", "made_utc_ns", COLUMN_TIME },
@@ -230,6 +231,7 @@ json_t *view_vm(const Tagalong__VmInfo *vm)
 	put_text(o, "initrd", spec->initrd);
 	put_text(o, "cmdline", spec->cmdline);
 	put_text(o, "firmware", spec->firmware);
+	put_text(o, "base_image", spec->base_image);
 	PUT_LIST(o, "disks", view_disk, spec->disks, spec->n_disks);
 	PUT_LIST(o, "networks", view_network, spec->networks, spec->n_networks);
 	put_texts(o, "extra", spec->extra, spec->n_extra);
@@ -400,7 +402,7 @@ static json_t *view_image(const Tagalong__ImageInfo *image)
 	json_t *o = json_object();
 
 	put_id(o, "image", true, &image->image);
-	put_text(o, "vm", image->vm);
+	put_text(o, image->is_base ? "base" : "vm", image->vm);
 	put_number(o, "bytes", true, image->bytes);
 	put_number(o, "guest_bytes", true, image->guest_bytes);
 	put_number(o, "pages", true, image->pages);

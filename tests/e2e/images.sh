@@ -178,4 +178,28 @@ migrator_at b warm next a >/dev/null
 wait_for 30 images_are a 1
 migrator_at b vm stop next >/dev/null
 wait_for 30 images_are a 0
+
+# --- base images --------------------------------------------------------------------
+
+# Two VMs of one kind, of which one lends its memory to the other: only because the other's
+# description says so.
+vm_describe first tagguest.mem=8M tagguest.rate=256K
+vm_start a first
+migrator_at a image add guest --vm first >/dev/null
+migrator_at b image add guest --from a >/dev/null
+ends 1 'no base image' migrator_at b image add other --from a
+images_are b 1 || fail "b has not the base image"
+vm_describe plain tagguest.mem=8M tagguest.rate=256K
+vm_lines="base_image: guest" vm_describe second tagguest.mem=8M tagguest.rate=256K
+vm_start a plain
+vm_start a second
+moved plain a b
+alone=$(bytes)
+moved second a b
+say "with a base image: $(bytes) bytes instead of $alone, $(figure pages_copy) pages from there"
+[ $(($(bytes) * 3)) -lt $((alone * 2)) ] || fail "the base image saved too little"
+vm_runs_at a first || fail "the VM that lent its memory does not run any more"
+migrator_at b image list --json >"$tmpdir/list"
+file_has "$tmpdir/list" '"base": "guest"' || fail "the list has no base image"
+migrator_at b image remove guest >/dev/null
 runs_once

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sodium.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "migrator/image.h"
+#include "migrator/image_index.h"
 #include "migrator/ram_image.h"
 
 #define PAGES 300
@@ -323,7 +325,8 @@ Test(image, lies_below_the_memory_of_a_guest)
 			memset(expected, 0, sizeof(expected));
 		cr_assert_eq(ram_image_get(ram, i, page), 0);
 		cr_assert_arr_eq(page, expected, sizeof(page), "page %u", i);
-		cr_assert_eq(pread(ram_fd, page, sizeof(page), i * PAGE_SIZE_BYTES), PAGE_SIZE_BYTES);
+		cr_assert_eq(pread(ram_fd, page, sizeof(page), i * PAGE_SIZE_BYTES),
+			     PAGE_SIZE_BYTES);
 		cr_assert_arr_eq(page, expected, sizeof(page), "page %u in the file", i);
 	}
 	cr_assert_eq(ram_image_put(ram, 10, 1, other), 0);
@@ -332,4 +335,40 @@ Test(image, lies_below_the_memory_of_a_guest)
 	ram_image_free(ram);
 	image_free(image);
 	close(ram_fd);
+}
+
+/* Both ends of a base image: where the source finds a page, the target reads it. */
+Test(image, pages_are_found_by_their_hashes)
+{
+	static const uint8_t move_secret[PAGE_SECRET_SIZE] = { 7 };
+	struct image_index *index = NULL;
+	struct page_source there, here;
+	uint8_t page[PAGE_SIZE_BYTES], got[PAGE_SIZE_BYTES];
+	struct page_hasher hasher;
+	atomic_bool stop = false;
+	struct page_hash hash;
+	struct image_header h;
+	struct image *image;
+	uint64_t slot;
+
+	write_whole(&h);
+	cr_assert_eq(image_open(path, key, &image, NULL), 0);
+	page_hasher_init(&hasher, move_secret);
+	cr_assert_eq(image_index_new(image, &hasher, &stop, &index), 0);
+	here = image_index_source(index);
+	there = image_page_source(image);
+	for (unsigned i = 0; i < PAGES; i++) {
+		fill_page(i, page);
+		hash = page_hash(&hasher, page);
+		cr_assert_eq(here.ops->lookup(here.userdata, &hash, &slot), page_is_data(i));
+		if (!page_is_data(i))
+			continue;
+		cr_assert_eq(there.ops->read(there.userdata, slot, got), 0);
+		cr_assert_arr_eq(got, page, sizeof(page));
+	}
+	cr_assert_eq(there.ops->read(there.userdata, h.slots, got), -ENOENT);
+	image_index_free(index);
+	stop = true;
+	cr_assert_eq(image_index_new(image, &hasher, &stop, &index), -ECANCELED);
+	image_free(image);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -351,4 +352,113 @@ Test(image_store, a_disk_that_fails_loses_the_image_only)
 	keep(s, 2);
 	cr_assert(has(s, 2));
 	image_store_free(s);
+}
+
+static int added = 1;
+
+static void on_added(int r, const struct mg_error *err, void *userdata)
+{
+	(void)err;
+	(void)userdata;
+	added = r;
+}
+
+static void add_base(struct image_store *s, const char *name, uint8_t fill)
+{
+	added = 1;
+	cr_assert_eq(image_store_add_base(s, name, make_ram(fill), PAGES * PAGE_SIZE_BYTES,
+					  on_added, NULL, NULL),
+		     0);
+	while (added == 1)
+		sd_event_run(loop, 100000);
+}
+
+/* Base images have no budget and no age, and there is one of a name. */
+Test(image_store, base_images_stay)
+{
+	struct image_store *s = open_store(IMAGE_BYTES, 1);
+	uint8_t page[PAGE_SIZE_BYTES];
+	struct image *image;
+
+	add_base(s, "debian", 1);
+	add_base(s, "debian", 2);
+	add_base(s, "alpine", 3);
+	cr_assert_eq(added, 0);
+	cr_assert_eq(count(s), 2);
+	keep(s, 0);
+	image_store_free(s);
+	s = open_store(0, 0);
+	cr_assert_eq(count(s), 2);
+	cr_assert(image_is_base(&image_store_at(s, 0)->header));
+	cr_assert_eq(image_store_find_base(s, "nothing", &image), -ENOENT);
+	cr_assert_eq(image_store_find_base(s, "debian", &image), 0);
+	cr_assert_eq(image_read(image, 5, page), 0);
+	cr_assert_eq(page[1], 2, "the newer one");
+	image_free(image);
+	image_store_free(s);
+}
+
+Test(image_store, a_base_image_that_is_removed_while_it_is_made_is_told)
+{
+	struct image_store *s = open_store(UINT64_MAX, 0);
+	struct uuid key_id = image_key_id((const uint8_t[IMAGE_KEY_SIZE]){ 0 });
+
+	added = 1;
+	cr_assert_eq(image_store_add_base(s, "debian", make_ram(1), PAGES * PAGE_SIZE_BYTES,
+					  on_added, NULL, NULL),
+		     0);
+	image_store_give_way(s);
+	cr_assert_eq(added, 1, "it holds no memory that a VM could have");
+	cr_assert_eq(image_store_remove_key(s, &key_id), 1);
+	cr_assert_eq(added, -ECANCELED);
+	image_store_free(s);
+}
+
+/* Copies what one store has into another, as two nodes do, by pieces of this size. */
+static int copy_base(struct image_store *from, const char *name, struct image_store *to,
+		     const char *as, off_t damage_at)
+{
+	uint8_t piece[5000];
+	struct image_part *part;
+	uint64_t at = 0, total;
+	struct uuid id;
+	ssize_t n;
+
+	n = image_store_read_base(from, name, 0, piece, sizeof(piece), &id, &total);
+	cr_assert_gt(n, 0);
+	cr_assert_eq(image_part_new(to, &id, total, &part, NULL), 0);
+	while (n > 0) {
+		if (damage_at >= (off_t)at && damage_at < (off_t)at + n)
+			piece[damage_at - (off_t)at] ^= 1;
+		cr_assert_eq(image_part_write(part, piece, (size_t)n, NULL), 0);
+		at += (uint64_t)n;
+		n = image_store_read_base(from, name, at, piece, sizeof(piece), &id, &total);
+	}
+	cr_assert_eq(at, total);
+	return image_part_finish(part, as, NULL);
+}
+
+Test(image_store, a_base_image_goes_from_node_to_node)
+{
+	struct image_store *a = open_store(UINT64_MAX, 0), *b;
+	static char other[] = "/tmp/test-store-b-XXXXXX";
+	const struct image_store_config config = { other, UINT64_MAX, 0 };
+	char command[80];
+	struct image *image;
+
+	cr_assert_not_null(mkdtemp(other));
+	cr_assert_eq(image_store_open(loop, &config, &b, NULL), 0);
+	add_base(a, "debian", 9);
+	cr_assert_eq(copy_base(a, "debian", b, "debian", 20), -EBADMSG, "the header");
+	cr_assert_eq(copy_base(a, "debian", b, "debian", (off_t)IMAGE_BYTES - 3), -EBADMSG);
+	cr_assert_eq(copy_base(a, "debian", b, "alpine", -1), -EBADMSG, "another name");
+	cr_assert_eq(count(b), 0);
+	cr_assert_eq(copy_base(a, "debian", b, "debian", -1), 0);
+	cr_assert_eq(image_store_find_base(b, "debian", &image), 0);
+	cr_assert(uuid_equal(&image_header(image)->id, &image_store_at(a, 0)->header.id));
+	image_free(image);
+	image_store_free(a);
+	image_store_free(b);
+	snprintf(command, sizeof(command), "rm -r %s", other);
+	cr_assert_eq(system(command), 0);
 }

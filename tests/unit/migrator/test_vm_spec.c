@@ -43,6 +43,7 @@ static const char full[] = "name: full-1\n"
 			   "initrd: /boot/initrd.img\n"
 			   "cmdline: console=hvc0 quiet\n"
 			   "firmware: bios.bin\n"
+			   "base_image: debian\n"
 			   "disks:\n"
 			   "  - path: disk, with comma.qcow2\n"
 			   "    format: qcow2\n"
@@ -67,6 +68,7 @@ static void assert_full(const VmSpec *s)
 	cr_assert_str_eq(s->initrd, "/boot/initrd.img");
 	cr_assert_str_eq(s->cmdline, "console=hvc0 quiet");
 	cr_assert_str_eq(s->firmware, "/usr/lib/bios.bin");
+	cr_assert_str_eq(s->base_image, "debian");
 	cr_assert_eq(s->n_disks, 2);
 	cr_assert_str_eq(s->disks[0]->path, "/usr/lib/disk, with comma.qcow2");
 	cr_assert_str_eq(s->disks[0]->format, "qcow2");
@@ -335,7 +337,7 @@ Test(vm_spec, the_manual_has_every_field)
 {
 	_cleanup_free_ char *page = source_file("docs/man/tagalong-vm.5.scd");
 
-	cr_assert_eq(assert_documented(vm_spec_schema(), page), 19);
+	cr_assert_eq(assert_documented(vm_spec_schema(), page), 20);
 	cr_assert_not_null(strstr(page, VM_MACHINE_DEFAULT));
 	cr_assert_not_null(strstr(page, VM_CPU_DEFAULT));
 }
