@@ -66,6 +66,7 @@ libmigrator_la_SOURCES = \
 	migrator/outgoing_copy.c \
 	migrator/outgoing_image.c \
 	migrator/outgoing_internal.h \
+	migrator/outgoing_message.c \
 	migrator/outgoing_order.c \
 	migrator/pace.c \
 	migrator/pace.h \

@@ -4,11 +4,9 @@
 #include <sodium.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "migrator/fault.h"
 #include "migrator/node_config.h"
 #include "migrator/outgoing_internal.h"
 
@@ -18,19 +16,12 @@
 
 #define COMMAND_TIMEOUT_NS (10 * NS_PER_S)
 #define POLL_NS (200 * NS_PER_MS)
-#define REPEAT_NS (250 * NS_PER_MS)   /* of a word that is not answered */
-#define REACH_TIMEOUT_NS (8 * NS_PER_S)
-#define PREPARE_TIMEOUT_NS (60 * NS_PER_S)
-#define DOUBT_NS (5 * NS_PER_S)
 #define TELL_ABORT_NS (30 * NS_PER_S)
 #define QUIT_DELAY_NS (300 * NS_PER_MS) /* the guest that has just arrived somewhere goes first */
 
 #define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
 #define PEER(name) TAGALONG__PEER_STAGE__PEER_##name
 
-static void on_peer_message(struct bus_socket *s, const struct bus_peer *from, const Envelope *e,
-			    void *userdata);
-static void say(struct outgoing *o, enum word word);
 
 /* ---- Finding ------------------------------------------------------------------------- */
 
@@ -239,249 +230,6 @@ static void release_vm(struct outgoing *o)
 	o->vm = NULL;
 }
 
-/* ---- Words to the target ------------------------------------------------------------------ */
-
-int outgoing_connect(struct outgoing *o, struct mg_error *err)
-{
-	struct journal_move *row = &o->m.row;
-
-	if (o->peer)
-		return 0;
-	return bus_connect(o->m.node->bus, BUS_DEALER, row->peer_endpoint, row->peer_key,
-			   on_peer_message, o, &o->peer, err);
-}
-
-static int64_t send_prepare(struct outgoing *o)
-{
-	struct node *n = o->m.node;
-	Tagalong__PeerPrepare p = TAGALONG__PEER_PREPARE__INIT;
-	Tagalong__MoveLimits limits = TAGALONG__MOVE_LIMITS__INIT;
-	Envelope e = TAGALONG__ENVELOPE__INIT;
-
-	limits.has_blackout_ns = limits.has_blackout_max_ns = true;
-	limits.blackout_ns = o->promise_ns;
-	limits.blackout_max_ns = o->most_ns;
-	p.move = (ProtobufCBinaryData){ UUID_SIZE, o->m.row.id.bytes };
-	p.spec = (VmSpec *)guest_spec(o->vm->guest); /* with the RAM that it really has */
-	p.session_key = (ProtobufCBinaryData){ LINK_KEY_SIZE, o->session_key };
-	p.plain_text = n->config->plain_text_data;
-	p.source_node = n->config->name;
-	p.source_endpoint = n->control_endpoint;
-	if (bus_public_key(n->bus)[0]) /* in plain text there is none */
-		p.source_public_key = (char *)bus_public_key(n->bus);
-	p.source_qemu_version = n->host.qemu_version;
-	p.limits = &limits;
-	p.has_force = p.force = o->force;
-	p.has_dry_run = p.dry_run = o->dry_run;
-	image_describe(o, &p);
-	p.reason = o->m.row.info->reason;
-	p.has_device = o->m.row.info->has_device;
-	p.device = o->m.row.info->device;
-	p.has_warm = p.warm = o->warm;
-	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_PREPARE;
-	e.peer_prepare = &p;
-	return peer_send(o->peer, NULL, &e);
-}
-
-/* How long the guest will have stood still when the target reads what is said now. */
-static uint64_t stopped_ns(const struct outgoing *o)
-{
-	return o->stop_utc_ns ? clock_utc_ns() - o->stop_utc_ns + o->rtt_ns / 2 : 0;
-}
-
-static int64_t send_now(struct outgoing *o)
-{
-	const struct uuid *id = &o->m.row.id;
-
-	switch (o->word) {
-	case WORD_PREPARE:
-		return send_prepare(o);
-	case WORD_COMMIT:
-		return peer_send_commit(o->peer, NULL, NULL, id, stopped_ns(o));
-	case WORD_ABORT:
-		return peer_send_word(o->peer, NULL, NULL, id, TAGALONG__ENVELOPE__BODY_PEER_ABORT,
-				      o->m.row.info->failure);
-	default:
-		return peer_send_word(o->peer, NULL, NULL, id, TAGALONG__ENVELOPE__BODY_PEER_QUERY,
-				      NULL);
-	}
-}
-
-static void send_word(struct outgoing *o)
-{
-	uint64_t now = clock_mono_ns();
-	int64_t seq;
-
-	if (o->word_went && now - o->word_sent_ns < REPEAT_NS)
-		return;
-	if (outgoing_connect(o, NULL) < 0)
-		return;
-	seq = send_now(o);
-	if (seq < 0)
-		return;
-	o->word_went = true;
-	o->word_sent_ns = now;
-	o->prepare_went |= o->word == WORD_PREPARE;
-}
-
-static void say(struct outgoing *o, enum word word)
-{
-	if (o->word != word) {
-		o->word = word;
-		o->word_went = false;
-		o->word_since_ns = clock_mono_ns();
-	}
-	if (word != WORD_NONE)
-		send_word(o);
-}
-
-void outgoing_prepare(struct outgoing *o)
-{
-	say(o, WORD_PREPARE);
-}
-
-static void check_patience(struct outgoing *o)
-{
-	uint64_t waited = clock_mono_ns() - o->word_since_ns;
-	struct journal_move *row = &o->m.row;
-
-	if (o->word == WORD_PREPARE && !o->prepare_went && waited > REACH_TIMEOUT_NS)
-		outgoing_give_up(o, "cannot reach %s at %s; is it up, and is this node's key on its "
-				 "allow list?", row->peer, row->peer_endpoint);
-	else if (o->word == WORD_PREPARE && waited > PREPARE_TIMEOUT_NS)
-		outgoing_give_up(o, "%s does not answer", row->peer);
-	else if (o->word == WORD_ABORT && o->tell_until_ns && clock_mono_ns() > o->tell_until_ns)
-		o->peer_stage = PEER(UNKNOWN); /* it never got beyond waiting, and gives up itself */
-	else if ((o->word == WORD_COMMIT || o->word == WORD_QUERY) && waited > DOUBT_NS &&
-		 row->info->state != STATE(IN_DOUBT)) {
-		move_explain(&o->m, "%s has to say whether it runs %s, and cannot be reached", row->peer,
-			     row->info->vm);
-		move_show(&o->m, STATE(IN_DOUBT));
-	}
-}
-
-/* ---- Words from the target ------------------------------------------------------------------ */
-
-void outgoing_peer_state(struct outgoing *o, const Tagalong__PeerState *state)
-{
-	bool settled = o->peer_stage == PEER(RAN) || o->peer_stage == PEER(NEVER);
-
-	log_debug("outgoing", "move=%s target says stage=%d", o->m.id_text, state->stage);
-	if (settled || (o->peer_stage == PEER(READY) && state->stage != PEER(RAN) &&
-			state->stage != PEER(NEVER)))
-		return; /* older than what is known */
-	o->peer_stage = state->stage;
-	if (state->stage == PEER(RAN) && o->stop_utc_ns) {
-		Tagalong__MoveFigures *f = move_figures(&o->m);
-
-		f->has_blackout_ns = true;
-		f->blackout_ns = clock_utc_ns() - o->stop_utc_ns;
-	}
-	if (o->live && o->m.row.stage <= JOURNAL_PREPARED &&
-	    (state->stage == PEER(NEVER) || state->stage == PEER(UNKNOWN)))
-		outgoing_give_up(o, "%s gave it up%s%s", o->m.row.peer, state->why ? ": " : "",
-				 state->why ? state->why : "");
-	if (state->stage == PEER(READY) && o->live)
-		copy_ready(o);
-	outgoing_reconcile(o);
-}
-
-static void end_dry_run(struct outgoing *o)
-{
-	_cleanup_close_ int fd = guest_ram_open(o->vm->guest);
-	Tagalong__MoveFigures *f = move_figures(&o->m);
-	struct cost_facts facts = { .promise_ns = o->promise_ns, .rtt_ns = o->rtt_ns };
-	struct cost cost;
-	struct stat st;
-
-	facts.remaining_bytes = fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512
-								: guest_ram_bytes(o->vm->guest);
-	cost_predict(&facts, &cost);
-	f->has_remaining_bytes = f->has_left_ns = f->has_blackout_ns = f->has_wire_bytes = true;
-	f->remaining_bytes = facts.remaining_bytes;
-	f->wire_bytes = cost.bytes;
-	f->left_ns = cost.total_ns;
-	f->blackout_ns = cost.blackout_ns;
-	o->peer_stage = PEER(NEVER); /* the target has promised nothing */
-	o->live = false;
-}
-
-static void on_prepared(struct outgoing *o, const Tagalong__PeerPrepared *p)
-{
-	if (o->m.row.stage != JOURNAL_BEGUN || !o->live)
-		return;
-	snprintf(o->data_endpoint, sizeof(o->data_endpoint), "%s", p->data_endpoint);
-	say(o, WORD_NONE);
-	if (o->dry_run) {
-		end_dry_run(o);
-	} else if (move_to_stage(&o->m, JOURNAL_PREPARED) < 0) {
-		outgoing_give_up(o, "the journal cannot be written");
-	} else {
-		o->peer_stage = PEER(PREPARED);
-		move_show(&o->m, STATE(PREPARED));
-		if (!image_fetch_begin(o, p))
-			copy_begin(o);
-	}
-	outgoing_reconcile(o);
-}
-
-static void on_failure(struct outgoing *o, const Tagalong__Failure *f)
-{
-	if (o->word != WORD_PREPARE) {
-		log_warning("outgoing", "move=%s %s refuses: %s", o->m.id_text, o->m.row.peer, f->text);
-		return;
-	}
-	o->peer_stage = PEER(NEVER); /* it has nothing */
-	outgoing_give_up(o, "%s: %s", o->m.row.peer, f->text);
-	outgoing_reconcile(o);
-}
-
-static void on_peer_message(struct bus_socket *s, const struct bus_peer *from, const Envelope *e,
-			    void *userdata)
-{
-	struct outgoing *o = userdata;
-	char step[48];
-
-	(void)s;
-	(void)from;
-	peer_step_name(e, step);
-	fault_before("receive", step);
-	if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_PREPARED)
-		on_prepared(o, e->peer_prepared);
-	else if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_STATE)
-		outgoing_peer_state(o, e->peer_state);
-	else if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_IMAGE_DATA && o->live)
-		image_fetch_data(o, e->peer_image_data);
-	else if (e->body_case == TAGALONG__ENVELOPE__BODY_FAILURE)
-		on_failure(o, e->failure);
-	fault_after("receive", step);
-}
-
-/* A target that waits for our word asks for it. */
-void outgoing_answer_query(struct node *n, struct bus_socket *s, const struct bus_peer *from,
-			   const Envelope *e)
-{
-	struct uuid id = uuid_of(&e->peer_query->move);
-	struct outgoing *o = outgoing_find(n, &id);
-	struct journal_move row;
-	enum journal_stage stage = 0;
-
-	fault_before("receive", "query");
-	if (o) {
-		stage = o->m.row.stage;
-	} else if (journal_find(n->journal, &id, &row) == 0) {
-		stage = row.incoming ? 0 : row.stage;
-		journal_move_clear(&row);
-	}
-	if (stage == JOURNAL_COMMIT || stage == JOURNAL_DONE)
-		peer_send_commit(s, from, e, &id, o ? stopped_ns(o) : 0);
-	else if (stage == JOURNAL_ABORTED || stage == JOURNAL_REVOKED)
-		peer_send_word(s, from, e, &id, TAGALONG__ENVELOPE__BODY_PEER_ABORT, NULL);
-	else
-		peer_send_state(s, from, e, &id, stage ? PEER(PREPARED) : PEER(UNKNOWN), NULL, 0);
-	fault_after("receive", "query");
-}
-
 /* ---- Deciding ------------------------------------------------------------------------------- */
 
 void outgoing_give_up(struct outgoing *o, const char *fmt, ...)
@@ -630,14 +378,14 @@ static void act(struct outgoing *o, enum commit_action action)
 		o->again = o->qemu == COMMIT_QEMU_DEAD;
 		break;
 	case COMMIT_SEND_COMMIT:
-		say(o, WORD_COMMIT);
+		outgoing_say(o, WORD_COMMIT);
 		copy_ask_downtime(o);
 		break;
 	case COMMIT_SEND_ABORT:
-		say(o, WORD_ABORT);
+		outgoing_say(o, WORD_ABORT);
 		break;
 	case COMMIT_ASK_PEER:
-		say(o, WORD_QUERY);
+		outgoing_say(o, WORD_QUERY);
 		break;
 	case COMMIT_SETTLE:
 		settle(o);
@@ -690,8 +438,8 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 	if (!o->m.row.settled && !o->live && (o->qemu == COMMIT_QEMU_UNKNOWN || o->qemu == COMMIT_QEMU_BUSY))
 		outgoing_poll(o, 0);
 	if (o->word == WORD_PREPARE)
-		send_word(o);
-	check_patience(o);
+		outgoing_repeat(o);
+	outgoing_check_patience(o);
 	outgoing_reconcile(o);
 	if (o->m.row.settled && move_tell_result(&o->m) && is_over(o)) {
 		(void)move_settle(&o->m); /* now with `reported` */

@@ -90,9 +90,6 @@ struct outgoing {
 /* One without a move, in the node's list; the defaults of MoveLimits are set. */
 struct outgoing *outgoing_new(struct node *n);
 
-/* Makes the way to the target, unless there is one. */
-int outgoing_connect(struct outgoing *o, struct mg_error *err);
-
 /* Watches the VM that is to be moved. */
 void outgoing_watch(struct outgoing *o, struct vm *vm);
 
@@ -117,8 +114,22 @@ void outgoing_set_timer(struct outgoing *o, sd_event_source **source, uint64_t d
 int outgoing_command(struct outgoing *o, const char *name, json_t *arguments, uint64_t timeout_ns,
 		     qmp_reply_fn fn);
 
+/* ---- outgoing_message.c ---- */
+
+/* Makes the way to the target, unless there is one. */
+int outgoing_connect(struct outgoing *o, struct mg_error *err);
+
 /* What would block the move here has been looked for: asks the target. */
 void outgoing_prepare(struct outgoing *o);
+
+/* Says this word from now on, until another one is said. */
+void outgoing_say(struct outgoing *o, enum word word);
+
+/* Says it again, when it is time to. */
+void outgoing_repeat(struct outgoing *o);
+
+/* What a target that has been silent for too long means for the move. */
+void outgoing_check_patience(struct outgoing *o);
 
 /* ---- outgoing_check.c ---- */
 void check_begin(struct outgoing *o); /* outgoing_prepare() or outgoing_give_up() follows */
