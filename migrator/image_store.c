@@ -401,6 +401,16 @@ int image_store_find(struct image_store *s, const uint8_t key[IMAGE_KEY_SIZE], s
 	return -ENOENT;
 }
 
+bool image_store_is_writing(const struct image_store *s, const uint8_t key[IMAGE_KEY_SIZE])
+{
+	const struct job *j;
+
+	TAILQ_FOREACH(j, &s->jobs, link)
+		if (memcmp(j->key, key, IMAGE_KEY_SIZE) == 0)
+			return true;
+	return false;
+}
+
 static unsigned remove_where(struct image_store *s, const struct uuid *id,
 			     const struct uuid *key_id)
 {

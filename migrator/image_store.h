@@ -52,6 +52,9 @@ void image_store_give_way(struct image_store *s);
 /* Opens the image under a key. -ENOENT: there is none; a damaged one is dropped. */
 int image_store_find(struct image_store *s, const uint8_t key[IMAGE_KEY_SIZE], struct image **ret);
 
+/* Whether the image under a key is being written, or waits for that. */
+bool image_store_is_writing(const struct image_store *s, const uint8_t key[IMAGE_KEY_SIZE]);
+
 /* Removes the image with that id, or all under the key of that name, also those that
  * are being written. Returns how many. */
 unsigned image_store_remove(struct image_store *s, const struct uuid *id);

@@ -354,6 +354,8 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 				     ? "QEMU did not get ready in time"
 				     : "the source did not connect in time");
 	}
+	if (in->waits_for_image && in->m.row.stage == JOURNAL_BEGUN && in->live)
+		incoming_become_prepared(in);
 	if (in->m.row.stage == JOURNAL_PREPARED)
 		incoming_copy_figures(in); /* for who asks how far it is */
 	/* What is in doubt needs to be known again and again; the rest comes as events. */

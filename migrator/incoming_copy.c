@@ -16,6 +16,22 @@
 
 #define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
 
+void incoming_become_prepared(struct incoming *in)
+{
+	in->waits_for_image = incoming_image_is_coming(in);
+	if (in->waits_for_image)
+		return; /* the tick comes back */
+	incoming_find_image(in);
+	if (move_to_stage(&in->m, JOURNAL_PREPARED) < 0) {
+		incoming_give_up(in, "the journal cannot be written");
+		return;
+	}
+	in->qemu = COMMIT_QEMU_PAUSED;
+	in->deadline_ns = clock_mono_ns() + DATA_TIMEOUT_NS;
+	move_show(&in->m, STATE(PREPARED));
+	incoming_tell_prepared(in);
+}
+
 static void on_capabilities(struct qmp *q, int r, json_t *result, const struct mg_error *err,
 			    void *userdata)
 {
@@ -28,16 +44,8 @@ static void on_capabilities(struct qmp *q, int r, json_t *result, const struct m
 		incoming_give_up(in, err->text);
 		return;
 	}
-	if (in->m.row.stage != JOURNAL_BEGUN || !in->live)
-		return;
-	if (move_to_stage(&in->m, JOURNAL_PREPARED) < 0) {
-		incoming_give_up(in, "the journal cannot be written");
-		return;
-	}
-	in->qemu = COMMIT_QEMU_PAUSED;
-	in->deadline_ns = clock_mono_ns() + DATA_TIMEOUT_NS;
-	move_show(&in->m, STATE(PREPARED));
-	incoming_tell_prepared(in);
+	if (in->m.row.stage == JOURNAL_BEGUN && in->live)
+		incoming_become_prepared(in);
 }
 
 void incoming_copy_begin(struct incoming *in)

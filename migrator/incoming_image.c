@@ -11,6 +11,7 @@
 #include "migrator/ram_image.h"
 
 #define PIECE ((size_t)512 << 10) /* of a message of 1 MiB at most */
+#define WAIT_NS (10 * NS_PER_S)   /* for an image: sending all would take longer */
 
 void incoming_find_image(struct incoming *in)
 {
@@ -28,6 +29,14 @@ void incoming_find_image(struct incoming *in)
 		image_manifest_pack(m, in->manifest);
 	else
 		incoming_drop_image(in);
+}
+
+bool incoming_image_is_coming(const struct incoming *in)
+{
+	const VmLuggage *l = in->m.row.luggage;
+
+	return l && clock_mono_ns() - in->m.begun_mono_ns < WAIT_NS &&
+	       image_store_is_writing(in->m.node->images, l->image_key.data);
 }
 
 void incoming_find_base(struct incoming *in, const struct uuid *id)

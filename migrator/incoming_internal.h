@@ -35,6 +35,7 @@ struct incoming {
 	uint64_t asked_ns, heard_ns;
 	/* What is here from an earlier visit, and its manifest, packed; NULL: nothing */
 	struct image *image;
+	bool waits_for_image;
 	struct image *base; /* the same as the source's; NULL: none */
 	uint8_t *manifest;
 	size_t manifest_len;
@@ -78,6 +79,9 @@ void incoming_prepare(struct node *n, struct bus_socket *s, const struct bus_pee
 
 /* ---- incoming_image.c ---- */
 void incoming_find_image(struct incoming *in);
+
+/* Whether one of this VM is still being written: it left a moment ago. Not for ever. */
+bool incoming_image_is_coming(const struct incoming *in);
 void incoming_find_base(struct incoming *in, const struct uuid *id); /* as the source has it */
 void incoming_drop_image(struct incoming *in);
 void incoming_describe_image(const struct incoming *in, Tagalong__HeldImage *ret);
@@ -86,6 +90,11 @@ void incoming_answer_image_query(struct incoming *in, struct bus_socket *s,
 
 /* ---- incoming_copy.c ---- */
 void incoming_copy_begin(struct incoming *in); /* QEMU is there: makes it wait for the pages */
+
+/* QEMU waits for the pages: tells the source so, once an image that is being written is
+ * there to be used. */
+void incoming_become_prepared(struct incoming *in);
+
 void incoming_copy_figures(struct incoming *in); /* what has come so far, for the record */
 void incoming_copy_end(struct incoming *in);   /* closes all that is open, forgets the key */
 

@@ -103,7 +103,6 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 	}
 	incoming_watch(in, in->vm);
 	(void)vm_set_luggage(in->vm, in->m.row.luggage); /* without it no image is kept */
-	incoming_find_image(in);
 	if (p->has_base_id) {
 		struct uuid base = uuid_of(&p->base_id);
 
