@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "common/clock.h"
@@ -16,6 +17,7 @@
 #define RECONNECT_MS 50
 #define RECONNECT_MAX_MS 1000
 #define QUEUE_MESSAGES 10000 /* high-water mark, each way */
+#define BIND_PAUSE_US 50000
 
 struct bus_socket {
 	struct bus *bus;
@@ -359,6 +361,19 @@ static int socket_new(struct bus *bus, int type, const char *endpoint, const cha
 	return 0;
 }
 
+/* A daemon that was killed holds its sockets until its last thread is gone, and the one
+ * that takes its place may be faster. */
+static int bind_patiently(void *zmq, const char *endpoint)
+{
+	uint64_t end = clock_mono_ns() + BUS_BIND_PATIENCE_NS;
+	int r;
+
+	while ((r = zmq_bind(zmq, endpoint) < 0 ? -zmq_errno() : 0) == -EADDRINUSE &&
+	       clock_mono_ns() < end)
+		usleep(BIND_PAUSE_US);
+	return r;
+}
+
 int bus_listen(struct bus *bus, enum bus_listen_kind kind, const char *endpoint, bus_receive_fn fn,
 	       void *userdata, struct bus_socket **ret, struct mg_error *err)
 {
@@ -370,8 +385,8 @@ int bus_listen(struct bus *bus, enum bus_listen_kind kind, const char *endpoint,
 	r = socket_new(bus, type, endpoint, NULL, fn, userdata, &s, err);
 	if (r < 0)
 		return r;
-	if (zmq_bind(s->zmq, endpoint) < 0) {
-		r = -zmq_errno();
+	r = bind_patiently(s->zmq, endpoint);
+	if (r < 0) {
 		bus_socket_free(s);
 		return mg_error_set(err, r, "cannot listen on %s: %s", endpoint, zmq_strerror(-r));
 	}

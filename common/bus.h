@@ -62,6 +62,9 @@ const char *bus_name(const struct bus *bus);
 /* Our public key in Z85, "" in plain text. */
 const char *bus_public_key(const struct bus *bus);
 
+/* How long a socket waits for an address that is in use. */
+#define BUS_BIND_PATIENCE_NS (3 * NS_PER_S)
+
 enum bus_listen_kind { BUS_ROUTER, BUS_SUB };
 enum bus_connect_kind { BUS_DEALER, BUS_PUB };
 

@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/address.h"
 #include "common/clock.h"
@@ -131,6 +132,17 @@ static void advertise(struct data_listener *l)
 		 c->data_advertise ? c->data_advertise : address_format(&a, text));
 }
 
+/* As bus_listen() does it, and for the same reason. */
+static int listen_patiently(const struct address *a)
+{
+	uint64_t end = clock_mono_ns() + BUS_BIND_PATIENCE_NS;
+	int fd;
+
+	while ((fd = listen_on(a)) == -EADDRINUSE && clock_mono_ns() < end)
+		usleep(50000);
+	return fd;
+}
+
 int data_listener_new(struct node *n, struct data_listener **ret, struct mg_error *err)
 {
 	struct data_listener *l = calloc(1, sizeof(*l));
@@ -140,7 +152,7 @@ int data_listener_new(struct node *n, struct data_listener **ret, struct mg_erro
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	l->node = n;
 	LIST_INIT(&l->greetings);
-	l->fd = address_parse(n->config->data_listen, 0, &a) < 0 ? -EINVAL : listen_on(&a);
+	l->fd = address_parse(n->config->data_listen, 0, &a) < 0 ? -EINVAL : listen_patiently(&a);
 	if (l->fd < 0) {
 		int r = mg_error_set(err, l->fd, "cannot listen on %s: %s", n->config->data_listen,
 				     strerror(-l->fd));

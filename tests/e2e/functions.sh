@@ -120,11 +120,13 @@ end_process() {
 	wait "$1" 2>/dev/null || :
 }
 
-# True when the process is no more, or is only waited for.
+# True when the process is no more, or is only waited for: all of its threads have ended,
+# which hold what it had open.
 process_ended() {
 	local state
 	state=$(awk '/^State:/ { print $2 }' "/proc/$1/status" 2>/dev/null) || :
-	[ -z "$state" ] || [ "$state" = Z ]
+	[ -n "$state" ] || return 0
+	[ "$state" = Z ] && [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" -le 1 ]
 }
 
 # Prints a TCP and UDP port of the loopback that nobody listens on, and that no
