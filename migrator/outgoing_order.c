@@ -33,8 +33,9 @@ static int check_order(struct node *n, const Tagalong__MoveOrder *order, struct 
 	const Tagalong__MoveLimits *l = order->limits;
 
 	if (!vm)
-		return mg_error_set(err, -ENOENT, "no VM named '%s' on %s; 'migrator vm list' shows "
-				    "those that are", order->vm, n->config->name);
+		return mg_error_set(err, -ENOENT, "no VM named '%s' on %s; 'migrator vm list --node "
+				    "%s' shows those that are", order->vm, n->config->name,
+				    n->config->name);
 	if (vm->watcher)
 		return mg_error_set(err, -EBUSY, "%s is being moved already", order->vm);
 	if (vm->guest && !vm->ready)

@@ -488,8 +488,9 @@ void vm_stop_for(struct node *n, struct bus_socket *s, const struct bus_peer *fr
 	struct mg_error err = { 0 };
 
 	if (!vm)
-		mg_error_set(&err, -ENOENT, "no VM named '%s' on %s; 'migrator vm list' shows those "
-			     "that are", e->vm_stop->name, n->config->name);
+		mg_error_set(&err, -ENOENT, "no VM named '%s' on %s; 'migrator vm list --node %s' "
+			     "shows those that are", e->vm_stop->name, n->config->name,
+			     n->config->name);
 	else if (vm->watcher)
 		mg_error_set(&err, -EBUSY, "%s is being moved; cancel the move first", vm->spec->name);
 	else if (vm->request)

@@ -103,7 +103,8 @@ static void print_overview(FILE *out)
 		snprintf(name, sizeof(name), "%s %s", commands[i].name, commands[i].operands);
 		fprintf(out, "  %-26s  %s\n", name, commands[i].help);
 	}
-	fprintf(out, "\n'migrator COMMAND --help' tells a command's options; migrator(1) tells all.\n");
+	fprintf(out, "\nThey speak to placementd, or with --node NAME to that node's migratord alone.\n"
+		"'migrator COMMAND --help' tells a command's options; migrator(1) tells all.\n");
 	options_help(out, 0);
 }
 
