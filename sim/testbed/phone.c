@@ -417,6 +417,7 @@ int phone_main(const struct phone_config *config, int control)
 		return 1;
 	}
 	r = sd_event_loop(p->loop);
+	sd_event_source_unref(p->tcp_events);
 	sd_event_unref(p->loop);
 	return r < 0 ? 1 : r;
 }
