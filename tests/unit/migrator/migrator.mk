@@ -10,6 +10,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_image \
 	tests/unit/migrator/test_image_store \
 	tests/unit/migrator/test_journal \
+	tests/unit/migrator/test_launch \
 	tests/unit/migrator/test_node_config \
 	tests/unit/migrator/test_pace \
 	tests/unit/migrator/test_page \
@@ -34,6 +35,7 @@ tests_unit_migrator_test_image_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_image_store_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_node_config_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_journal_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_launch_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_pace_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_history_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
@@ -53,6 +55,7 @@ EXTRA_DIST += \
 	tests/data/wire/v1-stream-chacha20.bin \
 	tests/data/wire/v1-stream-plain.bin \
 	tests/unit/migrator/capture.h \
+	tests/unit/migrator/guest_fixture.h \
 	$(NULL)
 check_PROGRAMS += tests/unit/migrator/pipeline_threads
 TESTS += tests/unit/migrator/pipeline_threads
