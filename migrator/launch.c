@@ -15,6 +15,8 @@
 
 #include "common/cleanup.h"
 
+#define DESCRIPTORS 1024
+
 int launch_user_find(const char *name, struct launch_user *ret, struct mg_error *err)
 {
 	const struct passwd *p = getpwnam(name);
@@ -39,7 +41,7 @@ enum step { STEP_SETUP, STEP_CGROUP, STEP_RAM, STEP_USER, STEP_EXEC };
 
 static const char *const step_names[] = {
 	[STEP_SETUP] = "preparing the process", [STEP_CGROUP] = "entering the cgroup",
-	[STEP_RAM] = "reserving the RAM",	[STEP_USER] = "changing the user",
+	[STEP_RAM] = "reserving the RAM",       [STEP_USER] = "changing the user",
 	[STEP_EXEC] = "starting the program",
 };
 
@@ -91,6 +93,18 @@ static int keep_descriptors(const struct launch *l)
 	return 0;
 }
 
+/* Makes the descriptor table as large as QEMU will ever need. A table that grows under a process
+ * with threads waits for an RCU grace period (10-30 ms; Linux fs/file.c, expand_fdtable()), and
+ * QEMU opens its ioeventfds, of which a virtio console alone has more than 64, when the guest
+ * begins to run: at the end of a blackout. exec() keeps the table. */
+static void grow_descriptor_table(int fd)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTORS - 1);
+
+	if (high >= 0) /* else more than this process may open: it grows when it has to */
+		close(high);
+}
+
 /* An empty bounding set: not even a program that root executes gains any. That
  * is denied to whoever has no capabilities anyway. */
 static int give_up_privileges(const struct launch_user *user)
@@ -126,6 +140,7 @@ static int become_the_program(const struct launch *l, enum step *step)
 		return -errno;
 	*step = STEP_SETUP;
 	r = set_standard_files(l->log_fd);
+	grow_descriptor_table(l->log_fd);
 	if (r == 0)
 		r = keep_descriptors(l);
 	if (r < 0)

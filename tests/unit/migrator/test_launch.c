@@ -110,3 +110,18 @@ Test(launch, inherits_no_other_descriptor)
 	quit(&f);
 	teardown(&f);
 }
+
+/* It would grow at the end of a blackout. */
+Test(launch, its_descriptor_table_need_not_grow)
+{
+	struct fixture f;
+	char *status;
+
+	setup(&f);
+	start_ready(&f, GUEST_INCOMING);
+	status = read_proc(&f, "status");
+	assert_status(status, "FDSize:", "1024");
+	free(status);
+	quit(&f);
+	teardown(&f);
+}
