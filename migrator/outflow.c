@@ -68,6 +68,7 @@ struct outflow {
 	int ram_fd;
 	struct ram_image *ram; /* NULL until the first is asked for */
 	int effort;
+	bool thrifty;
 	uint8_t stream_buf[STREAM_FRAME_BYTES];
 	struct streamwriter writer;
 	uint64_t oldest_ns; /* when the first thing that waits came; 0: nothing waits */
@@ -107,6 +108,8 @@ int outflow_socketpair(int *ret_ours, int *ret_qemu)
 /* When the link waits for us, the codec should be quick; when we wait for the link, thorough. */
 static void adapt_effort(struct outflow *o)
 {
+	if (o->thrifty)
+		return;
 	if (sender_starved(&o->sender))
 		o->effort += o->effort < PAGE_EFFORT_FASTEST;
 	else
@@ -497,7 +500,8 @@ static struct outflow *outflow_new(const struct outflow_config *config)
 	o->ram_bytes = config->ram_bytes;
 	o->hold_at = config->warm ? warm_end(config->ram_bytes / RAMSTREAM_PAGE) : UINT64_MAX;
 	o->ram_block = NO_BLOCK;
-	o->effort = PAGE_EFFORT_FASTEST - 1;
+	o->thrifty = config->thrifty;
+	o->effort = o->thrifty ? PAGE_EFFORT_SMALLEST : PAGE_EFFORT_FASTEST - 1;
 	o->writer = (struct streamwriter){ .data = o->stream_buf, .size = sizeof(o->stream_buf) };
 	o->rate_since_ns = clock_mono_ns();
 	snprintf(o->ram_id, sizeof(o->ram_id), "%s", config->ram_id);

@@ -56,6 +56,7 @@ struct outflow_config {
 	const struct image *base; /* an image that the target has too; NULL: none. Remains
 				     the caller's and must outlive this */
 	bool warm; /* hold before the end of the first pass */
+	bool thrifty; /* fewest bytes, even while the link waits for the processor */
 	uint64_t bandwidth_bps; /* cap in bits a second; 0: none */
 };
 

@@ -103,6 +103,7 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 		.held = o->held,
 		.base = o->both_have_base ? o->base : NULL,
 		.warm = o->warm,
+		.thrifty = o->warm, /* nobody waits for it */
 	};
 	int r;
 

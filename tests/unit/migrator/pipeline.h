@@ -68,6 +68,7 @@ struct pipeline_config {
 	/* how the two ends differ */
 	uint64_t bandwidth_bps;
 	size_t shadow_bytes;
+	bool thrifty;
 	bool waits_for_the_last; /* round until told to go on, and sends all pages in it */
 	bool other_key, other_incarnation, other_move, target_refuses_plain;
 	unsigned target_pages; /* 0: as the source */
@@ -587,6 +588,7 @@ static inline void pipeline_begin(struct pipeline *p, const struct pipeline_conf
 				      .ram_id = "ram0",
 				      .ram_fd = fcntl(p->memory_fd, F_DUPFD_CLOEXEC, 0),
 				      .shadow_bytes = p->c.shadow_bytes,
+				      .thrifty = p->c.thrifty,
 				      .bandwidth_bps = p->c.bandwidth_bps,
 				      .ram_bytes = (uint64_t)p->c.pages * PIPE_PAGE };
 	MUST(outflow_start(p->loop, &out, pipe_on_outflow, p, &p->out, NULL) == 0);
