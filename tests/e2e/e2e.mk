@@ -43,12 +43,13 @@ EXTRA_DIST += tests/e2e/functions.sh tests/e2e/nodes.sh tests/e2e/runs_once.py
 # The guest is built for those tests that run, and not for the others.
 $(E2E_TESTS:%=%.log): $(GUEST_IMAGE)
 
-# Hours of "make check" in some minutes: 100 moves, 50 blows at random moments, and
-# each step of the commit with and without delays and a disk.
+# More of what "make check" does, in an hour: 100 moves, 50 blows at random moments to hosts and
+# link and 10 to the controller, each step of the commit with and without delays and a disk.
 SOAK = top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)'
 soak: all $(GUEST_IMAGE) tests/e2e/relay
 	env $(SOAK) MOVES=100 bash '$(srcdir)/tests/e2e/move.sh'
 	env $(SOAK) KILLS=50 bash '$(srcdir)/tests/e2e/kill-random.sh'
+	env $(SOAK) KILLS=10 bash '$(srcdir)/tests/e2e/controller-kill.sh'
 	env $(SOAK) DELAY_MS=0 JOURNAL_DELAY= DISK=no bash '$(srcdir)/tests/e2e/kill-commit.sh'
 	env $(SOAK) DELAY_MS=20 JOURNAL_DELAY= DISK=no bash '$(srcdir)/tests/e2e/kill-commit.sh'
 	env $(SOAK) DELAY_MS=0 JOURNAL_DELAY=20ms DISK=yes bash '$(srcdir)/tests/e2e/kill-commit.sh'
