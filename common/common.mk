@@ -22,10 +22,14 @@ libcommon_la_SOURCES = \
 	common/error.h \
 	common/file.c \
 	common/file.h \
+	common/http.c \
+	common/http.h \
 	common/keys.c \
 	common/keys.h \
 	common/log.c \
 	common/log.h \
+	common/metrics.c \
+	common/metrics.h \
 	common/move_state.c \
 	common/move_state.h \
 	common/philox.c \

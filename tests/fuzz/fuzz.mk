@@ -9,6 +9,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_cells \
 	tests/fuzz/fuzz_envelope \
 	tests/fuzz/fuzz_frame \
+	tests/fuzz/fuzz_http \
 	tests/fuzz/fuzz_image \
 	tests/fuzz/fuzz_node_config \
 	tests/fuzz/fuzz_placement_config \
@@ -42,6 +43,9 @@ tests_fuzz_fuzz_cells_LDADD = libsim.la libcommon.la
 tests_fuzz_fuzz_envelope_SOURCES = tests/fuzz/fuzz_envelope.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_envelope_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_envelope_LDADD = libcommon.la
+tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_http_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_http_LDADD = libcommon.la
 tests_fuzz_fuzz_image_SOURCES = tests/fuzz/fuzz_image.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_image_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_image_LDADD = libmigrator.la libcommon.la

@@ -7,7 +7,9 @@ UNIT_TESTS += \
 	tests/unit/common/test_cursor \
 	tests/unit/common/test_database \
 	tests/unit/common/test_envelope \
+	tests/unit/common/test_http \
 	tests/unit/common/test_keys \
+	tests/unit/common/test_metrics \
 	tests/unit/common/test_move_state \
 	tests/unit/common/test_philox \
 	tests/unit/common/test_rtt \
@@ -20,7 +22,9 @@ tests_unit_common_test_cost_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_cursor_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_database_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_envelope_LDADD = libcommon.la $(UNIT_LDADD)
+tests_unit_common_test_http_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_keys_LDADD = libcommon.la $(UNIT_LDADD)
+tests_unit_common_test_metrics_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_move_state_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_philox_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_rtt_LDADD = libcommon.la $(UNIT_LDADD)
