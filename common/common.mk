@@ -12,6 +12,8 @@ libcommon_la_SOURCES = \
 	common/cost.c \
 	common/cost.h \
 	common/cursor.h \
+	common/cusum.c \
+	common/cusum.h \
 	common/daemon.c \
 	common/daemon.h \
 	common/database.c \
@@ -22,6 +24,8 @@ libcommon_la_SOURCES = \
 	common/error.h \
 	common/file.c \
 	common/file.h \
+	common/histogram.c \
+	common/histogram.h \
 	common/http.c \
 	common/http.h \
 	common/keys.c \

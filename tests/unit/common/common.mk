@@ -5,8 +5,10 @@ UNIT_TESTS += \
 	tests/unit/common/test_config \
 	tests/unit/common/test_cost \
 	tests/unit/common/test_cursor \
+	tests/unit/common/test_cusum \
 	tests/unit/common/test_database \
 	tests/unit/common/test_envelope \
+	tests/unit/common/test_histogram \
 	tests/unit/common/test_http \
 	tests/unit/common/test_keys \
 	tests/unit/common/test_metrics \
@@ -20,12 +22,24 @@ tests_unit_common_test_bus_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_config_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_cost_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_cursor_LDADD = libcommon.la $(UNIT_LDADD)
+tests_unit_common_test_cusum_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_database_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_envelope_LDADD = libcommon.la $(UNIT_LDADD)
+tests_unit_common_test_histogram_SOURCES = \
+	tests/unit/common/recorded.c \
+	tests/unit/common/recorded.h \
+	tests/unit/common/test_histogram.c \
+	$(NULL)
+tests_unit_common_test_histogram_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_http_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_keys_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_metrics_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_move_state_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_philox_LDADD = libcommon.la $(UNIT_LDADD)
+tests_unit_common_test_rtt_SOURCES = \
+	tests/unit/common/recorded.c \
+	tests/unit/common/recorded.h \
+	tests/unit/common/test_rtt.c \
+	$(NULL)
 tests_unit_common_test_rtt_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_units_LDADD = libcommon.la $(UNIT_LDADD)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/rtt.h"
+#include "tests/unit/common/recorded.h"
 
 #define WINDOW (16 * NS_PER_S)
 #define INTERVAL NS_PER_S
@@ -170,74 +170,16 @@ Test(rtt, a_rising_minimum_needs_no_more_room_than_there_is)
 
 /* ---- Recorded round-trip times of a driving phone ----------------------------- */
 
-struct recorded {
-	double ms[1000];
-	size_t n;
-};
-
-static void read_log(const char *path, struct recorded *log)
-{
-	_cleanup_fclose_ FILE *f = fopen(path, "re");
-	char line[1024];
-
-	cr_assert_not_null(f, "%s", path);
-	while (fgets(line, sizeof(line), f)) {
-		char *rest = line, *end, *field = NULL;
-		double ms;
-
-		for (int column = 0; column <= 15; column++) /* PINGAVG is the 16th */
-			field = strsep(&rest, ",");
-		ms = field ? strtod(field, &end) : 0;
-		if (field && end > field && log->n < ARRAY_SIZE(log->ms))
-			log->ms[log->n++] = ms;
-	}
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static int is_csv(const struct dirent *e)
-{
-	return strstr(e->d_name, ".csv") != NULL;
-}
-
-static void read_logs(struct recorded *log)
-{
-	const char *data = getenv("TAGALONG_DATA"), *source = getenv("top_srcdir");
-	char directory[4096], path[8192];
-	struct dirent **entries;
-	int n;
-
-	if (data)
-		snprintf(directory, sizeof(directory), "%s/ucc5g", data);
-	else
-		snprintf(directory, sizeof(directory), "%s/../shared/data/ucc5g",
-			 source ? source : ".");
-	n = scandir(directory, &entries, is_csv, alphasort);
-	if (n <= 0)
-		cr_skip_test("no recorded logs in %s; TAGALONG_DATA names another place", directory);
-	for (int i = 0; i < n; i++) {
-		snprintf(path, sizeof(path), "%s/%s", directory, entries[i]->d_name);
-		read_log(path, log);
-		free(entries[i]);
-	}
-	free(entries);
-}
-
 /* Against the explicit sum SRTT_n = (7/8)^(n-1) R_1 + Σ (1/8)(7/8)^(n-i) R_i. */
 Test(rtt, follows_recorded_logs)
 {
 	static struct recorded log, sorted;
 	struct rtt r;
 
-	read_logs(&log);
+	recorded_read(&log);
 	cr_assert_eq(log.n, 773);
 	sorted = log;
-	qsort(sorted.ms, sorted.n, sizeof(sorted.ms[0]), by_value);
+	recorded_sort(&sorted);
 	cr_assert_float_eq(sorted.ms[sorted.n / 2], 83, 0.5);
 	cr_assert_float_eq(sorted.ms[sorted.n - 1], 507, 0.5);
 	rtt_init(&r, WINDOW, INTERVAL);
