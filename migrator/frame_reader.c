@@ -22,6 +22,12 @@ void frame_reader_exit(struct frame_reader *r)
 	r->buf = NULL;
 }
 
+void frame_reader_restart(struct frame_reader *r, uint64_t sequence)
+{
+	r->start = r->end = 0;
+	r->sequence = sequence;
+}
+
 uint8_t *frame_reader_space(struct frame_reader *r, size_t *ret_len)
 {
 	size_t have = r->end - r->start;

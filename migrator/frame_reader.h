@@ -28,6 +28,10 @@ int frame_reader_init(struct frame_reader *r, size_t size, const struct seal *se
 		      uint16_t stream);
 void frame_reader_exit(struct frame_reader *r);
 
+/* Another connection: what is left of the last one is dropped, and the next frame is
+ * `sequence`. */
+void frame_reader_restart(struct frame_reader *r, uint64_t sequence);
+
 /* Where the next bytes go; frame_reader_filled() says how many came. Payloads
  * that were handed out are gone after it. */
 uint8_t *frame_reader_space(struct frame_reader *r, size_t *ret_len);

@@ -146,6 +146,19 @@ bool pace_acked(struct pace *p, uint64_t frames, uint64_t now)
 	return true;
 }
 
+bool pace_resume(struct pace *p, uint64_t frames, uint64_t now)
+{
+	if (frames > p->sent_frames || frames < p->acked_frames)
+		return false;
+	if (frames > p->acked_frames)
+		p->acked_bytes = p->flights[(frames - 1) % PACE_FLIGHTS].bytes_end;
+	p->acked_frames = p->sent_frames = frames;
+	p->sent_bytes = p->acked_bytes;
+	p->epoch = (struct pace_epoch){ .since_ns = now, .starved = true };
+	p->progress_ns = now;
+	return true;
+}
+
 uint64_t pace_silence(const struct pace *p, uint64_t now)
 {
 	return p->sent_frames == p->acked_frames ? 0 : now - p->progress_ns;

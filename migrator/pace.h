@@ -64,6 +64,10 @@ void pace_sent(struct pace *p, uint64_t bytes, bool starved, uint64_t now);
  * cannot be: more than were sent, or fewer than before. */
 bool pace_acked(struct pace *p, uint64_t frames, uint64_t now);
 
+/* The connection was lost and there is another: the peer has `frames`, those behind are no
+ * longer on their way. What was measured is kept. Returns false as pace_acked(). */
+bool pace_resume(struct pace *p, uint64_t frames, uint64_t now);
+
 uint64_t pace_unacked(const struct pace *p);
 
 /* How long nothing was acknowledged though something is on its way; ns. */

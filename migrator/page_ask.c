@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cursor.h"
 #include "migrator/page.h"
@@ -56,6 +57,13 @@ void page_set_remove(struct page_set *s, uint64_t page, uint64_t count)
 		flip(s, i);
 		s->count--;
 	}
+}
+
+void page_set_copy(struct page_set *to, const struct page_set *from)
+{
+	memcpy(to->bits, from->bits, (from->pages / BITS + 1) * sizeof(*from->bits));
+	to->count = from->count;
+	to->first = from->first;
 }
 
 uint64_t page_set_take(struct page_set *s, uint64_t most, uint64_t *ret_page)

@@ -36,6 +36,9 @@ void page_set_exit(struct page_set *s);
 bool page_set_add(struct page_set *s, uint64_t page, uint64_t count);
 void page_set_remove(struct page_set *s, uint64_t page, uint64_t count);
 
+/* Both are of as many pages. */
+void page_set_copy(struct page_set *to, const struct page_set *from);
+
 /* Takes the first run of at most `most` pages out of the set, which must not be
  * empty. Returns how many. */
 uint64_t page_set_take(struct page_set *s, uint64_t most, uint64_t *ret_page);

@@ -276,6 +276,11 @@ uint64_t page_placer_missing(const struct page_placer *p)
 	return p->missing.count;
 }
 
+void page_placer_ask_again(struct page_placer *p)
+{
+	page_set_copy(&p->unasked, &p->missing);
+}
+
 struct page_set *page_placer_unasked(struct page_placer *p)
 {
 	return &p->unasked;

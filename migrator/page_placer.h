@@ -34,4 +34,7 @@ uint64_t page_placer_missing(const struct page_placer *p);
 /* Those of them that nobody has asked for yet; the caller takes them out. */
 struct page_set *page_placer_unasked(struct page_placer *p);
 
+/* What was asked for may not have been heard: nobody has asked for any of them. */
+void page_placer_ask_again(struct page_placer *p);
+
 #endif

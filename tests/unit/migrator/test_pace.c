@@ -145,3 +145,24 @@ Test(pace, frames_on_their_way_are_bounded)
 	}
 	cr_assert_eq(pace_delay(&p, 0), UINT64_MAX);
 }
+
+Test(pace, another_connection_goes_on_behind_what_the_peer_has)
+{
+	uint64_t window;
+
+	pace_init(&p, 0, 0);
+	for (unsigned i = 0; i < 8; i++)
+		pace_sent(&p, 1000, false, i * NS_PER_MS);
+	cr_assert(pace_acked(&p, 2, 20 * NS_PER_MS));
+	window = pace_window(&p);
+	cr_assert_not(pace_resume(&p, 1, 30 * NS_PER_MS), "it has acknowledged more");
+	cr_assert_not(pace_resume(&p, 9, 30 * NS_PER_MS), "nor was so much sent");
+	cr_assert(pace_resume(&p, 5, 20 * NS_PER_S));
+	cr_assert_eq(pace_unacked(&p), 0);
+	cr_assert_eq(pace_silence(&p, 90 * NS_PER_S), 0);
+	cr_assert_eq(pace_window(&p), window, "what was measured is kept");
+	pace_sent(&p, 1000, false, 21 * NS_PER_S);
+	cr_assert_eq(pace_unacked(&p), 1000);
+	cr_assert(pace_acked(&p, 6, 22 * NS_PER_S));
+	cr_assert_not(pace_acked(&p, 7, 22 * NS_PER_S));
+}
