@@ -350,9 +350,10 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 	(void)now;
 	if (in->deadline_ns && clock_mono_ns() > in->deadline_ns) {
 		in->deadline_ns = 0;
-		incoming_give_up(in, in->m.row.stage == JOURNAL_BEGUN
-				     ? "QEMU did not get ready in time"
-				     : "the source did not connect in time");
+		in->hung_up = in->inflow != NULL;
+		incoming_give_up(in, in->m.row.stage == JOURNAL_BEGUN ? "QEMU did not get ready in time"
+				     : in->inflow ? inflow_loss(in->inflow)->text
+						  : "the source did not connect in time");
 	}
 	if (in->waits_for_image && in->m.row.stage == JOURNAL_BEGUN && in->live)
 		incoming_become_prepared(in);

@@ -73,8 +73,19 @@ static void on_inflow(struct inflow *flow, enum inflow_event event, void *userda
 		break;
 	case INFLOW_LOADED:
 		in->loaded = true;
+		in->deadline_ns = 0;
 		in->qemu = COMMIT_QEMU_PAUSED;
 		incoming_reconcile(in);
+		break;
+	case INFLOW_RESUMED:
+		in->deadline_ns = 0;
+		log_info("incoming", "move=%s vm=%s the data connection is back", in->m.id_text,
+			 in->m.row.info->vm);
+		break;
+	case INFLOW_LOST:
+		in->deadline_ns = clock_mono_ns() + in->patience_ns;
+		log_warning("incoming", "move=%s vm=%s %s; another may come", in->m.id_text,
+			    in->m.row.info->vm, inflow_loss(flow)->text);
 		break;
 	case INFLOW_FAILED:
 		in->hung_up = inflow_error(flow)->code == -ECONNRESET;
@@ -122,7 +133,7 @@ static int start_inflow(struct incoming *in, int fd, const struct link_hello *he
 		.qemu_fd = -1,
 		.ram_fd = ram_fd,
 		.ram_bytes = guest_ram_bytes(in->vm->guest),
-		.link = { .fd = fd, .move = in->m.row.id, .incarnation = 1,
+		.link = { .fd = fd, .move = in->m.row.id, .incarnation = hello->incarnation,
 			  .plain_text = n->config->plain_text_data },
 		.hello = *hello,
 		.image = in->image,
@@ -147,22 +158,27 @@ static int start_inflow(struct incoming *in, int fd, const struct link_hello *he
 	return r;
 }
 
+/* Anybody can connect; only the source's HELLO fits, and that is waited for. */
 void incoming_data(struct incoming *in, int fd, const struct link_hello *hello)
 {
+	bool first = !in->inflow;
 	struct mg_error err = { 0 };
 	struct qmp *q = incoming_monitor(in);
+	int r;
 
-	if (in->m.row.stage != JOURNAL_PREPARED || !in->live || in->inflow || !q) {
+	if (in->m.row.stage != JOURNAL_PREPARED || !in->live || !q) {
 		close(fd);
 		return;
 	}
-	if (start_inflow(in, fd, hello, &err) < 0) {
-		/* Anybody can connect; only the source's HELLO fits. Wait on for that. */
+	r = first ? start_inflow(in, fd, hello, &err) : inflow_resume(in->inflow, fd, hello, &err);
+	if (r < 0) {
 		log_warning("incoming", "move=%s vm=%s data connection refused: %s", in->m.id_text,
 			    in->m.row.info->vm, err.text);
 		close(fd);
 		return;
 	}
+	if (!first)
+		return;
 	in->deadline_ns = 0;
 	if (qmp_command_with_fd(q, "getfd", json_pack("{s:s}", "fdname", FD_NAME), in->qemu_fd,
 				INCOMING_COMMAND_NS, on_getfd, in) < 0)

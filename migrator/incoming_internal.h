@@ -46,6 +46,7 @@ struct incoming {
 	int qemu_fd;
 	bool hung_up; /* the source ended the data connection: its word says why */
 	struct inflow *inflow;
+	uint64_t patience_ns; /* how long a lost data connection may be away */
 	uint64_t deadline_ns; /* for the step that is waited for; 0: none */
 	uint64_t resumed_utc_ns;
 	sd_event_source *tick;

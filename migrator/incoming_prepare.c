@@ -9,6 +9,8 @@
 #include "migrator/node_config.h"
 #include "migrator/preflight.h"
 
+#define PATIENCE_DEFAULT_NS (60 * NS_PER_S)
+#define PATIENCE_MORE_NS (15 * NS_PER_S) /* than the source's, which notices later */
 #define START_TIMEOUT_NS (50 * NS_PER_S) /* until QEMU waits; the source gives up after 60 s */
 
 #define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
@@ -95,6 +97,9 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 	memcpy(in->session_key, p->session_key.data, LINK_KEY_SIZE);
 	in->live = true;
 	in->deadline_ns = clock_mono_ns() + START_TIMEOUT_NS;
+	in->patience_ns = PATIENCE_MORE_NS + (p->limits && p->limits->has_patience_ns
+						      ? p->limits->patience_ns
+						      : PATIENCE_DEFAULT_NS);
 	r = vm_launch(n, p->spec, GUEST_INCOMING, &incarnation, VM_ARRIVING, &in->vm, err);
 	if (r < 0) {
 		in->qemu = COMMIT_QEMU_DEAD;

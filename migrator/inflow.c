@@ -17,6 +17,11 @@
 #define QEMU_BUFFER_MAX ((size_t)16 << 20) /* while they wait for a page that was asked for */
 #define TICK_NS (100 * NS_PER_MS)
 
+struct next_link {
+	int fd;
+	struct link_hello hello;
+};
+
 struct inflow {
 	struct flow flow;
 	inflow_event_fn fn;
@@ -26,6 +31,10 @@ struct inflow {
 	struct ram_image *image;
 	struct page_placer *placer;
 	bool started;
+	struct link_config newest; /* of the owner: the last connection that it has handed over */
+	struct next_link *_Atomic next;
+	struct mg_error loss;
+	bool told; /* of this loss the owner knows */
 	_Atomic uint64_t wire_bytes, stream_bytes, pages[PAGE_COUNTS];
 
 	int qemu_fd;
@@ -208,11 +217,54 @@ static void on_qemu_read(struct ring_op *op, int res)
 
 /* ---- The thread --------------------------------------------------------------------------- */
 
+static void next_link_free(struct next_link *next)
+{
+	if (!next)
+		return;
+	if (next->fd >= 0)
+		close(next->fd);
+	free(next);
+}
+
+static void take_next_link(struct inflow *i)
+{
+	struct next_link *next = atomic_exchange(&i->next, NULL);
+	struct mg_error err;
+
+	if (receiver_resume(&i->receiver, next->fd, &next->hello, &err) == 0) {
+		next->fd = -1;
+		i->told = false;
+		page_placer_ask_again(i->placer);
+		flow_post(&i->flow, INFLOW_RESUMED);
+	}
+	next_link_free(next);
+}
+
+/* A source that makes another connection has lost the last one, even if that cannot be
+ * seen here. */
+static void check_link(struct inflow *i)
+{
+	bool has_next = atomic_load(&i->next) != NULL;
+
+	if (has_next)
+		receiver_drop(&i->receiver);
+	if (!receiver_is_down(&i->receiver) || i->loaded)
+		return;
+	if (has_next) {
+		take_next_link(i);
+	} else if (!i->told) {
+		i->told = true;
+		i->loss = i->receiver.lost;
+		flow_post(&i->flow, INFLOW_LOST);
+	}
+}
+
 static int step(struct inflow *i)
 {
 	struct mg_error err;
 	int r;
 
+	check_link(i);
 	receiver_ask(&i->receiver, page_placer_unasked(i->placer));
 	receiver_pump(&i->receiver);
 	receiver_ask(&i->receiver, page_placer_unasked(i->placer));
@@ -297,6 +349,7 @@ int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_even
 	if (r < 0)
 		return r;
 	i->receiver_open = true;
+	i->newest = config->link;
 	i->receiver.frame = on_frame;
 	i->receiver.userdata = i;
 	i->qemu_fd = config->qemu_fd;
@@ -308,6 +361,28 @@ int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_even
 	}
 	*ret = TAKE_PTR(i);
 	return 0;
+}
+
+int inflow_resume(struct inflow *i, int fd, const struct link_hello *hello, struct mg_error *err)
+{
+	struct next_link *next;
+	int r = link_check_next(&i->newest, hello, err);
+
+	if (r < 0)
+		return r;
+	next = malloc(sizeof(*next));
+	if (!next)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	*next = (struct next_link){ .fd = fd, .hello = *hello };
+	i->newest.incarnation = hello->incarnation;
+	next_link_free(atomic_exchange(&i->next, next));
+	flow_wake(&i->flow);
+	return 0;
+}
+
+const struct mg_error *inflow_loss(struct inflow *i)
+{
+	return &i->loss;
 }
 
 void inflow_get_stats(struct inflow *i, struct inflow_stats *ret)
@@ -333,6 +408,8 @@ void inflow_free(struct inflow *i)
 	flow_exit(&i->flow);
 	if (i->receiver_open)
 		receiver_exit(&i->receiver);
+	next_link_free(atomic_load(&i->next));
+	explicit_bzero(&i->newest, sizeof(i->newest));
 	if (i->qemu_fd >= 0)
 		close(i->qemu_fd);
 	page_placer_free(i->placer);

@@ -20,6 +20,9 @@ struct inflow;
 enum inflow_event {
 	INFLOW_STARTED, /* the first page or stream byte has come */
 	INFLOW_LOADED,  /* QEMU has loaded the whole state and waits */
+	INFLOW_RESUMED, /* another connection has taken the place of the lost one */
+	INFLOW_LOST,    /* the connection is lost; inflow_loss() says how. Not after
+			   INFLOW_LOADED */
 	INFLOW_FAILED,  /* link, stream or QEMU broke; inflow_error() says how. Not after
 			   INFLOW_LOADED: what breaks then no longer matters here */
 };
@@ -51,6 +54,14 @@ struct inflow_stats {
  * RAM file may hold anything; what is in it is overwritten page by page. */
 int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_event_fn fn,
 		 void *userdata, struct inflow **ret, struct mg_error *err);
+
+/* Goes on over another accepted socket, in the place of the one that there is, lost or not.
+ * Returns 0, or as link_check_next(); the socket is taken over then or closed later, should it
+ * not do after all. INFLOW_RESUMED follows, or INFLOW_LOST. */
+int inflow_resume(struct inflow *i, int fd, const struct link_hello *hello, struct mg_error *err);
+
+/* Why INFLOW_LOST came; valid until inflow_resume(). */
+const struct mg_error *inflow_loss(struct inflow *i);
 
 void inflow_get_stats(struct inflow *i, struct inflow_stats *ret);
 

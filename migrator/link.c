@@ -30,6 +30,7 @@ struct greeting {
 	uint32_t ciphers; /* bits: those on offer, or the one that was picked */
 	uint64_t ram_bytes;
 	uint8_t random[RANDOM_SIZE];
+	uint64_t taken; /* WELCOME; in the frame's header */
 };
 
 bool link_is_gone(int res)
@@ -72,7 +73,9 @@ static void greeting_tag(const uint8_t key[LINK_KEY_SIZE], const uint8_t *wire,
 static void greeting_write(enum frame_type type, const struct greeting *g,
 			   const uint8_t key[LINK_KEY_SIZE], uint8_t *out)
 {
-	const struct frame_header h = { .type = type, .length = LINK_HELLO_PAYLOAD };
+	const struct frame_header h = { .type = type,
+					.length = LINK_HELLO_PAYLOAD,
+					.acknowledged = g->taken };
 	struct wcursor c = wcursor_over(out + FRAME_HEADER_SIZE, LINK_HELLO_PAYLOAD);
 
 	frame_header_encode(&h, out);
@@ -94,7 +97,8 @@ static int greeting_read(const uint8_t *wire, enum frame_type type, struct greet
 
 	if (r < 0)
 		return r;
-	if (h.type != type || h.sequence != 0 || h.acknowledged != 0 || h.stream != 0)
+	if (h.type != type || h.sequence != 0 || h.stream != 0 ||
+	    (h.acknowledged != 0 && type == FRAME_HELLO))
 		return mg_error_set(err, -EPROTO, "%s expected, got %s with sequence %" PRIu64,
 				    frame_type_name(type), frame_type_name(h.type), h.sequence);
 	memcpy(ret->move.bytes, rcursor_bytes(&c, sizeof(ret->move.bytes)),
@@ -103,6 +107,7 @@ static int greeting_read(const uint8_t *wire, enum frame_type type, struct greet
 	ret->ciphers = rcursor_u32(&c);
 	ret->ram_bytes = rcursor_u64(&c);
 	memcpy(ret->random, rcursor_bytes(&c, RANDOM_SIZE), RANDOM_SIZE);
+	ret->taken = h.acknowledged;
 	return 0;
 }
 
@@ -170,7 +175,7 @@ static enum seal_cipher pick(uint32_t offered, uint32_t wanted)
 	return 0;
 }
 
-int link_answer_hello(const struct link_config *config, uint64_t ram_bytes,
+int link_answer_hello(const struct link_config *config, uint64_t ram_bytes, uint64_t taken,
 		      const uint8_t hello[LINK_HELLO_SIZE], uint8_t out[LINK_HELLO_SIZE],
 		      struct link_keys *ret, struct mg_error *err)
 {
@@ -192,6 +197,7 @@ int link_answer_hello(const struct link_config *config, uint64_t ram_bytes,
 		return mg_error_set(err, -EINVAL, "the source's guest has %" PRIu64 " bytes of RAM, "
 				    "the target's %" PRIu64, g.ram_bytes, ram_bytes);
 	g.ciphers = cipher;
+	g.taken = ret->taken = taken;
 	randombytes_buf(g.random, sizeof(g.random));
 	greeting_write(FRAME_WELCOME, &g, config->key, out);
 	derive(config, cipher, hello, out, ret);
@@ -214,7 +220,25 @@ int link_check_welcome(const struct link_config *config, const uint8_t hello[LIN
 		return mg_error_set(err, -EPROTO, "WELCOME picks %#" PRIx32 " out of %#" PRIx32,
 				    g.ciphers, ours.ciphers);
 	derive(config, g.ciphers, hello, welcome, ret);
+	ret->taken = g.taken;
 	return 0;
+}
+
+int link_check_next(const struct link_config *config, const struct link_hello *hello,
+		    struct mg_error *err)
+{
+	struct link_config next = *config;
+	struct greeting g;
+	int r = -EPROTO;
+
+	next.incarnation = hello->incarnation;
+	if (hello->incarnation <= config->incarnation)
+		mg_error_set(err, r, "connection %" PRIu32 " after %" PRIu32, hello->incarnation,
+			     config->incarnation);
+	else
+		r = greeting_check(&next, hello->bytes, FRAME_HELLO, &g, err);
+	explicit_bzero(&next, sizeof(next));
+	return r;
 }
 
 int link_read_hello(int fd, struct link_hello *hello, struct mg_error *err)

@@ -6,6 +6,9 @@
  * one. Everything after it is numbered, acknowledged and, unless both
  * configurations say plain text, encrypted and authenticated per frame.
  *
+ * When a connection is lost the source makes another, of a later incarnation. WELCOME says
+ * how many of its frames have taken effect by then, and those behind come again.
+ *
  * HELLO and WELCOME are readable by anyone but carry a tag under the session
  * key; the keys of the frames are derived from that key and both of them, so
  * that nothing recorded from one connection fits into another.
@@ -51,11 +54,17 @@ struct link_hello {
  * and hands socket, HELLO and session key to inflow_start(). */
 int link_read_hello(int fd, struct link_hello *hello, struct mg_error *err);
 
+/* Whether this HELLO may take the place of the connection that `config` describes: its tag
+ * fits, and its incarnation is a later one. Returns 0, or as link_answer_hello(). */
+int link_check_next(const struct link_config *config, const struct link_hello *hello,
+		    struct mg_error *err);
+
 /* ---- For sender.c and receiver.c --------------------------------------------- */
 
 struct link_keys { /* what both ends know after HELLO and WELCOME */
 	enum seal_cipher cipher;
 	uint8_t secret[LINK_KEY_SIZE];
+	uint64_t taken; /* the source's frames that have taken effect, over all connections */
 };
 
 /* Prepares a connected socket: blocking (io_uring waits by itself), no delay,
@@ -70,10 +79,11 @@ bool link_is_gone(int res);
 int link_make_hello(const struct link_config *config, uint64_t ram_bytes,
 		    uint8_t out[LINK_HELLO_SIZE], struct mg_error *err);
 
-/* The target: checks a HELLO, picks a cipher, makes the answer. Returns 0, -EACCES
+/* The target: checks a HELLO, picks a cipher, makes the answer, which says how many frames
+ * have been `taken` over earlier connections. Returns 0, -EACCES
  * (tag, plain text), -EPROTO (not the move or incarnation that is expected),
  * -EINVAL (size of RAM) or -EOPNOTSUPP (no cipher in common). */
-int link_answer_hello(const struct link_config *config, uint64_t ram_bytes,
+int link_answer_hello(const struct link_config *config, uint64_t ram_bytes, uint64_t taken,
 		      const uint8_t hello[LINK_HELLO_SIZE], uint8_t out[LINK_HELLO_SIZE],
 		      struct link_keys *ret, struct mg_error *err);
 

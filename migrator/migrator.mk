@@ -63,6 +63,7 @@ libmigrator_la_SOURCES = \
 	migrator/outgoing.c \
 	migrator/outgoing.h \
 	migrator/outgoing_check.c \
+	migrator/outgoing_connection.c \
 	migrator/outgoing_copy.c \
 	migrator/outgoing_image.c \
 	migrator/outgoing_internal.h \

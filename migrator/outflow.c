@@ -36,6 +36,7 @@
 struct counters { /* written by the thread, read by the owner */
 	_Atomic uint64_t wire_bytes, guest_bytes, stream_bytes, pages[PAGE_COUNTS];
 	_Atomic uint64_t accepted_bps, link_bps, link_rtt_ns, queued_bytes, stopped_mono_ns;
+	_Atomic uint64_t resent_bytes;
 	_Atomic uint32_t passes;
 };
 
@@ -47,6 +48,11 @@ struct outflow {
 	bool sender_open;
 	struct counters counters;
 	atomic_bool shut_sent;
+	atomic_int next_fd; /* of the connection that takes the lost one's place; -1: none */
+	uint32_t next_incarnation;
+	struct mg_error loss;
+	bool down; /* since the connection was lost, and until there is another */
+	bool told; /* of this loss the owner knows */
 
 	int qemu_fd;
 	struct ring_op qemu_op;
@@ -370,6 +376,7 @@ static void update_stats(struct outflow *o)
 
 	SET(o, wire_bytes, o->sender.wire_bytes);
 	SET(o, queued_bytes, sender_queued(&o->sender) + o->batch->body_len + o->writer.len);
+	SET(o, resent_bytes, o->sender.resent_bytes);
 	SET(o, link_bps, pace_rate(&o->sender.pace));
 	SET(o, link_rtt_ns, pace_rtt_ns(&o->sender.pace));
 	if (elapsed < RATE_PERIOD_NS)
@@ -391,6 +398,47 @@ static int check_eof(struct outflow *o)
 			    ramstream_offset(o->stream));
 }
 
+/* Before the stop a lost connection costs time; while the guest stands still it is for the
+ * source to run it on, at once. */
+static int check_link(struct outflow *o)
+{
+	struct mg_error err;
+	int fd, r;
+
+	if (o->sender.error.code) {
+		o->flow.error = o->sender.error;
+		return o->sender.error.code;
+	}
+	if (o->down && !o->sender.lost.code && o->sender.greeted) {
+		o->down = false;
+		flow_post(&o->flow, OUTFLOW_RESUMED);
+	}
+	if (!o->sender.lost.code)
+		return 0;
+	if (o->stopped) {
+		o->flow.error = o->sender.lost;
+		return o->sender.lost.code;
+	}
+	if (!sender_is_down(&o->sender))
+		return 0;
+	fd = atomic_exchange(&o->next_fd, -1);
+	if (fd >= 0) {
+		r = sender_resume(&o->sender, fd, o->next_incarnation, &err);
+		if (r < 0) {
+			close(fd);
+			o->flow.error = err;
+		}
+		o->told = false;
+		return r;
+	}
+	if (!o->told) {
+		o->told = o->down = true;
+		o->loss = o->sender.lost;
+		flow_post(&o->flow, OUTFLOW_LOST);
+	}
+	return 0;
+}
+
 static int step(struct outflow *o)
 {
 	uint64_t wait, linger;
@@ -406,7 +454,7 @@ static int step(struct outflow *o)
 	if (r == 0) {
 		linger = flush_idle(o);
 		wait = linger < wait ? linger : wait;
-		if (o->sender.count && !o->sender.writing)
+		if (!sender_idle(&o->sender) && !o->sender.writing)
 			wait = sender_pump(&o->sender);
 		r = ring_run(&o->flow.ring, wait);
 	}
@@ -414,11 +462,8 @@ static int step(struct outflow *o)
 		return mg_error_set(&o->flow.error, r, "io_uring: %s", strerror(-r));
 	check_warmed(o);
 	update_stats(o);
-	if (o->sender.error.code) {
-		o->flow.error = o->sender.error;
-		return o->sender.error.code;
-	}
-	return check_eof(o);
+	r = check_link(o);
+	return r < 0 ? r : check_eof(o);
 }
 
 /* Here and not by the owner: all of the image is read. */
@@ -496,6 +541,7 @@ static struct outflow *outflow_new(const struct outflow_config *config)
 	if (!o)
 		return NULL;
 	o->qemu_fd = o->ram_fd = -1;
+	atomic_store(&o->next_fd, -1);
 	o->qemu_op.done = on_qemu_read;
 	o->ram_bytes = config->ram_bytes;
 	o->hold_at = config->warm ? warm_end(config->ram_bytes / RAMSTREAM_PAGE) : UINT64_MAX;
@@ -556,11 +602,24 @@ void outflow_get_stats(struct outflow *o, struct outflow_stats *ret)
 		.link_bps = GET(o, link_bps),
 		.link_rtt_ns = GET(o, link_rtt_ns),
 		.queued_bytes = GET(o, queued_bytes),
+		.resent_bytes = GET(o, resent_bytes),
 		.passes = GET(o, passes),
 		.stopped_mono_ns = GET(o, stopped_mono_ns),
 	};
 	for (unsigned k = 0; k < PAGE_COUNTS; k++)
 		ret->pages[k] = GET(o, pages[k]);
+}
+
+void outflow_resume(struct outflow *o, int fd, uint32_t incarnation)
+{
+	o->next_incarnation = incarnation;
+	atomic_store(&o->next_fd, fd);
+	flow_wake(&o->flow);
+}
+
+const struct mg_error *outflow_loss(struct outflow *o)
+{
+	return &o->loss;
 }
 
 const struct mg_error *outflow_error(struct outflow *o)
@@ -583,7 +642,6 @@ int outflow_send_shut(struct outflow *o)
 void outflow_abort(struct outflow *o)
 {
 	shutdown(o->qemu_fd, SHUT_RDWR);
-	shutdown(o->sender.config.fd, SHUT_RDWR);
 	flow_stop(&o->flow);
 }
 
@@ -594,6 +652,8 @@ void outflow_free(struct outflow *o)
 	flow_exit(&o->flow);
 	if (o->sender_open)
 		sender_exit(&o->sender);
+	if (atomic_load(&o->next_fd) >= 0)
+		close(atomic_load(&o->next_fd));
 	if (o->qemu_fd >= 0)
 		close(o->qemu_fd);
 	if (o->ram_fd >= 0)

@@ -31,6 +31,9 @@ enum outflow_event {
 	OUTFLOW_STOPPED,  /* END(ram) begins: the guest has been stopped */
 	OUTFLOW_WARMED,   /* a warming: the target has all but the last pages, of which none is read
 			     from QEMU until outflow_abort(), so that the guest never stops */
+	OUTFLOW_RESUMED,  /* another connection has taken the place of the lost one */
+	OUTFLOW_LOST,     /* the connection is lost and the guest not stopped; outflow_loss() says
+			     how. QEMU is not read from until outflow_resume() */
 	OUTFLOW_FAILED,   /* link, stream or QEMU broke; outflow_error() says how. QEMU's
 			     socket stays open, so a stopped guest stays stopped, until
 			     outflow_abort(). Not after outflow_send_shut() */
@@ -70,6 +73,7 @@ struct outflow_stats {
 				  the peer while there was enough to send, smoothed */
 	uint64_t link_rtt_ns;  /* least time from frame to acknowledgement, lately */
 	uint64_t queued_bytes; /* accepted, not acknowledged */
+	uint64_t resent_bytes; /* because a connection was lost */
 	uint32_t passes;       /* how often the page addresses started over */
 	uint64_t stopped_mono_ns; /* when END(ram) began; 0 before */
 };
@@ -78,6 +82,13 @@ int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_e
 		  void *userdata, struct outflow **ret, struct mg_error *err);
 
 void outflow_get_stats(struct outflow *o, struct outflow_stats *ret);
+
+/* Goes on over another connected socket, which is taken over, as a connection of a later
+ * incarnation. Only after OUTFLOW_LOST; OUTFLOW_RESUMED follows, or OUTFLOW_LOST again. */
+void outflow_resume(struct outflow *o, int fd, uint32_t incarnation);
+
+/* Why OUTFLOW_LOST came; valid until outflow_resume(). */
+const struct mg_error *outflow_loss(struct outflow *o);
 
 /* Why OUTFLOW_FAILED came; valid from then on. */
 const struct mg_error *outflow_error(struct outflow *o);

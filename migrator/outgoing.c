@@ -13,6 +13,7 @@
 #define PROMISE_DEFAULT_NS (20 * NS_PER_MS)
 #define MOST_DEFAULT_NS (2 * NS_PER_S)
 #define TIMEOUT_DEFAULT_NS (600 * NS_PER_S)
+#define PATIENCE_DEFAULT_NS (60 * NS_PER_S)
 
 #define COMMAND_TIMEOUT_NS (10 * NS_PER_S)
 #define POLL_NS (200 * NS_PER_MS)
@@ -467,6 +468,7 @@ struct outgoing *outgoing_new(struct node *n)
 	o->promise_ns = PROMISE_DEFAULT_NS;
 	o->most_ns = MOST_DEFAULT_NS;
 	o->timeout_ns = TIMEOUT_DEFAULT_NS;
+	o->patience_ns = PATIENCE_DEFAULT_NS;
 	o->m.node = n;
 	LIST_INSERT_HEAD(&n->outgoing, o, link);
 	return o;

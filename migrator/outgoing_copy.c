@@ -3,12 +3,8 @@
  * The copy: QEMU's capabilities and parameters, the data connection, the pages,
  * and when the guest may stop.
  */
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include "common/address.h"
 #include "common/log.h"
 #include "migrator/image.h"
 #include "migrator/node_config.h"
@@ -17,7 +13,6 @@
 #define STEP_TIMEOUT_NS (10 * NS_PER_S)
 #define QUERY_TIMEOUT_NS (5 * NS_PER_S)
 #define DOWNTIME_TIMEOUT_NS NS_PER_S /* a figure only */
-#define LINK_SILENCE_MS 10000
 /* The stop is due soon: an idle guest's rounds last some milliseconds each then. */
 #define NEAR_END_NS (500 * NS_PER_MS)
 #define NEAR_END_TICK_NS (10 * NS_PER_MS)
@@ -82,7 +77,7 @@ void copy_begin(struct outgoing *o)
 	command(o, COPY_CAPABILITIES, "migrate-set-capabilities", capabilities());
 }
 
-/* ---- The data connection ------------------------------------------------------------------- */
+/* ---- The flow ------------------------------------------------------------------- */
 
 static void on_outflow(struct outflow *flow, enum outflow_event event, void *userdata);
 static void fill_figures(struct outgoing *o, const struct outflow_stats *s);
@@ -95,7 +90,7 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 		.qemu_fd = -1,
 		.ram_fd = ram_fd,
 		.shadow_bytes = n->config->shadow_bytes,
-		.link = { .fd = fd, .move = o->m.row.id, .incarnation = 1,
+		.link = { .fd = fd, .move = o->m.row.id, .incarnation = o->incarnation,
 			  .plain_text = n->config->plain_text_data },
 		.ram_id = GUEST_RAM_ID,
 		.ram_bytes = guest_ram_bytes(o->vm->guest),
@@ -137,23 +132,10 @@ static void give_fd(struct outgoing *o)
 		o->pending++;
 }
 
-static void measure_rtt(struct outgoing *o, int fd)
+void copy_connected(struct outgoing *o, int fd)
 {
-	struct tcp_info info;
-	socklen_t len = sizeof(info);
-
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
-		o->rtt_ns = info.tcpi_rtt * NS_PER_US;
-}
-
-static void connected(struct outgoing *o)
-{
-	int fd = TAKE_FD(o->connecting_fd), on = 1, silence = LINK_SILENCE_MS;
 	struct mg_error err = { 0 };
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence, sizeof(silence));
-	measure_rtt(o, fd);
 	/* The tail, READY and COMMIT: what the commit costs in round trips. */
 	if (o->promise_ns < o->rtt_ns * 3 / 2) {
 		close(fd);
@@ -171,51 +153,6 @@ static void connected(struct outgoing *o)
 	give_fd(o);
 }
 
-static int on_connected(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	struct outgoing *o = userdata;
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	(void)source;
-	(void)events;
-	sd_event_source_disable_unref(o->connecting);
-	o->connecting = NULL;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		error = errno;
-	if (error)
-		outgoing_give_up(o, "no data connection to %s at %s: %s", o->m.row.peer,
-				 o->data_endpoint, strerror(error));
-	else
-		connected(o);
-	outgoing_reconcile(o);
-	return 0;
-}
-
-static void connect_data(struct outgoing *o)
-{
-	struct address a;
-	int fd;
-
-	o->step = COPY_CONNECTING;
-	o->step_since_ns = clock_mono_ns();
-	if (address_parse(o->data_endpoint, 0, &a) < 0) {
-		outgoing_give_up(o, "%s says '%.64s' is where its data goes, which is no address",
-				 o->m.row.peer, o->data_endpoint);
-		return;
-	}
-	fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || (connect(fd, &a.any, address_len(&a)) < 0 && errno != EINPROGRESS)) {
-		outgoing_give_up(o, "no data connection to %s at %s: %s", o->m.row.peer,
-				 o->data_endpoint, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	o->connecting_fd = fd;
-	sd_event_add_io(o->m.node->loop, &o->connecting, fd, EPOLLOUT, on_connected, o);
-}
-
 static void next_step(struct outgoing *o)
 {
 	switch (o->step) {
@@ -225,7 +162,9 @@ static void next_step(struct outgoing *o)
 				  "downtime-limit", 1));
 		break;
 	case COPY_PARAMETERS:
-		connect_data(o);
+		o->step = COPY_CONNECTING;
+		o->step_since_ns = clock_mono_ns();
+		connection_begin(o);
 		break;
 	case COPY_GETFD:
 		o->qemu = COMMIT_QEMU_BUSY;
@@ -303,6 +242,10 @@ static void on_outflow(struct outflow *flow, enum outflow_event event, void *use
 		on_stopped(o);
 		return;
 	}
+	if (event == OUTFLOW_LOST || event == OUTFLOW_RESUMED) {
+		(event == OUTFLOW_LOST ? connection_lost : connection_resumed)(o);
+		return;
+	}
 	if (event != OUTFLOW_FAILED)
 		end_warming(o); /* stopped: QEMU was ahead of us, and resumes it at once */
 	else
@@ -336,14 +279,11 @@ void copy_event(struct outgoing *o, const char *event, json_t *data, uint64_t ut
 
 void copy_end(struct outgoing *o)
 {
-	sd_event_source_disable_unref(o->connecting);
-	o->connecting = NULL;
+	connection_end(o);
 	sd_event_source_disable_unref(o->guard);
 	o->guard = NULL;
 	sd_event_source_disable_unref(o->asking);
 	o->asking = NULL;
-	if (o->connecting_fd >= 0)
-		close(TAKE_FD(o->connecting_fd));
 	if (o->outflow)
 		outflow_abort(o->outflow); /* a stopped guest resumes now, not after the join */
 	outflow_free(o->outflow);
@@ -362,6 +302,8 @@ static void fill_figures(struct outgoing *o, const struct outflow_stats *s)
 	f->wire_bytes = s->wire_bytes;
 	f->guest_bytes = s->guest_bytes;
 	move_figures_pages(f, s->pages);
+	f->has_resent_bytes = s->resent_bytes > 0;
+	f->resent_bytes = s->resent_bytes;
 	f->link_bps = s->link_bps;
 	f->elapsed_ns = clock_mono_ns() - o->m.begun_mono_ns;
 }
@@ -486,6 +428,7 @@ void copy_tick(struct outgoing *o)
 	    clock_mono_ns() - o->step_since_ns > STEP_TIMEOUT_NS + NS_PER_S)
 		outgoing_give_up(o, "no data connection to %s at %s within %llu s", o->m.row.peer,
 				 o->data_endpoint, (unsigned long long)(STEP_TIMEOUT_NS / NS_PER_S));
+	connection_tick(o);
 	if (!o->outflow || o->step != COPY_FLOWING)
 		return;
 	outflow_get_stats(o->outflow, &stats);

@@ -40,7 +40,7 @@ struct outgoing {
 	LIST_ENTRY(outgoing) link;
 	struct vm *vm; /* NULL once it is let go */
 	/* the order */
-	uint64_t promise_ns, most_ns, bandwidth_bps, timeout_ns;
+	uint64_t promise_ns, most_ns, bandwidth_bps, timeout_ns, patience_ns;
 	bool force, dry_run, warm;
 	uint8_t session_key[LINK_KEY_SIZE];
 	/* the facts of commit.h */
@@ -78,7 +78,11 @@ struct outgoing {
 	struct image_manifest *held; /* what the target has of the VM already; NULL: nothing */
 	char data_endpoint[128];
 	int connecting_fd;
-	sd_event_source *connecting;
+	sd_event_source *connecting, *again_later;
+	uint32_t incarnation;   /* of the data connection: how many there were */
+	uint64_t lost_since_ns; /* 0: it is there, or the first one is still to come */
+	bool unheard;           /* the target, since it was lost */
+	uint64_t asked_ns;
 	int qemu_fd;
 	struct outflow *outflow;
 	struct steer steer;
@@ -128,6 +132,9 @@ void outgoing_say(struct outgoing *o, enum word word);
 /* Says it again, when it is time to. */
 void outgoing_repeat(struct outgoing *o);
 
+/* Asks how the target stands, once; the answer may be lost. */
+void outgoing_ask(struct outgoing *o);
+
 /* What a target that has been silent for too long means for the move. */
 void outgoing_check_patience(struct outgoing *o);
 
@@ -150,8 +157,16 @@ void image_fetch_data(struct outgoing *o, const Tagalong__PeerImageData *data);
 void image_fetch_tick(struct outgoing *o);
 void image_fetch_free(struct outgoing *o);
 
+/* ---- outgoing_connection.c ---- */
+void connection_begin(struct outgoing *o); /* copy_connected() or outgoing_give_up() follows */
+void connection_lost(struct outgoing *o);
+void connection_resumed(struct outgoing *o);
+void connection_tick(struct outgoing *o);
+void connection_end(struct outgoing *o);
+
 /* ---- outgoing_copy.c ---- */
 void copy_begin(struct outgoing *o);
+void copy_connected(struct outgoing *o, int fd); /* takes the socket over */
 void copy_tick(struct outgoing *o);
 void copy_event(struct outgoing *o, const char *event, json_t *data, uint64_t utc_ns);
 void copy_ready(struct outgoing *o); /* the target has loaded everything */

@@ -32,6 +32,7 @@ void outgoing_peer_state(struct outgoing *o, const Tagalong__PeerState *state)
 	bool settled = o->peer_stage == PEER(RAN) || o->peer_stage == PEER(NEVER);
 
 	log_debug("outgoing", "move=%s target says stage=%d", o->m.id_text, state->stage);
+	o->unheard = false;
 	if (settled || (o->peer_stage == PEER(READY) && state->stage != PEER(RAN) &&
 			state->stage != PEER(NEVER)))
 		return; /* older than what is known */
@@ -169,6 +170,8 @@ static int64_t send_prepare(struct outgoing *o)
 	limits.has_blackout_ns = limits.has_blackout_max_ns = true;
 	limits.blackout_ns = o->promise_ns;
 	limits.blackout_max_ns = o->most_ns;
+	limits.has_patience_ns = true;
+	limits.patience_ns = o->patience_ns;
 	p.move = (ProtobufCBinaryData){ UUID_SIZE, o->m.row.id.bytes };
 	p.spec = (VmSpec *)guest_spec(o->vm->guest); /* with the RAM that it really has */
 	p.session_key = (ProtobufCBinaryData){ LINK_KEY_SIZE, o->session_key };
@@ -240,6 +243,13 @@ void outgoing_say(struct outgoing *o, enum word word)
 void outgoing_prepare(struct outgoing *o)
 {
 	outgoing_say(o, WORD_PREPARE);
+}
+
+void outgoing_ask(struct outgoing *o)
+{
+	if (outgoing_connect(o, NULL) == 0)
+		(void)peer_send_word(o->peer, NULL, NULL, &o->m.row.id,
+				     TAGALONG__ENVELOPE__BODY_PEER_QUERY, NULL);
 }
 
 void outgoing_check_patience(struct outgoing *o)

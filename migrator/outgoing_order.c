@@ -25,6 +25,8 @@ static void take_limits(struct outgoing *o, const Tagalong__MoveOrder *order)
 		o->bandwidth_bps = l->bandwidth_bps;
 	if (l && l->timeout_ns)
 		o->timeout_ns = l->timeout_ns;
+	if (l && l->has_patience_ns)
+		o->patience_ns = l->patience_ns;
 }
 
 static int check_order(struct node *n, const Tagalong__MoveOrder *order, struct vm *vm,

@@ -17,6 +17,15 @@ static void fail(struct receiver *r, int code, const char *what)
 		mg_error_set(&r->error, code, "data connection: %s", what);
 }
 
+/* What is under way on it ends by this. */
+static void lose(struct receiver *r, int code, const char *what)
+{
+	if (r->lost.code)
+		return;
+	mg_error_set(&r->lost, code, "data connection: %s", what);
+	shutdown(r->config.fd, SHUT_RDWR);
+}
+
 /* ---- Sending ---------------------------------------------------------------------- */
 
 static void write_out(struct receiver *r)
@@ -29,10 +38,10 @@ static void on_sent(struct ring_op *op, int res)
 {
 	struct receiver *r = ring_container(op, struct receiver, send_op);
 
-	if (link_is_gone(res))
+	if (r->lost.code || link_is_gone(res))
 		return; /* receiving ends with it */
 	if (res < 0) {
-		fail(r, res, strerror(-res));
+		lose(r, res, strerror(-res));
 		return;
 	}
 	r->out_sent += (size_t)res;
@@ -65,13 +74,13 @@ static void send_frame(struct receiver *r, enum frame_type type, size_t len)
 
 static void acknowledge(struct receiver *r)
 {
-	if (!r->send_op.pending && r->acknowledged != r->processed)
+	if (!r->send_op.pending && !r->lost.code && r->acknowledged != r->processed)
 		send_frame(r, FRAME_ACK, 0);
 }
 
 void receiver_ask(struct receiver *r, struct page_set *pages)
 {
-	if (!r->send_op.pending && pages->count && !r->error.code)
+	if (!r->send_op.pending && pages->count && !r->error.code && !r->lost.code)
 		send_frame(r, FRAME_ASK, page_ask_encode(pages, r->ack + FRAME_HEADER_SIZE));
 }
 
@@ -107,11 +116,11 @@ static void on_received(struct ring_op *op, int res)
 	struct receiver *r = ring_container(op, struct receiver, recv_op);
 
 	if (res == 0 || link_is_gone(res)) {
-		fail(r, -ECONNRESET, "the source closed it");
+		lose(r, -ECONNRESET, "the source closed it");
 		return;
 	}
 	if (res < 0) {
-		fail(r, res, strerror(-res));
+		lose(r, res, strerror(-res));
 		return;
 	}
 	r->wire_bytes += (uint64_t)res;
@@ -153,17 +162,34 @@ void receiver_pump(struct receiver *r)
 		acknowledge(r);
 		return;
 	}
-	if (take_frames(r) == 0 && !r->error.code)
+	if (take_frames(r) == 0 && !r->error.code && !r->lost.code)
 		receive(r);
 	acknowledge(r);
 }
 
 /* ---- Beginning and end -------------------------------------------------------------- */
 
+/* Answers the HELLO of a connection: its keys are set, WELCOME is ready to go. */
+static int greet(struct receiver *r, const struct link_config *config,
+		 const struct link_hello *hello, struct mg_error *err)
+{
+	struct link_keys keys;
+	int res = link_answer_hello(config, r->ram_bytes, r->processed - 1, hello->bytes,
+				    r->welcome, &keys, err);
+
+	if (res < 0)
+		return res;
+	seal_init(&r->seal_in, keys.cipher, keys.secret, STREAM, SEAL_TO_TARGET);
+	seal_init(&r->seal_out, keys.cipher, keys.secret, STREAM, SEAL_TO_SOURCE);
+	explicit_bzero(&keys, sizeof(keys));
+	r->sequence = 1;
+	r->acknowledged = r->processed; /* WELCOME says it */
+	return 0;
+}
+
 int receiver_init(struct receiver *r, struct ring *ring, const struct link_config *config,
 		  const struct link_hello *hello, uint64_t ram_bytes, struct mg_error *err)
 {
-	struct link_keys keys;
 	int res;
 
 	memset(r, 0, sizeof(*r));
@@ -171,14 +197,11 @@ int receiver_init(struct receiver *r, struct ring *ring, const struct link_confi
 	r->ring = ring;
 	r->send_op.done = on_sent;
 	r->recv_op.done = on_received;
-	r->sequence = 1;
-	r->processed = r->acknowledged = 1; /* HELLO, told by WELCOME */
-	res = link_answer_hello(config, ram_bytes, hello->bytes, r->welcome, &keys, err);
+	r->ram_bytes = ram_bytes;
+	r->processed = 1;
+	res = greet(r, config, hello, err);
 	if (res < 0)
 		return res;
-	seal_init(&r->seal_in, keys.cipher, keys.secret, STREAM, SEAL_TO_TARGET);
-	seal_init(&r->seal_out, keys.cipher, keys.secret, STREAM, SEAL_TO_SOURCE);
-	explicit_bzero(&keys, sizeof(keys));
 	res = frame_reader_init(&r->reader, READER_SIZE, &r->seal_in, STREAM);
 	if (res < 0)
 		return mg_error_set(err, res, "out of memory");
@@ -187,10 +210,43 @@ int receiver_init(struct receiver *r, struct ring *ring, const struct link_confi
 	return 0;
 }
 
+void receiver_drop(struct receiver *r)
+{
+	lose(r, -ECONNRESET, "another has taken its place");
+}
+
+bool receiver_is_down(const struct receiver *r)
+{
+	return r->lost.code && !r->send_op.pending && !r->recv_op.pending;
+}
+
+int receiver_resume(struct receiver *r, int fd, const struct link_hello *hello,
+		    struct mg_error *err)
+{
+	struct link_config next = r->config;
+	int res;
+
+	next.fd = fd;
+	next.incarnation = hello->incarnation;
+	res = greet(r, &next, hello, err);
+	if (res == 0) {
+		close(r->config.fd);
+		r->config = next;
+		r->lost = (struct mg_error){ 0 };
+		r->held_payload = NULL; /* it comes again */
+		frame_reader_restart(&r->reader, r->processed);
+		link_tune_socket(fd);
+		receiver_start(r);
+	}
+	explicit_bzero(&next, sizeof(next));
+	return res;
+}
+
 void receiver_start(struct receiver *r)
 {
 	r->out = r->welcome;
 	r->out_len = sizeof(r->welcome);
+	r->out_sent = 0;
 	write_out(r);
 	receive(r);
 }

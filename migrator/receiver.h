@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The target's end of a data connection, on a ring: reads frames, hands each
- * that verifies to its user in order, and acknowledges what has taken effect.
+ * that verifies to its user in order, and acknowledges what has taken effect. When the
+ * connection is lost it waits for another one, which goes on behind that.
  */
 #ifndef MIGRATOR_RECEIVER_H
 #define MIGRATOR_RECEIVER_H
@@ -23,11 +24,13 @@ struct receiver {
 	struct seal seal_in, seal_out;
 	struct frame_reader reader;
 	struct ring_op recv_op, send_op;
-	uint64_t sequence;     /* of our next frame */
-	uint64_t processed;    /* the peer's frames that have taken effect */
+	uint64_t ram_bytes;
+	uint64_t sequence;     /* of our next frame on this connection */
+	uint64_t processed;    /* the peer's frames that have taken effect, HELLO included */
 	uint64_t acknowledged; /* and those that it was told of */
 	uint64_t wire_bytes;
-	struct mg_error error; /* code < 0: the connection is over */
+	struct mg_error lost;  /* code < 0: the connection is gone, and another may come */
+	struct mg_error error; /* code < 0: it is over */
 
 	/* Takes a frame. Returns 0, -EAGAIN (not now: the same again at the next
 	 * receiver_pump()), or an error with its text in *err. */
@@ -46,6 +49,17 @@ void receiver_exit(struct receiver *r);
 
 /* Starts the first operations; in the ring's thread. */
 void receiver_start(struct receiver *r);
+
+/* Gives the connection up: another one has come. */
+void receiver_drop(struct receiver *r);
+
+/* Whether the connection is lost, and nothing of it is under way any more. */
+bool receiver_is_down(const struct receiver *r);
+
+/* Goes on over another connection. The receiver must be down. Checks the HELLO and takes the
+ * socket over when it returns 0; errors as link_answer_hello(). */
+int receiver_resume(struct receiver *r, int fd, const struct link_hello *hello,
+		    struct mg_error *err);
 
 /* Takes what has come, acknowledges, reads on. To be called after each ring_run(). */
 void receiver_pump(struct receiver *r);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -21,6 +22,29 @@ static void fail(struct sender *s, int code, const char *what)
 		mg_error_set(&s->error, code, "data connection: %s", what);
 }
 
+/* What is under way on it ends by this. */
+static void lose(struct sender *s, int code, const char *what)
+{
+	if (s->lost.code)
+		return;
+	mg_error_set(&s->lost, code, "data connection: %s", what);
+	shutdown(s->config.fd, SHUT_RDWR);
+}
+
+static struct sender_frame *frame_at(struct sender *s, uint64_t count)
+{
+	return &s->frames[count % SENDER_FRAMES];
+}
+
+/* A frame can be acknowledged before we hear that all of it was written. */
+static void drop_acknowledged(struct sender *s)
+{
+	for (; s->kept < s->acknowledged && s->kept < s->written; s->kept++) {
+		free(frame_at(s, s->kept)->wire);
+		frame_at(s, s->kept)->wire = NULL;
+	}
+}
+
 static void receive(struct sender *s);
 
 /* ---- Sending --------------------------------------------------------------------- */
@@ -33,19 +57,19 @@ static void write_hello(struct sender *s)
 
 static void write_more(struct sender *s)
 {
-	struct sender_buffer *b = &s->queue[s->head];
+	struct sender_frame *f = frame_at(s, s->written);
 
-	ring_send(s->ring, &s->send_op, s->config.fd, b->wire + s->written, b->len - s->written);
+	ring_send(s->ring, &s->send_op, s->config.fd, f->wire + s->part, f->len - s->part);
 }
 
 static void on_sent(struct ring_op *op, int res)
 {
 	struct sender *s = ring_container(op, struct sender, send_op);
 
-	if (link_is_gone(res))
+	if (s->lost.code || link_is_gone(res))
 		return; /* why, the peer may have said before: receiving ends with it */
 	if (res < 0) {
-		fail(s, res, strerror(-res));
+		lose(s, res, strerror(-res));
 		return;
 	}
 	s->wire_bytes += (uint64_t)res;
@@ -55,35 +79,34 @@ static void on_sent(struct ring_op *op, int res)
 			write_hello(s);
 		return;
 	}
-	s->written += (size_t)res;
-	if (s->written < s->queue[s->head].len) {
+	s->part += (size_t)res;
+	if (s->part < frame_at(s, s->written)->len) {
 		write_more(s);
 		return;
 	}
 	s->writing = false;
-	s->written = 0;
-	s->head = (s->head + 1) % SENDER_QUEUE;
-	s->count--;
+	s->part = 0;
+	s->written++;
+	drop_acknowledged(s);
 }
 
 uint64_t sender_pump(struct sender *s)
 {
 	uint64_t now = clock_mono_ns(), delay;
-	struct sender_buffer *b = &s->queue[s->head];
 
-	if (s->error.code)
+	if (s->error.code || s->lost.code)
 		return TICK_NS;
 	if (pace_silence(&s->pace, now) > STALL_NS ||
 	    (!s->greeted && now - s->started_ns > STALL_NS)) {
-		fail(s, -ETIMEDOUT, "the peer has not acknowledged anything for 10 s");
+		lose(s, -ETIMEDOUT, "the peer has not acknowledged anything for 10 s");
 		return TICK_NS;
 	}
-	if (s->count == 0 || s->writing || !s->greeted)
+	if (s->written == s->committed || s->writing || !s->greeted)
 		return TICK_NS;
 	delay = pace_delay(&s->pace, now);
 	if (delay)
 		return delay < TICK_NS ? delay : TICK_NS;
-	pace_sent(&s->pace, b->len, b->starved, now);
+	pace_sent(&s->pace, frame_at(s, s->written)->len, frame_at(s, s->written)->starved, now);
 	s->writing = true;
 	write_more(s);
 	return TICK_NS;
@@ -91,36 +114,42 @@ uint64_t sender_pump(struct sender *s)
 
 uint8_t *sender_payload(struct sender *s)
 {
-	if (!s->greeted || s->count == SENDER_QUEUE || s->error.code)
+	if (!s->greeted || s->committed - s->written >= SENDER_QUEUE || s->error.code || s->lost.code)
 		return NULL;
-	return s->queue[(s->head + s->count) % SENDER_QUEUE].wire + FRAME_HEADER_SIZE;
+	return s->payload;
 }
 
 void sender_commit(struct sender *s, enum frame_type type, uint16_t flags, size_t len)
 {
-	struct sender_buffer *b = &s->queue[(s->head + s->count) % SENDER_QUEUE];
+	struct sender_frame *f = frame_at(s, s->committed);
 	const struct frame_header h = { .type = type,
 					.flags = flags,
 					.stream = STREAM,
 					.length = (uint32_t)len,
-					.sequence = s->sequence++,
+					.sequence = s->committed + 1,
 					.acknowledged = s->received };
 
-	frame_header_encode(&h, b->wire);
-	seal_frame(&s->seal_out, &h, b->wire);
-	b->len = FRAME_HEADER_SIZE + len + FRAME_TRAILER_SIZE;
-	b->starved = sender_starved(s);
-	s->count++;
+	f->len = FRAME_HEADER_SIZE + len + FRAME_TRAILER_SIZE;
+	f->wire = malloc(f->len);
+	if (!f->wire) {
+		fail(s, -ENOMEM, "out of memory");
+		return;
+	}
+	frame_header_encode(&h, f->wire);
+	memcpy(f->wire + FRAME_HEADER_SIZE, s->payload, len);
+	seal_frame(&s->seal_out, &h, f->wire);
+	f->starved = sender_starved(s);
+	s->committed++;
 }
 
 bool sender_idle(const struct sender *s)
 {
-	return s->count == 0;
+	return s->written == s->committed;
 }
 
 bool sender_starved(const struct sender *s)
 {
-	return s->count == 0 && pace_unacked(&s->pace) < pace_window(&s->pace) / 2;
+	return sender_idle(s) && pace_unacked(&s->pace) < pace_window(&s->pace) / 2;
 }
 
 size_t sender_frame_target(const struct sender *s)
@@ -136,8 +165,8 @@ uint64_t sender_queued(const struct sender *s)
 {
 	uint64_t n = pace_unacked(&s->pace);
 
-	for (unsigned i = s->writing; i < s->count; i++)
-		n += s->queue[(s->head + i) % SENDER_QUEUE].len;
+	for (uint64_t i = s->written + s->writing; i < s->committed; i++)
+		n += s->frames[i % SENDER_FRAMES].len;
 	return n;
 }
 
@@ -148,10 +177,12 @@ static void on_frame(struct sender *s, const struct frame_header *h, const uint8
 	char text[FRAME_ERROR_MAX + 32];
 
 	s->received++;
-	if (!pace_acked(&s->pace, h->acknowledged ? h->acknowledged - 1 : 0, clock_mono_ns())) {
+	if (h->acknowledged == 0 || !pace_acked(&s->pace, h->acknowledged - 1, clock_mono_ns())) {
 		fail(s, -EPROTO, "the peer acknowledges what was not sent");
 		return;
 	}
+	s->acknowledged = h->acknowledged - 1;
+	drop_acknowledged(s);
 	if (h->type == FRAME_ACK)
 		return;
 	if (h->type == FRAME_ASK) {
@@ -186,8 +217,38 @@ static void read_frames(struct sender *s)
 		fail(s, r, err.text);
 }
 
+/* From old keys to new ones. */
+static void seal_again(struct sender *s, const struct seal *old, struct sender_frame *f)
+{
+	struct frame_header h;
+
+	if (frame_header_decode(f->wire, &h, NULL) < 0 || !seal_open(old, &h, f->wire))
+		fail(s, -EIO, "a frame that was kept is damaged");
+	else
+		seal_frame(&s->seal_out, &h, f->wire);
+}
+
+/* What the target has taken is done with, the rest goes over this connection. */
+static void take_up(struct sender *s, uint64_t taken, const struct seal *old)
+{
+	if (!pace_resume(&s->pace, taken, clock_mono_ns())) {
+		fail(s, -EPROTO, "the peer acknowledges what was not sent");
+		return;
+	}
+	s->acknowledged = taken;
+	for (uint64_t i = taken; i < s->written; i++)
+		s->resent_bytes += frame_at(s, i)->len;
+	s->resent_bytes += s->resent_part;
+	s->written = taken > s->written ? taken : s->written;
+	drop_acknowledged(s);
+	s->written = taken;
+	for (uint64_t i = taken; i < s->committed; i++)
+		seal_again(s, old, frame_at(s, i));
+}
+
 static void read_welcome(struct sender *s)
 {
+	struct seal old = s->seal_out;
 	struct link_keys keys;
 	struct mg_error err;
 	int r = link_check_welcome(&s->config, s->hello, s->welcome, &keys, &err);
@@ -198,7 +259,9 @@ static void read_welcome(struct sender *s)
 	}
 	seal_init(&s->seal_out, keys.cipher, keys.secret, STREAM, SEAL_TO_TARGET);
 	seal_init(&s->seal_in, keys.cipher, keys.secret, STREAM, SEAL_TO_SOURCE);
+	take_up(s, keys.taken, &old);
 	explicit_bzero(&keys, sizeof(keys));
+	seal_wipe(&old);
 	s->greeted = true;
 	s->received = 1;
 }
@@ -208,13 +271,15 @@ static void on_received(struct ring_op *op, int res)
 	struct sender *s = ring_container(op, struct sender, recv_op);
 
 	if (res == 0 || link_is_gone(res)) {
-		fail(s, -ECONNRESET, "the peer closed it");
+		lose(s, -ECONNRESET, "the peer closed it");
 		return;
 	}
 	if (res < 0) {
-		fail(s, res, strerror(-res));
+		lose(s, res, strerror(-res));
 		return;
 	}
+	if (s->lost.code)
+		return;
 	if (s->greeted) {
 		frame_reader_filled(&s->reader, (size_t)res);
 		read_frames(s);
@@ -249,17 +314,14 @@ int sender_init(struct sender *s, struct ring *ring, const struct link_config *c
 	s->ring = ring;
 	s->send_op.done = on_sent;
 	s->recv_op.done = on_received;
-	s->sequence = 1;
+	s->ram_bytes = ram_bytes;
 	r = link_make_hello(config, ram_bytes, s->hello, err);
 	if (r < 0)
 		return r;
 	r = frame_reader_init(&s->reader, READER_SIZE, &s->seal_in, STREAM);
-	for (unsigned i = 0; i < SENDER_QUEUE && r >= 0; i++) {
-		s->queue[i].wire = malloc(FRAME_WIRE_MAX);
-		if (!s->queue[i].wire)
-			r = -ENOMEM;
-	}
-	if (r < 0) {
+	s->payload = malloc(FRAME_PAYLOAD_MAX);
+	if (r < 0 || !s->payload) {
+		r = -ENOMEM;
 		sender_exit(s);
 		return mg_error_set(err, r, "out of memory");
 	}
@@ -276,13 +338,43 @@ void sender_start(struct sender *s)
 	receive(s);
 }
 
+bool sender_is_down(const struct sender *s)
+{
+	return s->lost.code && !s->send_op.pending && !s->recv_op.pending;
+}
+
+int sender_resume(struct sender *s, int fd, uint32_t incarnation, struct mg_error *err)
+{
+	struct link_config next = s->config;
+	int r;
+
+	next.fd = fd;
+	next.incarnation = incarnation;
+	r = link_make_hello(&next, s->ram_bytes, s->hello, err);
+	if (r == 0) {
+		close(s->config.fd);
+		s->config = next;
+		s->resent_part = s->part;
+		s->hello_sent = s->welcome_read = s->part = 0;
+		s->greeted = s->writing = false;
+		s->lost = (struct mg_error){ 0 };
+		s->started_ns = clock_mono_ns();
+		frame_reader_restart(&s->reader, 1);
+		link_tune_socket(fd);
+		sender_start(s);
+	}
+	explicit_bzero(&next, sizeof(next));
+	return r;
+}
+
 void sender_exit(struct sender *s)
 {
 	if (s->config.fd >= 0)
 		close(s->config.fd);
 	s->config.fd = -1;
-	for (unsigned i = 0; i < SENDER_QUEUE; i++)
-		free(s->queue[i].wire);
+	for (uint64_t i = s->kept; i < s->committed; i++)
+		free(frame_at(s, i)->wire);
+	free(s->payload);
 	frame_reader_exit(&s->reader);
 	seal_wipe(&s->seal_out);
 	seal_wipe(&s->seal_in);

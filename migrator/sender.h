@@ -4,6 +4,9 @@
  * frames, paced (pace.h), and reads their acknowledgements. The queue is one frame
  * being written and one behind it, so whoever fills it is held up as soon as
  * the link is.
+ *
+ * What is not acknowledged is kept. When the connection is lost the sender waits for another
+ * one, and what the target has not taken by then goes again, sealed with the new keys.
  */
 #ifndef MIGRATOR_SENDER_H
 #define MIGRATOR_SENDER_H
@@ -16,9 +19,10 @@
 #include "migrator/ring.h"
 
 #define SENDER_QUEUE 2
+#define SENDER_FRAMES (2 * PACE_FLIGHTS) /* more than flights and queue */
 
-struct sender_buffer {
-	uint8_t *wire; /* FRAME_WIRE_MAX */
+struct sender_frame {
+	uint8_t *wire; /* sealed */
 	size_t len;
 	bool starved;
 };
@@ -26,6 +30,7 @@ struct sender_buffer {
 struct sender {
 	struct ring *ring;
 	struct link_config config;
+	uint64_t ram_bytes;
 	uint8_t hello[LINK_HELLO_SIZE], welcome[LINK_HELLO_SIZE];
 	size_t hello_sent, welcome_read;
 	bool greeted;
@@ -34,15 +39,21 @@ struct sender {
 	struct pace pace;
 	struct ring_op send_op, recv_op;
 
-	struct sender_buffer queue[SENDER_QUEUE];
-	unsigned head, count;  /* frames in the queue; the first may be under way */
-	size_t written;        /* of the first */
+	uint8_t *payload;      /* of the frame that is being made */
+	/* Counted over all connections, at count % SENDER_FRAMES, and the sequence is one more:
+	 * [kept, written) wait for their acknowledgement, [written, committed) for the link. */
+	struct sender_frame frames[SENDER_FRAMES];
+	uint64_t kept, written, committed;
+	uint64_t acknowledged;
+	size_t part;           /* of the frame that is being written */
 	bool writing;
-	uint64_t sequence;     /* of the next frame */
-	uint64_t received;     /* frames of the peer */
+	uint64_t received;     /* frames of the peer on this connection */
 	uint64_t wire_bytes;
-	uint64_t started_ns;
-	struct mg_error error; /* code < 0: the connection is over */
+	uint64_t resent_bytes; /* written, and then written again */
+	size_t resent_part;    /* of a frame that was being written when the connection was lost */
+	uint64_t started_ns;   /* this connection */
+	struct mg_error lost;  /* code < 0: the connection is gone, and another may come */
+	struct mg_error error; /* code < 0: it is over */
 
 	/* The target asks for pages: the payload of an ASK frame. Returns 0 or an
 	 * error with its text in *err. */
@@ -58,12 +69,20 @@ void sender_exit(struct sender *s);
 /* Starts the first operations; in the ring's thread. */
 void sender_start(struct sender *s);
 
+/* Whether the connection is lost, and nothing of it is under way any more. */
+bool sender_is_down(const struct sender *s);
+
+/* Goes on over another connection, of a later incarnation than all before. The sender must be
+ * down; takes the socket over when it returns 0. */
+int sender_resume(struct sender *s, int fd, uint32_t incarnation, struct mg_error *err);
+
 /* Sends what may go and judges the silence. To be called after each ring_run().
  * Returns how long it can wait for the next call; ns. */
 uint64_t sender_pump(struct sender *s);
 
 /* Where the payload of a new frame goes (FRAME_PAYLOAD_MAX bytes), or NULL while
- * the queue is full or HELLO unanswered; then sender_commit() with its length. */
+ * the queue is full or HELLO unanswered; then sender_commit() with its length. It fails
+ * by s->error. */
 uint8_t *sender_payload(struct sender *s);
 void sender_commit(struct sender *s, enum frame_type type, uint16_t flags, size_t len);
 

@@ -62,6 +62,8 @@ static void describe(const json_t *move, char *text, size_t size)
 	size_t used = 0;
 
 	text[0] = '\0';
+	if (json_is_true(json_object_get(move, "link_down")))
+		used = (size_t)snprintf(text, size, "the link is lost, waiting for it");
 	for (size_t i = 0; i < ARRAY_SIZE(parts) && used < size; i++) {
 		const char *mark = strstr(parts[i].format, "%s");
 		char value[64];

@@ -32,6 +32,8 @@ static const struct option_row {
 	    "cap for the pages, such as 200Mbit (default: none)"),
 	ROW(OPTION_MOVE_TIMEOUT, "timeout", 0, "DURATION", KIND_DURATION, move_timeout_ns,
 	    "give the move up after so long (default: 10m)"),
+	ROW(OPTION_PATIENCE, "patience", 0, "DURATION", KIND_DURATION, patience_ns,
+	    "how long a lost data connection may be away before it is given up (default: 60s)"),
 	ROW(OPTION_FORCE, "force", 'f', NULL, KIND_FLAG, force,
 	    "also when a controller has charge of the VM, and past checks that may be forced"),
 	ROW(OPTION_DRY_RUN, "dry-run", 'n', NULL, KIND_FLAG, dry_run,

@@ -36,6 +36,7 @@ enum option_bit {
 	OPTION_YES = 1 << 19,
 	OPTION_FROM = 1 << 20,
 	OPTION_OF_VM = 1 << 21,
+	OPTION_PATIENCE = 1 << 22,
 };
 
 /* What was given; what was not is 0, false or NULL. */
@@ -43,7 +44,7 @@ struct options {
 	bool background, detach, discard, dry_run, force, help, json, run_here, version, yes;
 	uint64_t bandwidth_bps;  /* bits a second */
 	uint64_t blackout_ns, blackout_max_ns;
-	uint64_t move_timeout_ns;
+	uint64_t move_timeout_ns, patience_ns;
 	uint64_t timeout_ns;     /* for an answer */
 	uint64_t limit;
 	const char *config, *from, *id, *node, *on, *to, *vm;

@@ -121,6 +121,7 @@ const struct column view_move_fields[] = {
 	{ "  rounds", "round", COLUMN_COUNT },
 	{ "  sent", "wire_bytes", COLUMN_SIZE },
 	{ "  stands for", "guest_bytes", COLUMN_SIZE },
+	{ "  reconnects", "reconnects", COLUMN_COUNT },
 	{ NULL },
 };
 
@@ -354,6 +355,10 @@ static void put_figures(json_t *o, const Tagalong__MoveFigures *f)
 	put_number(o, "pages_raw", f->has_pages_raw, f->pages_raw);
 	put_number(o, "pages_asked", f->has_pages_asked, f->pages_asked);
 	put_number(o, "image_bytes", f->has_image_bytes, f->image_bytes);
+	put_number(o, "reconnects", f->has_reconnects, f->reconnects);
+	put_number(o, "resent_bytes", f->has_resent_bytes, f->resent_bytes);
+	if (f->has_link_down && f->link_down)
+		put_flag(o, "link_down", true);
 	put_number(o, "remaining_bytes", f->has_remaining_bytes, f->remaining_bytes);
 	put_number(o, "dirty_bytes_per_s", f->has_dirty_bps, f->dirty_bps);
 	put_number(o, "link_bytes_per_s", f->has_link_bps, f->link_bps);

@@ -15,6 +15,7 @@ E2E_TESTS = \
 	tests/e2e/preflight.sh \
 	tests/e2e/readme.sh \
 	tests/e2e/resolve.sh \
+	tests/e2e/resume.sh \
 	tests/e2e/walk.sh \
 	$(NULL)
 # These look at the tree and its programs, and need no guest.
@@ -49,6 +50,7 @@ SOAK = top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)'
 soak: all $(GUEST_IMAGE) tests/e2e/relay
 	env $(SOAK) MOVES=100 bash '$(srcdir)/tests/e2e/move.sh'
 	env $(SOAK) KILLS=50 bash '$(srcdir)/tests/e2e/kill-random.sh'
+	env $(SOAK) CUT_S=60 bash '$(srcdir)/tests/e2e/resume.sh'
 	env $(SOAK) KILLS=10 bash '$(srcdir)/tests/e2e/controller-kill.sh'
 	env $(SOAK) DELAY_MS=0 JOURNAL_DELAY= DISK=no bash '$(srcdir)/tests/e2e/kill-commit.sh'
 	env $(SOAK) DELAY_MS=20 JOURNAL_DELAY= DISK=no bash '$(srcdir)/tests/e2e/kill-commit.sh'

@@ -117,7 +117,7 @@ static void try_hello(const uint8_t *data, size_t size)
 	if (size < sizeof(wire))
 		return;
 	memcpy(wire, data, sizeof(wire));
-	(void)link_answer_hello(&config, GUEST_PAGES * PAGE_SIZE_BYTES, wire, welcome, &keys, NULL);
+	(void)link_answer_hello(&config, GUEST_PAGES * PAGE_SIZE_BYTES, 0, wire, welcome, &keys, NULL);
 }
 
 static void try_return_path(const uint8_t *data, size_t size)

@@ -60,6 +60,8 @@ struct pipeline_config {
 	enum harm harm;
 	unsigned frame;
 	size_t at;          /* modulo the frame's size */
+	unsigned cuts;      /* how often a lost connection is replaced, to be cut again */
+	bool target_unaware; /* of a cut, until there is another connection */
 	/* what the two make-believe QEMUs do wrong */
 	long source_closes_after; /* bytes; 0: never */
 	uint32_t shut_value;
@@ -89,10 +91,12 @@ struct pipeline {
 	size_t tail_got;
 	struct ramstream *target_stream;
 	int ram_fd;
-	atomic_bool pong, shut, closing, waiting, go_on;
+	atomic_bool pong, shut, closing, waiting, go_on, relay_goes;
+	uint32_t incarnation;
+	unsigned resumed_out, resumed_in;
 	_Atomic uint64_t put_bytes; /* of the memory, by the source */
 	/* what the owner saw */
-	bool stopped, loaded, out_failed, in_failed, started;
+	bool stopped, loaded, out_failed, in_failed, out_lost, in_lost, started;
 	bool joined;
 	struct mg_error start_error;
 };
@@ -450,8 +454,13 @@ static inline void *pipe_relay_main(void *userdata)
 			len = p->c.at % len;
 		if (send(p->relay_out, wire, len, MSG_NOSIGNAL) < 0)
 			break;
-		if (hit && p->c.harm == HARM_CUT)
+		if (hit && p->c.harm == HARM_CUT) {
+			if (p->c.target_unaware)
+				shutdown(p->relay_in, SHUT_RDWR);
+			while (p->c.target_unaware && !atomic_load(&p->relay_goes))
+				usleep(1000);
 			break;
+		}
 		if (hit && p->c.harm == HARM_TWICE)
 			(void)send(p->relay_out, wire, len, MSG_NOSIGNAL);
 		if (held_len) {
@@ -474,7 +483,32 @@ static inline void pipe_on_outflow(struct outflow *o, enum outflow_event event, 
 	struct pipeline *p = userdata;
 
 	(void)o;
-	*(event == OUTFLOW_STOPPED ? &p->stopped : &p->out_failed) = true;
+	switch (event) {
+	case OUTFLOW_STOPPED:
+		p->stopped = true;
+		return;
+	case OUTFLOW_RESUMED:
+		p->resumed_out++;
+		return;
+	case OUTFLOW_LOST:
+		p->out_lost = true;
+		return;
+	default:
+		p->out_failed = true;
+	}
+}
+
+/* Why the source's end came to its end, or where it stands. */
+static inline const char *pipe_out_error(struct pipeline *p)
+{
+	return p->out_failed ? outflow_error(p->out)->text : outflow_loss(p->out)->text;
+}
+
+static inline const char *pipe_in_error(struct pipeline *p)
+{
+	if (!p->in)
+		return p->start_error.text;
+	return p->in_failed ? inflow_error(p->in)->text : inflow_loss(p->in)->text;
 }
 
 static inline void pipe_on_inflow(struct inflow *i, enum inflow_event event, void *userdata)
@@ -488,6 +522,12 @@ static inline void pipe_on_inflow(struct inflow *i, enum inflow_event event, voi
 		return;
 	case INFLOW_LOADED:
 		p->loaded = true;
+		return;
+	case INFLOW_RESUMED:
+		p->resumed_in++;
+		return;
+	case INFLOW_LOST:
+		p->in_lost = true;
 		return;
 	case INFLOW_FAILED:
 		p->in_failed = true;
@@ -534,19 +574,65 @@ static inline int pipe_start_inflow(struct pipeline *p, int link_fd, int qemu_fd
 	return inflow_start(p->loop, &config, pipe_on_inflow, p, &p->in, &p->start_error);
 }
 
-/* Runs until both ends are done or have failed. False when only one has and the
- * other has nothing to complain of, or (after 25 s) hangs. */
+static inline void pipe_end_relay(struct pipeline *p)
+{
+	atomic_store(&p->relay_goes, true);
+	shutdown(p->relay_out, SHUT_RDWR);
+	shutdown(p->relay_in, SHUT_RDWR);
+	pthread_join(p->relay, NULL);
+	close(p->relay_in);
+	close(p->relay_out);
+}
+
+/* Another connection in the place of the one that the relay has cut, to be cut later in its
+ * turn, or not. */
+static inline void pipe_reconnect(struct pipeline *p)
+{
+	struct link_hello hello = { 0 };
+	struct mg_error err = { 0 };
+	int front[2], back[2], r;
+
+	pipe_end_relay(p);
+	p->out_lost = p->in_lost = false;
+	p->c.cuts--;
+	p->c.frame = p->c.cuts ? p->c.frame + 2 : UINT32_MAX;
+	p->c.at += 777;
+	pipe_tcp_pair(front);
+	pipe_tcp_pair(back);
+	p->relay_in = front[1];
+	p->relay_out = back[0];
+	atomic_store(&p->relay_goes, false);
+	MUST(pthread_create(&p->relay, NULL, pipe_relay_main, p) == 0);
+	outflow_resume(p->out, front[0], ++p->incarnation);
+	while ((r = link_read_hello(back[1], &hello, &err)) == -EAGAIN)
+		poll(&(struct pollfd){ .fd = back[1], .events = POLLIN }, 1, 1000);
+	MUST(r == 0);
+	MUST(inflow_resume(p->in, back[1], &hello, &err) == 0);
+}
+
+/* Whether both have come to an end that is none: lost, or given up. */
+static inline bool pipe_is_broken(const struct pipeline *p)
+{
+	return (p->out_failed || p->out_lost) && (p->in_failed || p->in_lost);
+}
+
+/* Runs until both ends are done, or have failed or lost each other for good. False when only
+ * one has and the other has nothing to complain of, or (after 25 s) hangs. */
 static inline bool pipe_loop(struct pipeline *p)
 {
 	uint64_t end = clock_mono_ns() + 25 * NS_PER_S;
 
 	while (clock_mono_ns() < end) {
-		if (p->out_failed && (p->c.source_closes_after || p->c.harm == HARM_STOP))
+		if ((p->out_failed || p->out_lost) &&
+		    (p->c.source_closes_after || p->c.harm == HARM_STOP))
 			return false;
 		MUST(sd_event_run(p->loop, 20000) >= 0);
 		if (p->loaded && !atomic_load(&p->shut) && !p->out_failed)
 			(void)outflow_send_shut(p->out);
-		if ((p->loaded && atomic_load(&p->shut)) || (p->in_failed && p->out_failed))
+		if (p->out_lost && !p->out_failed && p->c.cuts &&
+		    (p->in_lost || p->c.target_unaware))
+			pipe_reconnect(p);
+		if ((p->loaded && atomic_load(&p->shut)) || pipe_is_broken(p))
 			return true;
 	}
 	return false;
@@ -561,6 +647,7 @@ static inline void pipeline_begin(struct pipeline *p, const struct pipeline_conf
 	alarm(PIPE_SECONDS); /* what hangs ends by SIGALRM */
 	memset(p, 0, sizeof(*p));
 	p->c = *config;
+	p->incarnation = 1;
 	MUST(sd_event_new(&p->loop) >= 0);
 	p->memory_fd = memfd_create("memory", MFD_CLOEXEC);
 	MUST(ftruncate(p->memory_fd, (off_t)p->c.pages * PIPE_PAGE) == 0);
@@ -626,14 +713,12 @@ static inline void pipeline_end(struct pipeline *p)
 	outflow_abort(p->out);
 	outflow_free(p->out);
 	inflow_free(p->in);
-	shutdown(p->relay_out, SHUT_RDWR);
-	shutdown(p->relay_in, SHUT_RDWR);
+	shutdown(p->source_qemu, SHUT_RDWR);
+	shutdown(p->target_qemu, SHUT_RDWR);
 	pipe_join_qemus(p);
-	pthread_join(p->relay, NULL);
+	pipe_end_relay(p);
 	close(p->source_qemu);
 	close(p->target_qemu);
-	close(p->relay_in);
-	close(p->relay_out);
 	close(p->ram_fd);
 	munmap(p->memory, (size_t)p->c.pages * PIPE_PAGE);
 	close(p->memory_fd);

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The data connection of a move: made, and made again when it is lost before the guest was
+ * stopped, as long as the order has patience. Nothing of the guest notices; QEMU waits.
+ */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/address.h"
+#include "common/log.h"
+#include "migrator/outgoing_internal.h"
+
+#define AGAIN_NS NS_PER_S /* between tries; one that hangs is given up by then */
+#define ASK_NS (500 * NS_PER_MS)
+#define LINK_SILENCE_MS 10000
+
+#define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
+
+static void measure_rtt(struct outgoing *o, int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
+		o->rtt_ns = info.tcpi_rtt * NS_PER_US;
+}
+
+static void connected(struct outgoing *o)
+{
+	int fd = TAKE_FD(o->connecting_fd), on = 1, silence = LINK_SILENCE_MS;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence, sizeof(silence));
+	measure_rtt(o, fd);
+	o->incarnation++;
+	if (!o->outflow) {
+		copy_connected(o, fd);
+		return;
+	}
+	sd_event_source_disable_unref(o->again_later);
+	o->again_later = NULL;
+	outflow_resume(o->outflow, fd, o->incarnation);
+}
+
+static void drop_try(struct outgoing *o)
+{
+	sd_event_source_disable_unref(o->connecting);
+	o->connecting = NULL;
+	if (o->connecting_fd >= 0)
+		close(TAKE_FD(o->connecting_fd));
+}
+
+static void failed(struct outgoing *o, int error)
+{
+	drop_try(o);
+	if (!o->outflow) /* else there will be another try */
+		outgoing_give_up(o, "no data connection to %s at %s: %s", o->m.row.peer,
+				 o->data_endpoint, strerror(error));
+}
+
+static int on_connected(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct outgoing *o = userdata;
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	(void)source;
+	(void)events;
+	sd_event_source_disable_unref(o->connecting);
+	o->connecting = NULL;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	if (error)
+		failed(o, error);
+	else
+		connected(o);
+	outgoing_reconcile(o);
+	return 0;
+}
+
+static void try_to_connect(struct outgoing *o)
+{
+	struct address a;
+	int fd;
+
+	if (address_parse(o->data_endpoint, 0, &a) < 0) {
+		outgoing_give_up(o, "%s says '%.64s' is where its data goes, which is no address",
+				 o->m.row.peer, o->data_endpoint);
+		return;
+	}
+	fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || (connect(fd, &a.any, address_len(&a)) < 0 && errno != EINPROGRESS)) {
+		int error = errno;
+
+		if (fd >= 0)
+			close(fd);
+		failed(o, error);
+		return;
+	}
+	o->connecting_fd = fd;
+	sd_event_add_io(o->m.node->loop, &o->connecting, fd, EPOLLOUT, on_connected, o);
+}
+
+void connection_begin(struct outgoing *o)
+{
+	try_to_connect(o);
+}
+
+/* ---- Lost and made again ---------------------------------------------------------------- */
+
+static int on_again(sd_event_source *source, uint64_t now, void *userdata);
+
+static void try_again(struct outgoing *o)
+{
+	drop_try(o);
+	try_to_connect(o);
+	outgoing_set_timer(o, &o->again_later, AGAIN_NS, on_again);
+}
+
+static int on_again(sd_event_source *source, uint64_t now, void *userdata)
+{
+	(void)source;
+	(void)now;
+	try_again(userdata);
+	return 0;
+}
+
+void connection_lost(struct outgoing *o)
+{
+	Tagalong__MoveFigures *f = move_figures(&o->m);
+	bool first = !o->lost_since_ns;
+
+	if (!first) { /* what took its place did not hold */
+		outgoing_set_timer(o, &o->again_later, AGAIN_NS, on_again);
+		return;
+	}
+	o->lost_since_ns = clock_mono_ns();
+	f->has_link_down = f->link_down = true;
+	log_warning("outgoing", "move=%s vm=%s %s; trying again for %llu s", o->m.id_text,
+		    o->m.row.info->vm, outflow_loss(o->outflow)->text,
+		    (unsigned long long)(o->patience_ns / NS_PER_S));
+	move_tell_progress(&o->m);
+	o->unheard = true; /* a target that has given it up says so */
+	try_again(o);
+}
+
+void connection_resumed(struct outgoing *o)
+{
+	Tagalong__MoveFigures *f = move_figures(&o->m);
+
+	if (!o->lost_since_ns)
+		return;
+	f->link_down = false;
+	f->has_reconnects = true;
+	f->reconnects++;
+	log_info("outgoing", "move=%s vm=%s the data connection is back after %llu ms",
+		 o->m.id_text, o->m.row.info->vm,
+		 (unsigned long long)((clock_mono_ns() - o->lost_since_ns) / NS_PER_MS));
+	o->lost_since_ns = 0;
+	o->unheard = true;
+}
+
+/* What broke the connection may have broken the bus, too: until the target is heard again it
+ * does not know the way to us, and what it says is lost. Nothing that it says while the guest
+ * stands still may be. */
+static void ask(struct outgoing *o)
+{
+	uint64_t now = clock_mono_ns();
+	bool stopped = o->step == COPY_FLOWING && o->m.row.info->state == STATE(STOPPED);
+
+	if ((!o->unheard || now - o->asked_ns < ASK_NS) && !stopped)
+		return;
+	o->asked_ns = now;
+	outgoing_ask(o);
+}
+
+void connection_tick(struct outgoing *o)
+{
+	if (o->live)
+		ask(o);
+	if (!o->live || !o->lost_since_ns || clock_mono_ns() - o->lost_since_ns < o->patience_ns)
+		return;
+	outgoing_give_up(
+		o, "the data connection was lost, and there was no other within %llu s (%s)",
+		(unsigned long long)(o->patience_ns / NS_PER_S), outflow_loss(o->outflow)->text);
+}
+
+void connection_end(struct outgoing *o)
+{
+	sd_event_source_disable_unref(o->again_later);
+	o->again_later = NULL;
+	drop_try(o);
+}
