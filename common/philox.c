@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/philox.h"
 
-#include <string.h>
-
 #define ROUNDS 10
 #define MULTIPLIER_0 UINT64_C(0xD2511F53)
 #define MULTIPLIER_1 UINT64_C(0xCD9E8D57)
@@ -11,23 +9,24 @@
 
 void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t ret[4])
 {
-	uint32_t c[4], k0 = key[0], k1 = key[1];
+	uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+	uint32_t k0 = key[0], k1 = key[1];
 
-	memcpy(c, counter, sizeof(c));
+#pragma GCC unroll 10
 	for (int i = 0; i < ROUNDS; i++) {
-		uint64_t p0 = MULTIPLIER_0 * c[0], p1 = MULTIPLIER_1 * c[2];
-		uint32_t next[4] = {
-			(uint32_t)(p1 >> 32) ^ c[1] ^ k0,
-			(uint32_t)p1,
-			(uint32_t)(p0 >> 32) ^ c[3] ^ k1,
-			(uint32_t)p0,
-		};
+		uint64_t p0 = MULTIPLIER_0 * c0, p1 = MULTIPLIER_1 * c2;
 
-		memcpy(c, next, sizeof(c));
+		c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
+		c1 = (uint32_t)p1;
+		c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
+		c3 = (uint32_t)p0;
 		k0 += WEYL_0;
 		k1 += WEYL_1;
 	}
-	memcpy(ret, c, sizeof(c));
+	ret[0] = c0;
+	ret[1] = c1;
+	ret[2] = c2;
+	ret[3] = c3;
 }
 
 uint64_t philox_u64(uint64_t key, uint64_t stream, uint64_t counter)
