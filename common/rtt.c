@@ -18,9 +18,17 @@ void rtt_set_interval(struct rtt *r, uint64_t interval_ns)
 	r->interval_ns = interval_ns;
 }
 
+/* Where in the ring the i-th entry is. */
+static unsigned index_of(const struct rtt *r, unsigned i)
+{
+	unsigned at = r->head + i;
+
+	return at < ARRAY_SIZE(r->queue) ? at : at - (unsigned)ARRAY_SIZE(r->queue);
+}
+
 static struct rtt_min_entry *queue_at(struct rtt *r, unsigned i)
 {
-	return &r->queue[(r->head + i) % ARRAY_SIZE(r->queue)];
+	return &r->queue[index_of(r, i)];
 }
 
 static bool has_left_window(uint64_t bucket, uint64_t now_bucket)
@@ -35,7 +43,7 @@ static void min_add(struct rtt *r, uint64_t now_ns, uint64_t rtt_ns)
 	uint64_t bucket = now_ns / r->bucket_ns;
 
 	while (r->length && has_left_window(queue_at(r, 0)->bucket, bucket)) {
-		r->head = (r->head + 1) % ARRAY_SIZE(r->queue);
+		r->head = index_of(r, 1);
 		r->length--;
 	}
 	while (r->length && queue_at(r, r->length - 1)->rtt_ns >= rtt_ns)
@@ -48,10 +56,12 @@ static void min_add(struct rtt *r, uint64_t now_ns, uint64_t rtt_ns)
 /* The newest sample stays in sight when all have left the window. */
 static uint64_t min_read(const struct rtt *r, uint64_t now_ns)
 {
-	for (unsigned i = 0; i < r->length; i++) {
-		const struct rtt_min_entry *e = &r->queue[(r->head + i) % ARRAY_SIZE(r->queue)];
+	uint64_t bucket = now_ns / r->bucket_ns;
 
-		if (!has_left_window(e->bucket, now_ns / r->bucket_ns))
+	for (unsigned i = 0; i < r->length; i++) {
+		const struct rtt_min_entry *e = &r->queue[index_of(r, i)];
+
+		if (!has_left_window(e->bucket, bucket))
 			return e->rtt_ns;
 	}
 	return r->last_ns;
@@ -107,11 +117,11 @@ bool rtt_read(const struct rtt *r, uint64_t now_ns, struct rtt_figures *ret)
 	*ret = (struct rtt_figures){ .sent = r->sent, .lost = r->lost };
 	if (r->samples == 0)
 		return false;
-	ret->srtt_ns = (uint64_t)llround(r->srtt);
-	ret->rttvar_ns = (uint64_t)llround(r->rttvar);
+	ret->srtt_ns = (uint64_t)(r->srtt + 0.5);
+	ret->rttvar_ns = (uint64_t)(r->rttvar + 0.5);
 	ret->min_ns = min_read(r, now_ns);
 	ret->last_ns = r->last_ns;
 	ret->last_at_ns = r->last_at_ns;
-	ret->confidence = (unsigned)lround(100 * freshness(r, now_ns) * (1 - r->recent_loss));
+	ret->confidence = (unsigned)(100 * freshness(r, now_ns) * (1 - r->recent_loss) + 0.5);
 	return true;
 }
