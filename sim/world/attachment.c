@@ -24,7 +24,11 @@ static bool look_a3(const struct attachment_parameters *p, double ratio_squared,
 {
 	uint32_t nearest;
 
-	towers_nearest(towers, at, 1, &nearest);
+	if (a->serving != ATTACHMENT_NONE &&
+	    distance_squared(at, towers->at[a->serving]) < towers->clear_squared[a->serving])
+		nearest = a->serving;
+	else
+		towers_nearest(towers, at, 1, &nearest);
 	if (a->serving == ATTACHMENT_NONE)
 		return attach(a, nearest);
 	if (nearest == a->serving || distance_squared(at, towers->at[nearest]) * ratio_squared >=

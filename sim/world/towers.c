@@ -11,6 +11,7 @@
 void towers_clear(struct towers *t)
 {
 	free(t->at);
+	free(t->clear_squared);
 	free(t->first);
 	free(t->members);
 	*t = (struct towers){ 0 };
@@ -63,26 +64,6 @@ static void lay_squares(struct towers *t)
 	t->square = fmax(t->square, 1);
 	t->columns = (uint32_t)(width / t->square) + 1;
 	t->rows = (uint32_t)(height / t->square) + 1;
-}
-
-int towers_index(struct towers *t)
-{
-	size_t squares;
-
-	lay_squares(t);
-	squares = (size_t)t->columns * t->rows;
-	t->first = calloc(squares + 2, sizeof(*t->first));
-	t->members = calloc(t->n, sizeof(*t->members));
-	if (!t->first || !t->members)
-		return -ENOMEM;
-	/* Counted two further on, then summed up and filled one further on. */
-	for (uint32_t i = 0; i < t->n; i++)
-		t->first[cell_of(t, t->at[i]) + 2]++;
-	for (size_t i = 2; i < squares + 2; i++)
-		t->first[i] += t->first[i - 1];
-	for (uint32_t i = 0; i < t->n; i++)
-		t->members[t->first[cell_of(t, t->at[i]) + 1]++] = i;
-	return 0;
 }
 
 /* ---- The nearest ------------------------------------------------------------------------ */
@@ -161,6 +142,48 @@ size_t towers_nearest(const struct towers *t, struct point at, size_t k, uint32_
 		consider_ring(&s, column, row, ring);
 	}
 	return s.n;
+}
+
+static int fill_squares(struct towers *t)
+{
+	size_t squares;
+
+	lay_squares(t);
+	squares = (size_t)t->columns * t->rows;
+	t->first = calloc(squares + 2, sizeof(*t->first));
+	t->members = calloc(t->n, sizeof(*t->members));
+	if (!t->first || !t->members)
+		return -ENOMEM;
+	/* Counted two further on, then summed up and filled one further on. */
+	for (uint32_t i = 0; i < t->n; i++)
+		t->first[cell_of(t, t->at[i]) + 2]++;
+	for (size_t i = 2; i < squares + 2; i++)
+		t->first[i] += t->first[i - 1];
+	for (uint32_t i = 0; i < t->n; i++)
+		t->members[t->first[cell_of(t, t->at[i]) + 1]++] = i;
+	return 0;
+}
+
+static void find_clear(struct towers *t)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		uint32_t near[2]; /* the tower itself, or one at its place, and another */
+		size_t n = towers_nearest(t, t->at[i], 2, near);
+		uint32_t other = n == 2 && near[0] == i ? near[1] : near[0];
+
+		/* The margin is for rounding. */
+		t->clear_squared[i] =
+			n < 2 ? INFINITY : distance_squared(t->at[i], t->at[other]) * 0.2499;
+	}
+}
+
+int towers_index(struct towers *t)
+{
+	t->clear_squared = calloc(t->n, sizeof(*t->clear_squared));
+	if (!t->clear_squared || fill_squares(t) < 0)
+		return -ENOMEM;
+	find_clear(t);
+	return 0;
 }
 
 /* ---- Generated ---------------------------------------------------------------------------- */

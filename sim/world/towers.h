@@ -15,6 +15,9 @@ struct towers {
 	struct projection projection; /* known when they came with latitude and longitude */
 	struct point *at;
 	uint32_t n;
+	/* Half the way to the nearest other tower, squared, a bit less: within that, no tower
+	 * is as near. */
+	double *clear_squared;
 
 	/* A grid of squares: the towers of square i are members[first[i]] up to
 	 * members[first[i + 1] - 1], by number. */

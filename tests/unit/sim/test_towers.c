@@ -138,6 +138,36 @@ Test(towers, cells_are_numbered)
 	cr_assert_not_null(strstr(err.text, "file:2: is number 3, not 2"), "%s", err.text);
 }
 
+/* Within a tower's clear space it is the nearest, be towers scattered or at one place. */
+Test(towers, clear_space_is_clear)
+{
+	static const char *const of[] = { "hex:3:100", "grid:4x5:70" };
+	static const char scattered[] = "x,y\n0,0\n1,0\n1,0\n5,7\n-20,3\n40,40\n41,40.5\n";
+	size_t within = 0;
+
+	for (size_t k = 0; k < 3; k++) {
+		_cleanup_(towers_clear) struct towers t = { 0 };
+		struct mg_error err = { 0 };
+		int r = k < 2 ? towers_make(of[k], NULL, &t, &err)
+			      : towers_parse_csv("file", scattered, strlen(scattered), &t, &err);
+
+		cr_assert_eq(r, 0, "%s", err.text);
+		for (uint64_t i = 0; i < 20000; i++) {
+			uint32_t tower = (uint32_t)(philox_u64(1, 1, i) % t.n), nearest;
+			struct point at = t.at[tower];
+
+			at.x += (double)(philox_u64(1, 2, i) % 2000) / 20 - 50;
+			at.y += (double)(philox_u64(1, 3, i) % 2000) / 20 - 50;
+			if (distance_squared(at, t.at[tower]) >= t.clear_squared[tower])
+				continue;
+			towers_nearest(&t, at, 1, &nearest);
+			cr_assert_eq(nearest, tower);
+			within++;
+		}
+	}
+	cr_assert_gt(within, 1000);
+}
+
 static void refuses(const char *text, const char *what)
 {
 	struct towers t = { 0 };
