@@ -5,6 +5,9 @@
 
 #include "sim/engine/run.h"
 
+/* So many probes ahead a phone is fetched into the caches. */
+#define AHEAD 8
+
 void world_clear(struct world *w)
 {
 	towers_clear(&w->towers);
@@ -15,6 +18,7 @@ void world_clear(struct world *w)
 
 static void run_clear(struct run *run)
 {
+	ring_clear(&run->probes);
 	queue_clear(&run->queue);
 	free(run->phones);
 	free(run->paths);
@@ -39,6 +43,8 @@ static int allocate(struct run *run)
 	run->by_number = calloc(towers, sizeof(struct node *));
 	run->moves = calloc(run->set->moves, sizeof(*run->moves));
 	run->links = calloc((size_t)run->world->backhaul.n_edges * 2 + 1, sizeof(*run->links));
+	if (ring_init(&run->probes, devices) < 0)
+		return -ENOMEM;
 	return run->phones && run->paths && run->wishes && run->attached && run->nodes &&
 			       run->by_number && run->moves && run->links
 		       ? 0
@@ -60,49 +66,67 @@ static int start(struct run *run)
 		run->nodes[i].programs[PROGRAM_MIGRATOR].up = true;
 		run->by_number[i] = &run->nodes[i];
 	}
-	for (uint32_t i = 0; i < run->world->devices && r == 0; i++) {
+	for (uint32_t i = 0; i < run->world->devices; i++) {
 		struct phone *p = &run->phones[i];
 		struct draws d = draws_of(run->in->seed, PURPOSE_RADIO, i, &p->draws);
 		double phase = draw_uniform(d) * (double)run->set->probing.interval_ns;
 
 		p->host = NOWHERE;
 		attachment_init(&p->attachment);
-		r = queue_push(&run->queue, event_make((uint64_t)phase, EVENT_PROBE, i));
+		ring_push(&run->probes, event_make((uint64_t)phase, EVENT_PROBE, i));
 	}
-	return r;
+	ring_sort(&run->probes);
+	return 0;
 }
 
-/* Probes are most of the events, and each is followed by the phone's next one. What
- * happens meanwhile is later or comes after it: it stays the queue's first. */
 static void probe(struct run *run, uint32_t i)
 {
 	uint64_t next = phone_probe(run, i);
+	struct event e = event_make(next, EVENT_PROBE, i);
 
-	if (next == UINT64_MAX)
-		queue_pop(&run->queue);
+	if (next == run->now_ns + run->set->probing.interval_ns)
+		ring_push(&run->probes, e);
+	else if (next != UINT64_MAX && queue_push(&run->queue, e) < 0)
+		run->error = -ENOMEM;
+}
+
+/* Takes the next event; false: there is none before the end. */
+static bool take_event(struct run *run, struct event *ret)
+{
+	const struct event *probe = run->probes.n > 0 ? ring_at(&run->probes, 0) : NULL;
+	const struct event *other = run->queue.n > 0 ? &run->queue.events[0] : NULL;
+	bool is_probe = probe && (!other || event_is_before(probe, other));
+	const struct event *e = is_probe ? probe : other;
+
+	if (!e || e->t_ns > run->set->duration_ns)
+		return false;
+	*ret = *e;
+	if (is_probe)
+		ring_pop(&run->probes);
 	else
-		queue_replace(&run->queue, event_make(next, EVENT_PROBE, i));
+		queue_pop(&run->queue);
+	return true;
 }
 
 static void run_events(struct run *run)
 {
-	while (run->queue.n > 0 && run->queue.events[0].t_ns <= run->set->duration_ns &&
-	       run->error == 0) {
-		struct event e = run->queue.events[0];
+	struct event e;
+
+	while (run->error == 0 && take_event(run, &e)) {
 		uint32_t entity = (uint32_t)e.what;
 
 		run->now_ns = e.t_ns;
 		run->f.events++;
 		switch ((enum event_kind)(e.what >> 32)) {
 		case EVENT_PROBE:
+			if (run->probes.n > AHEAD)
+				phone_expect(run, (uint32_t)ring_at(&run->probes, AHEAD)->what);
 			probe(run, entity);
 			break;
 		case EVENT_ROUND:
-			queue_pop(&run->queue);
 			round_hold(run);
 			break;
 		case EVENT_MOVE:
-			queue_pop(&run->queue);
 			if (run->moves[entity].open && run->moves[entity].ends_ns == e.t_ns)
 				move_end(run, entity);
 			break;

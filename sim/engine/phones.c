@@ -12,6 +12,8 @@
 /* What telemetryd keeps a minimum over. */
 #define RTT_WINDOW_NS (10 * NS_PER_S)
 
+#define CACHE_LINE 64
+
 /* An access that is used up to the last is one that is used to this part. */
 #define LOAD_MAX 0.95
 
@@ -261,4 +263,14 @@ uint64_t phone_probe(struct run *run, uint32_t i)
 	if (run->in->policy && p->probes % run->set->probing.report == 0)
 		report(run, i);
 	return run->now_ns + run->set->probing.interval_ns;
+}
+
+void phone_expect(const struct run *run, uint32_t i)
+{
+	const char *phone = (const char *)&run->phones[i], *path = (const char *)paths_of(run, i);
+
+	for (size_t at = 0; at < sizeof(struct phone); at += CACHE_LINE)
+		__builtin_prefetch(phone + at, 1);
+	for (size_t at = 0; at < 3 * CACHE_LINE; at += CACHE_LINE)
+		__builtin_prefetch(path + at, 1);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What is to happen, by time: a heap with four children a node (LaMarca and
- * Ladner, "The influence of caches on the performance of heaps", 1996). Events of
+ * Ladner, "The influence of caches on the performance of heaps", 1996), and beside it
+ * a ring of what comes again and again after one and the same interval: the next
+ * time is then always the last of all, so that nothing has to be sorted. Events of
  * one time come in the order of `what`, so the order of insertion is no matter.
  */
 #ifndef SIM_ENGINE_QUEUE_H
@@ -84,6 +86,60 @@ static inline void queue_pop(struct event_queue *q)
 
 	if (q->n > 0)
 		queue_replace(q, last);
+}
+
+/* ---- What comes after a fixed interval --------------------------------------------------- */
+
+struct event_ring {
+	struct event *events;
+	size_t head, n, room;
+};
+
+/* -ENOMEM. */
+static inline int ring_init(struct event_ring *r, size_t room)
+{
+	*r = (struct event_ring){ .events = calloc(room, sizeof(*r->events)), .room = room };
+	return r->events ? 0 : -ENOMEM;
+}
+
+static inline void ring_clear(struct event_ring *r)
+{
+	free(r->events);
+	*r = (struct event_ring){ 0 };
+}
+
+/* The event that comes `ahead` after the first; there is one. */
+static inline const struct event *ring_at(const struct event_ring *r, size_t ahead)
+{
+	size_t at = r->head + ahead;
+
+	return &r->events[at < r->room ? at : at - r->room];
+}
+
+/* Not before any that is there, and there is room. */
+static inline void ring_push(struct event_ring *r, struct event e)
+{
+	size_t at = r->head + r->n++;
+
+	r->events[at < r->room ? at : at - r->room] = e;
+}
+
+/* Takes the first event away. The ring is not empty. */
+static inline void ring_pop(struct event_ring *r)
+{
+	r->head = r->head + 1 < r->room ? r->head + 1 : 0;
+	r->n--;
+}
+
+static inline int event_compare(const void *a, const void *b)
+{
+	return event_is_before(a, b) ? -1 : event_is_before(b, a);
+}
+
+/* Puts the events of a ring in order from which none has been taken yet. */
+static inline void ring_sort(struct event_ring *r)
+{
+	qsort(r->events, r->n, sizeof(*r->events), event_compare);
 }
 
 #endif

@@ -55,7 +55,8 @@ struct run {
 	const struct setting *set;
 	double a3_ratio;
 	uint64_t now_ns;
-	struct event_queue queue;
+	struct event_ring probes; /* of phones that are there, an interval after their last */
+	struct event_queue queue; /* all else */
 
 	struct phone *phones;
 	struct path *paths; /* set->probing.candidates for each phone */
@@ -82,6 +83,8 @@ struct run {
 
 /* phones.c: the next time that the phone must be asked; UINT64_MAX: never. */
 uint64_t phone_probe(struct run *run, uint32_t i);
+/* It will be probed soon: what that touches is fetched into the caches meanwhile. */
+void phone_expect(const struct run *run, uint32_t i);
 void phone_view(const struct run *run, uint32_t i, struct policy_candidate *candidates,
 		struct policy_view *ret);
 void phone_moved(struct run *run, uint32_t i, uint32_t host);
