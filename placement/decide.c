@@ -174,23 +174,32 @@ static size_t gather(struct controller *c, struct plan_item *items)
 
 void decide_now(struct controller *c)
 {
-	const struct planner_limits limits = { c->start->limits->moves,
-					       c->start->limits->moves_per_node };
+	const struct planner_limits limits = {
+		.moves = c->start->limits->moves,
+		.moves_per_node = c->start->limits->moves_per_node,
+		.moves_per_link = c->start->limits->moves_per_link,
+		.min_stay_ns = c->parameters.min_stay_ns,
+	};
 	_cleanup_free_ struct plan_item *items =
 		calloc(c->fleet.devices.n + 1, sizeof(*items));
 	_cleanup_free_ struct node_traffic *nodes = calloc(c->fleet.nodes.n + 1, sizeof(*nodes));
-	struct traffic traffic = { .nodes = nodes };
+	_cleanup_free_ struct route *routes =
+		calloc(c->executor.moves.n + c->fleet.devices.n + 1, sizeof(*routes));
+	struct traffic traffic = { .nodes = nodes, .routes = routes };
 	size_t n;
 
 	c->plan_is_due = false;
 	c->planned_ns = c->fx.now_ns;
-	if (!items || !nodes) {
+	if (!items || !nodes || !routes) {
 		c->fx.error = -ENOMEM;
 		return;
 	}
 	n = gather(c, items);
 	executor_traffic(&c->executor, &traffic);
-	planner_plan(&c->fleet, &limits, c->fx.now_utc_ns, &traffic, items, n);
+	if (planner_plan(&c->fleet, &limits, c->fx.now_utc_ns, &traffic, items, n) < 0) {
+		c->fx.error = -ENOMEM;
+		return;
+	}
 	for (size_t i = 0; i < n; i++) {
 		if (items[i].granted)
 			order(c, &items[i]);

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LTLIBRARIES += libplacement.la
 libplacement_la_SOURCES = \
+	placement/assign.c \
+	placement/assign.h \
+	placement/assign_exact.c \
+	placement/assign_prices.c \
 	placement/controller.c \
 	placement/controller.h \
 	placement/controller_private.h \
@@ -17,6 +21,8 @@ libplacement_la_SOURCES = \
 	placement/history.c \
 	placement/index.c \
 	placement/index.h \
+	placement/mincost.c \
+	placement/mincost.h \
 	placement/placement_config.c \
 	placement/placement_config.h \
 	placement/planner.c \

@@ -19,7 +19,7 @@ struct policy_section {
 };
 
 struct limits_section {
-	unsigned *moves, *moves_per_node, *history;
+	unsigned *moves, *moves_per_node, *moves_per_link, *history;
 	char *backoff, *backoff_max, *order_timeout, *node_timeout;
 	char *blackout, *blackout_max, *bandwidth, *timeout;
 };
@@ -56,6 +56,7 @@ static const cyaml_schema_field_t policy_fields[] = {
 static const cyaml_schema_field_t limits_fields[] = {
 	COUNT(limits_section, moves),
 	COUNT(limits_section, moves_per_node),
+	COUNT(limits_section, moves_per_link),
 	COUNT(limits_section, history),
 	OPTIONAL(limits_section, backoff),
 	OPTIONAL(limits_section, backoff_max),
@@ -211,6 +212,8 @@ static void read_limits(struct reader *in, const struct limits_section *s,
 	tagalong__placement__limits__init(l);
 	l->moves = count(in, "limits.moves", s->moves, 8, 1, COUNT_MAX);
 	l->moves_per_node = count(in, "limits.moves_per_node", s->moves_per_node, 2, 1, COUNT_MAX);
+	l->moves_per_link = count(in, "limits.moves_per_link", s->moves_per_link, 0, 0, COUNT_MAX);
+	l->has_moves_per_link = l->moves_per_link > 0;
 	l->history = count(in, "limits.history", s->history, 10000, 0, COUNT_MAX);
 	l->backoff_ns = span(in, "limits.backoff", s->backoff, 10 * NS_PER_S);
 	l->backoff_max_ns = span(in, "limits.backoff_max", s->backoff_max, 600 * NS_PER_S);

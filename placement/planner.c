@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "placement/planner.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/cleanup.h"
+#include "placement/assign.h"
 
 bool planner_fits(const struct node *node, const struct load *reserved, const struct vm *vm)
 {
@@ -33,9 +37,11 @@ void traffic_add(struct traffic *traffic, const struct vm *vm, const struct node
 {
 	struct node_traffic *to = &traffic->nodes[target->number];
 
+	if (traffic->routes)
+		traffic->routes[traffic->moves] = (struct route){ source->number, target->number };
 	traffic->moves++;
-	traffic->nodes[source->number].moves++;
-	to->moves++;
+	traffic->nodes[source->number].out++;
+	to->in++;
 	if (!has_claim(vm, target)) {
 		to->reserved.memory += vm->memory;
 		to->reserved.vcpus += vm->vcpus;
@@ -43,74 +49,242 @@ void traffic_add(struct traffic *traffic, const struct vm *vm, const struct node
 }
 
 /* Why the VM may not leave now, whatever the target; NULL: it may. */
-static const char *vm_refusal(const struct vm *vm, uint64_t now_utc_ns)
+static const char *vm_refusal(const struct vm *vm, const struct planner_limits *limits,
+			      uint64_t now_utc_ns)
 {
+	uint64_t since = vm->n_visits > 0 ? vm->visits[0].since_utc_ns : 0;
+
 	if (!vm->node || vm->state != TAGALONG__VM_STATE__VM_RUNNING)
 		return "it does not run";
 	if (!node_is_up(vm->node))
 		return "its node is down";
 	if (vm->move)
 		return "it is moving";
-	return now_utc_ns < vm->retry_utc_ns ? "it waits after a failed move" : NULL;
+	if (now_utc_ns < vm->retry_utc_ns)
+		return "it waits after a failed move";
+	/* A clock that was set back must not hold a VM for long. */
+	return since && now_utc_ns >= since && now_utc_ns - since < limits->min_stay_ns ?
+		       "it has just arrived" :
+		       NULL;
 }
 
-static const char *target_refusal(const struct planner_limits *limits,
-				  const struct traffic *traffic, const struct vm *vm,
+/* ---- From wishes to a problem ---------------------------------------------------------- */
+
+#define NOT_YET UINT32_MAX
+
+struct link {
+	struct route route;
+	uint32_t number; /* NOT_YET: a free slot */
+};
+
+struct planning {
+	const struct fleet *fleet;
+	const struct planner_limits *limits;
+	struct traffic *traffic;
+	struct assign assign;
+	uint32_t *local;      /* the problem's number of a node, by its own */
+	struct link *links;   /* a hash table, at most half full */
+	size_t link_slots;    /* a power of two */
+	struct plan_item **of; /* each of the problem's items */
+};
+
+static uint32_t minus(unsigned limit, unsigned used)
+{
+	return limit > used ? limit - used : 0;
+}
+
+static uint64_t room(bool limited, uint64_t limit, uint64_t used, uint64_t reserved)
+{
+	uint64_t taken;
+
+	if (!limited)
+		return UINT64_MAX;
+	/* Nodes may tell any number: nothing here must wrap around. */
+	if (__builtin_add_overflow(used, reserved, &taken) || taken > limit)
+		return 0;
+	return limit - taken;
+}
+
+static uint32_t local_number(struct planning *p, const struct node *node)
+{
+	uint32_t *local = &p->local[node->number];
+	const struct node_traffic *traffic = &p->traffic->nodes[node->number];
+	const Tagalong__NodeHello *hello = node->hello;
+
+	if (*local != NOT_YET)
+		return *local;
+	*local = (uint32_t)p->assign.n_nodes++;
+	p->assign.nodes[*local] = (struct assign_node){
+		.out = minus(p->limits->moves_per_node, traffic->out),
+		.in = minus(p->limits->moves_per_node, traffic->in),
+		.memory = hello ? room(hello->has_memory_bytes, hello->memory_bytes,
+				       node->load.memory, traffic->reserved.memory) : 0,
+		.vcpus = hello ? room(hello->has_vcpus, hello->vcpus, node->load.vcpus,
+				      traffic->reserved.vcpus) : 0,
+	};
+	return *local;
+}
+
+static uint32_t link_number(struct planning *p, const struct node *from, const struct node *to)
+{
+	uint64_t key = (uint64_t)from->number << 32 | to->number;
+	size_t at = (key * UINT64_C(0x9e3779b97f4a7c15)) >> 20 & (p->link_slots - 1);
+	struct link *link;
+
+	for (;; at = (at + 1) & (p->link_slots - 1)) {
+		link = &p->links[at];
+		if (link->number == NOT_YET)
+			break;
+		if (link->route.from == from->number && link->route.to == to->number)
+			return link->number;
+	}
+	link->route = (struct route){ from->number, to->number };
+	link->number = (uint32_t)p->assign.n_links++;
+	p->assign.links[link->number] = p->limits->moves_per_link;
+	for (unsigned m = 0; m < p->traffic->moves; m++)
+		if (p->traffic->routes[m].from == from->number &&
+		    p->traffic->routes[m].to == to->number && p->assign.links[link->number] > 0)
+			p->assign.links[link->number]--;
+	return link->number;
+}
+
+/* The wishes that could be granted if nothing else were; the rest of the problem
+ * learns of the nodes and links in them. */
+static void add_item(struct planning *p, struct plan_item *item)
+{
+	struct assign_item *to = &p->assign.items[p->assign.n_items];
+	const struct vm *vm = item->vm;
+
+	*to = (struct assign_item){ .from = local_number(p, vm->node),
+				    .vcpus = vm->vcpus,
+				    .memory = vm->memory,
+				    .chosen = -1 };
+	for (size_t i = 0; i < item->n_wishes; i++) {
+		const struct policy_wish *wish = &item->wishes[i];
+		const struct node *target = p->fleet->by_number[wish->target];
+		int64_t value = wish->benefit_ns < ASSIGN_VALUE_MAX ? (int64_t)wish->benefit_ns + 1 :
+								      ASSIGN_VALUE_MAX;
+
+		if (!node_is_up(target) || target == vm->node)
+			continue;
+		to->options[to->n_options++] = (struct assign_option){
+			.to = local_number(p, target),
+			.link = p->links ? link_number(p, vm->node, target) : ASSIGN_NO_LINK,
+			.value = value,
+		};
+	}
+	p->of[p->assign.n_items++] = item;
+}
+
+/* ---- From a solution to grants ---------------------------------------------------------- */
+
+static const char *target_refusal(const struct planning *p, const struct vm *vm,
 				  const struct node *target)
 {
-	const struct node_traffic *to = &traffic->nodes[target->number];
+	const struct assign *a = &p->assign;
+	const struct assign_node *to;
 
 	if (!node_is_up(target))
 		return "the target is down";
-	if (!planner_fits(target, &to->reserved, vm))
+	if (target == vm->node)
+		return "it is there already";
+	to = &a->nodes[p->local[target->number]];
+	if (to->memory < vm->memory || to->vcpus < vm->vcpus)
 		return "the target is full";
-	if (traffic->moves >= limits->moves)
+	if (a->moves == 0)
 		return "too many moves at once";
-	if (to->moves >= limits->moves_per_node ||
-	    traffic->nodes[vm->node->number].moves >= limits->moves_per_node)
+	if (to->in == 0 || a->nodes[p->local[vm->node->number]].out == 0)
 		return "too many moves at once on a node";
-	return NULL;
+	return "too many moves at once on a link";
 }
 
-static void plan_one(const struct fleet *fleet, const struct planner_limits *limits,
-		     uint64_t now_utc_ns, struct traffic *traffic, struct plan_item *item)
+static void grant(struct planning *p, struct plan_item *item, const struct assign_item *solved)
 {
-	item->granted = NULL;
-	item->refusal = vm_refusal(item->vm, now_utc_ns);
-	if (item->refusal)
-		return;
-	for (size_t i = 0; i < item->n_wishes; i++) {
-		struct node *target = fleet->by_number[item->wishes[i].target];
-		const char *refusal = target_refusal(limits, traffic, item->vm, target);
+	uint32_t to = solved->options[solved->chosen].to;
+	struct node *target;
 
-		if (i == 0)
-			item->refusal = refusal;
-		if (refusal)
+	item->refusal = NULL;
+	for (size_t i = 0; i < item->n_wishes && !item->granted; i++)
+		if (p->local[item->wishes[i].target] == to)
+			item->granted = &item->wishes[i];
+	target = p->fleet->by_number[item->granted->target];
+	traffic_add(p->traffic, item->vm, item->vm->node, target);
+}
+
+/* Those in the foreground, or those in the background, within what is left. */
+static int plan_kind(struct planning *p, uint64_t now_utc_ns, struct plan_item *items, size_t n,
+		     bool foreground)
+{
+	struct assign_result result;
+	int r;
+
+	p->assign.n_items = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct plan_item *item = &items[i];
+
+		if (item->vm->foreground != foreground)
 			continue;
-		item->granted = &item->wishes[i];
-		traffic_add(traffic, item->vm, item->vm->node, target);
-		return;
+		item->granted = NULL;
+		item->refusal = vm_refusal(item->vm, p->limits, now_utc_ns);
+		if (!item->refusal && item->n_wishes > 0)
+			add_item(p, item);
 	}
+	r = assign_solve(&p->assign, &result);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < p->assign.n_items; i++) {
+		struct plan_item *item = p->of[i];
+
+		if (p->assign.items[i].chosen >= 0)
+			grant(p, item, &p->assign.items[i]);
+		else
+			item->refusal = target_refusal(
+				p, item->vm, p->fleet->by_number[item->wishes[0].target]);
+	}
+	return 0;
 }
 
-/* Foreground first, then the largest gain, then the name. */
-static int compare_items(const void *a, const void *b)
+static uint32_t count_nodes(const struct plan_item *items, size_t n)
 {
-	const struct plan_item *x = a, *y = b;
-	uint64_t gain_x = x->n_wishes ? x->wishes[0].benefit_ns : 0;
-	uint64_t gain_y = y->n_wishes ? y->wishes[0].benefit_ns : 0;
+	uint32_t last = 0;
 
-	if (x->vm->foreground != y->vm->foreground)
-		return x->vm->foreground ? -1 : 1;
-	if (gain_x != gain_y)
-		return gain_x > gain_y ? -1 : 1;
-	return strcmp(x->vm->name, y->vm->name);
+	for (size_t i = 0; i < n; i++) {
+		if (items[i].vm->node && items[i].vm->node->number > last)
+			last = items[i].vm->node->number;
+		for (size_t k = 0; k < items[i].n_wishes; k++)
+			if (items[i].wishes[k].target > last)
+				last = items[i].wishes[k].target;
+	}
+	return last + 1;
 }
 
-void planner_plan(const struct fleet *fleet, const struct planner_limits *limits,
-		  uint64_t now_utc_ns, struct traffic *traffic, struct plan_item *items, size_t n)
+int planner_plan(const struct fleet *fleet, const struct planner_limits *limits,
+		 uint64_t now_utc_ns, struct traffic *traffic, struct plan_item *items, size_t n)
 {
-	qsort(items, n, sizeof(*items), compare_items);
-	for (size_t i = 0; i < n; i++)
-		plan_one(fleet, limits, now_utc_ns, traffic, &items[i]);
+	uint32_t n_nodes = count_nodes(items, n);
+	size_t n_links = limits->moves_per_link ? n * POLICY_WISHES_MAX : 0, slots = 1;
+	_cleanup_free_ uint32_t *local = malloc(n_nodes * sizeof(*local));
+	_cleanup_free_ struct assign_node *nodes = calloc(n_nodes, sizeof(*nodes));
+	_cleanup_free_ struct assign_item *assigned = calloc(n + 1, sizeof(*assigned));
+	_cleanup_free_ struct plan_item **of = calloc(n + 1, sizeof(*of));
+	_cleanup_free_ uint32_t *left = calloc(n_links + 1, sizeof(*left));
+	_cleanup_free_ struct link *links = NULL;
+	struct planning p = { .fleet = fleet, .limits = limits, .traffic = traffic, .local = local,
+			      .of = of };
+	int r;
+
+	while (slots < 2 * n_links)
+		slots *= 2;
+	links = n_links ? malloc(slots * sizeof(*links)) : NULL;
+	if (!local || !nodes || !assigned || !of || !left || (n_links && !links))
+		return -ENOMEM;
+	memset(local, 0xff, n_nodes * sizeof(*local));
+	if (links)
+		memset(links, 0xff, slots * sizeof(*links));
+	p.links = links;
+	p.link_slots = slots;
+	p.assign = (struct assign){ .items = assigned, .nodes = nodes, .links = left,
+				    .moves = minus(limits->moves, traffic->moves) };
+	r = plan_kind(&p, now_utc_ns, items, n, true);
+	return r < 0 ? r : plan_kind(&p, now_utc_ns, items, n, false);
 }

@@ -10,19 +10,26 @@
 
 struct planner_limits {
 	unsigned moves;          /* at once in all */
-	unsigned moves_per_node; /* at once into and out of a node */
+	unsigned moves_per_node; /* at once into a node, and as many out of it */
+	unsigned moves_per_link; /* at once from one node to another; 0: no limit */
+	uint64_t min_stay_ns;    /* between two moves of a VM, whatever a policy says */
 };
 
 /* What is on its way, by node number. The VMs that a node has reported are in
  * its load, also those that it is receiving; `reserved` are the others. */
 struct node_traffic {
-	unsigned moves;
+	unsigned in, out; /* moves */
 	struct load reserved;
+};
+
+struct route {
+	uint32_t from, to; /* node numbers */
 };
 
 struct traffic {
 	unsigned moves;
 	struct node_traffic *nodes; /* room for all nodes of the fleet */
+	struct route *routes;       /* of each move, with room for all; NULL: not needed */
 };
 
 /* Whether the VM fits beside what is there and what comes. A node that did
@@ -42,9 +49,10 @@ struct plan_item {
 	const char *refusal;               /* a short phrase that stays; of the best wish */
 };
 
-/* Fills in `granted` and `refusal` and adds the grants to the traffic. The
- * items come back sorted by what they gain, the most first. */
-void planner_plan(const struct fleet *fleet, const struct planner_limits *limits,
-		  uint64_t now_utc_ns, struct traffic *traffic, struct plan_item *items, size_t n);
+/* Fills in `granted` and `refusal` and adds the grants to the traffic. VMs in the
+ * foreground come first; of each kind those are granted that gain the most together
+ * (see assign.h). -ENOMEM: nothing was granted. */
+int planner_plan(const struct fleet *fleet, const struct planner_limits *limits,
+		 uint64_t now_utc_ns, struct traffic *traffic, struct plan_item *items, size_t n);
 
 #endif

@@ -64,14 +64,17 @@ static void count_traffic(const struct run *run, struct traffic *traffic)
 	for (uint32_t m = 0; m < run->set->moves; m++) {
 		if (!run->moves[m].open)
 			continue;
-		traffic->nodes[run->moves[m].from].moves++;
-		traffic->nodes[run->moves[m].to].moves++;
+		traffic->nodes[run->moves[m].from].out++;
+		traffic->nodes[run->moves[m].to].in++;
 	}
 }
 
 void round_hold(struct run *run)
 {
-	const struct planner_limits limits = { run->set->moves, run->set->moves_per_node };
+	const struct planner_limits limits = {
+		.moves = run->set->moves,
+		.moves_per_node = run->set->moves_per_node,
+	};
 	_cleanup_free_ struct plan_item *items = calloc(run->n_wishes, sizeof(*items));
 	_cleanup_free_ struct vm *vms = calloc(run->n_wishes, sizeof(*vms));
 	_cleanup_free_ struct node_traffic *nodes = calloc(run->world->towers.n, sizeof(*nodes));
@@ -88,7 +91,10 @@ void round_hold(struct run *run)
 	}
 	n = gather(run, items, vms);
 	count_traffic(run, &traffic);
-	planner_plan(&fleet, &limits, run->now_ns, &traffic, items, n);
+	if (planner_plan(&fleet, &limits, run->now_ns, &traffic, items, n) < 0) {
+		run->error = -ENOMEM;
+		return;
+	}
 	for (size_t k = 0; k < n; k++) {
 		if (items[k].granted)
 			move_begin(run, (uint32_t)strtoul(items[k].vm->name, NULL, 10),

@@ -4,6 +4,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_effects \
 	tests/unit/placement/test_fleet \
 	tests/unit/placement/test_history \
+	tests/unit/placement/test_mincost \
 	tests/unit/placement/test_placement_config \
 	tests/unit/placement/test_planner \
 	tests/unit/placement/test_policy_rent_or_buy \
@@ -12,6 +13,10 @@ UNIT_TESTS += \
 	tests/unit/placement/test_requests \
 	tests/unit/placement/test_store \
 	$(NULL)
+if HAVE_CLP
+UNIT_TESTS += tests/unit/placement/test_assign
+endif
+tests_unit_placement_test_assign_LDADD = libplacement.la libcommon.la $(UNIT_LDADD) -lClp
 tests_unit_placement_test_controller_SOURCES = \
 	tests/unit/placement/harness.c \
 	tests/unit/placement/harness.h \
@@ -21,6 +26,7 @@ tests_unit_placement_test_controller_LDADD = libplacement.la libcommon.la $(UNIT
 tests_unit_placement_test_effects_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_fleet_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_history_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_mincost_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_placement_config_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_planner_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_policy_rent_or_buy_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)

@@ -6,6 +6,7 @@
 
 #define GIB (UINT64_C(1) << 30)
 #define NODES 4
+#define NOW UINT64_C(1000)
 
 /* Nodes n0 to n3 with 4 GiB and 4 vCPUs each; VMs that run on n0. */
 struct fixture {
@@ -13,6 +14,7 @@ struct fixture {
 	struct node *nodes[NODES];
 	Tagalong__NodeHello hellos[NODES];
 	struct node_traffic node_traffic[NODES];
+	struct route routes[16];
 	struct traffic traffic;
 	struct planner_limits limits;
 	struct plan_item items[8];
@@ -21,7 +23,7 @@ struct fixture {
 
 static void setup(struct fixture *f)
 {
-	*f = (struct fixture){ .limits = { 10, 10 } };
+	*f = (struct fixture){ .limits = { .moves = 10, .moves_per_node = 10 } };
 	fleet_init(&f->fleet);
 	for (int i = 0; i < NODES; i++) {
 		char name[3] = { 'n', (char)('0' + i), 0 };
@@ -35,6 +37,7 @@ static void setup(struct fixture *f)
 		f->nodes[i]->programs[PROGRAM_MIGRATOR].up = true;
 	}
 	f->traffic.nodes = f->node_traffic;
+	f->traffic.routes = f->routes;
 }
 
 static void teardown(struct fixture *f)
@@ -64,13 +67,13 @@ static struct vm *wish(struct fixture *f, const char *name, uint64_t benefit, co
 	return vm;
 }
 
-/* "web>1 mail:the target is full": in the order of the plan. */
+/* "web>1 mail:the target is full": in the order of the wishes. */
 static const char *plan(struct fixture *f)
 {
 	static char text[512];
 
 	text[0] = 0;
-	planner_plan(&f->fleet, &f->limits, 1000, &f->traffic, f->items, f->n);
+	cr_assert_eq(planner_plan(&f->fleet, &f->limits, NOW, &f->traffic, f->items, f->n), 0);
 	for (size_t i = 0; i < f->n; i++) {
 		const struct plan_item *item = &f->items[i];
 		char *end = text + strlen(text);
@@ -92,7 +95,7 @@ Test(planner, the_largest_gain_first_and_within_memory)
 	wish(&f, "a", 10, "1");
 	wish(&f, "b", 30, "1");
 	wish(&f, "c", 20, "1");
-	cr_assert_str_eq(plan(&f), "b>1 c>1 a:the target is full");
+	cr_assert_str_eq(plan(&f), "a:the target is full b>1 c>1");
 	cr_assert_eq(f.traffic.moves, 2);
 	cr_assert_eq(f.node_traffic[1].reserved.memory, 4 * GIB);
 	teardown(&f);
@@ -154,13 +157,13 @@ Test(planner, caps)
 	f.limits.moves = 1;
 	wish(&f, "a", 10, "1");
 	wish(&f, "b", 20, "2");
-	cr_assert_str_eq(plan(&f), "b>2 a:too many moves at once");
+	cr_assert_str_eq(plan(&f), "a:too many moves at once b>2");
 	teardown(&f);
 	setup(&f);
 	f.limits.moves_per_node = 1;
 	wish(&f, "a", 10, "1");
 	wish(&f, "b", 20, "2");
-	cr_assert_str_eq(plan(&f), "b>2 a:too many moves at once on a node");
+	cr_assert_str_eq(plan(&f), "a:too many moves at once on a node b>2");
 	teardown(&f);
 }
 
@@ -187,14 +190,86 @@ Test(planner, who_may_not_leave)
 	teardown(&f);
 }
 
-Test(planner, foreground_first_and_ties_by_name)
+Test(planner, foreground_first_whatever_the_gain)
 {
 	struct fixture f;
 
 	setup(&f);
-	wish(&f, "c", 10, "1");
-	wish(&f, "b", 10, "2");
+	f.limits.moves = 2;
 	wish(&f, "a", 99, "3")->foreground = false;
-	cr_assert_str_eq(plan(&f), "b>2 c>1 a>3");
+	wish(&f, "b", 10, "2");
+	wish(&f, "c", 10, "1");
+	cr_assert_str_eq(plan(&f), "a:too many moves at once b>2 c>1");
+	teardown(&f);
+}
+
+Test(planner, the_most_together_not_the_largest_first)
+{
+	struct fixture f;
+
+	/* Whoever gains most would take the place that two others could share. */
+	setup(&f);
+	f.nodes[1]->load.memory = 2 * GIB;
+	f.nodes[2]->load.memory = 2 * GIB;
+	wish(&f, "a", 30, "12");
+	wish(&f, "b", 20, "1");
+	cr_assert_str_eq(plan(&f), "a>2 b>1");
+	teardown(&f);
+}
+
+Test(planner, in_and_out_of_a_node_are_counted_apart)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.limits.moves_per_node = 1;
+	wish(&f, "a", 10, "1");
+	wish(&f, "b", 10, "2")->node = f.nodes[1];
+	cr_assert_str_eq(plan(&f), "a>1 b>2");
+	cr_assert_eq(f.node_traffic[1].in, 1);
+	cr_assert_eq(f.node_traffic[1].out, 1);
+	teardown(&f);
+}
+
+Test(planner, links_have_a_cap_of_their_own)
+{
+	struct fixture f;
+	struct vm *open;
+
+	/* One move goes from n0 to n1 already; the other way is another link. */
+	setup(&f);
+	f.limits.moves_per_link = 2;
+	open = wish(&f, "open", 1, "1");
+	f.n = 0;
+	traffic_add(&f.traffic, open, f.nodes[0], f.nodes[1]);
+	memset(f.items, 0, sizeof(f.items));
+	f.hellos[1].memory_bytes = 100 * GIB;
+	f.hellos[1].vcpus = 100;
+	wish(&f, "a", 10, "1");
+	wish(&f, "b", 20, "1");
+	wish(&f, "c", 5, "12");
+	wish(&f, "d", 1, "0")->node = f.nodes[1];
+	cr_assert_str_eq(plan(&f), "a:too many moves at once on a link b>1 c>2 d>0");
+	teardown(&f);
+}
+
+Test(planner, a_vm_stays_for_a_while)
+{
+	struct fixture f;
+	struct vm *vms[3];
+
+	setup(&f);
+	f.limits.min_stay_ns = 100;
+	vms[0] = wish(&f, "a", 10, "1");
+	vms[1] = wish(&f, "b", 10, "1");
+	vms[2] = wish(&f, "c", 10, "2");
+	for (int i = 0; i < 3; i++) {
+		vms[i]->n_visits = 1;
+		vms[i]->visits[0] = (struct visit){ f.nodes[0], NOW - 99 };
+	}
+	vms[1]->visits[0].since_utc_ns = NOW - 100;
+	/* The clock was set back since. */
+	vms[2]->visits[0].since_utc_ns = NOW + 1;
+	cr_assert_str_eq(plan(&f), "a:it has just arrived b>1 c>2");
 	teardown(&f);
 }
