@@ -7,9 +7,9 @@
 #include "placement/assign.h"
 
 #define ROUNDS 40       /* of prices, on a sample of the items */
-#define FULL_ROUNDS 6   /* the last of them, on all */
+#define FULL_ROUNDS 4   /* the last of them, on all */
 #define SAMPLE_MIN 8192 /* items: fewer are not sampled */
-#define SAMPLE_STRIDE 4
+#define SAMPLE_STRIDE 8
 
 /* What one unit of each limit costs, and how much of it is asked for at that. */
 struct node_prices {
@@ -25,14 +25,22 @@ struct prices {
 	double value, memory, vcpus; /* of the average item: the scales of prices */
 };
 
-static double worth(const struct prices *p, const struct assign_item *item,
-		    const struct assign_option *o)
+/* What each option is worth beyond its price. */
+static void evaluate(const struct prices *p, const struct assign_item *item,
+		     double worth[ASSIGN_OPTIONS_MAX])
 {
-	const struct node_prices *to = &p->nodes[o->to];
-	double w = (double)o->value - p->moves - p->nodes[item->from].out - to->in -
-		   to->memory * (double)item->memory - to->vcpus * item->vcpus;
+	double leaving = p->moves + p->nodes[item->from].out;
+	double memory = (double)item->memory, vcpus = item->vcpus;
 
-	return o->link == ASSIGN_NO_LINK ? w : w - p->links[o->link];
+	for (uint32_t k = 0; k < item->n_options; k++) {
+		const struct assign_option *o = &item->options[k];
+		const struct node_prices *to = &p->nodes[o->to];
+
+		worth[k] = (double)o->value - leaving - to->in - to->memory * memory -
+			   to->vcpus * vcpus;
+		if (o->link != ASSIGN_NO_LINK)
+			worth[k] -= p->links[o->link];
+	}
 }
 
 /* The best option at these prices, and what it and the next best are worth; 0 is
@@ -41,10 +49,11 @@ static const struct assign_option *choose(const struct prices *p, const struct a
 					  double *ret_best, double *ret_second)
 {
 	const struct assign_option *best = NULL;
-	double first = 0, second = 0;
+	double first = 0, second = 0, worth[ASSIGN_OPTIONS_MAX];
 
+	evaluate(p, item, worth);
 	for (uint32_t k = 0; k < item->n_options; k++) {
-		double w = worth(p, item, &item->options[k]);
+		double w = worth[k];
 
 		if (w > first) {
 			second = first;
@@ -177,7 +186,7 @@ static double find_prices(struct prices *p)
 
 		if (full && (least == 0 || b < least))
 			least = b;
-		adjust_all(p, 1.0 / (double)every, 0.5 / (1.0 + 0.35 * (double)round));
+		adjust_all(p, 1.0 / (double)every, 0.5 / (1.0 + 0.1 * (double)round));
 	}
 	return least;
 }
@@ -221,16 +230,15 @@ static void sort_ranked(struct ranked *a, struct ranked *b, size_t n)
 static bool take_best(struct assign *a, const struct prices *p, struct assign_item *item,
 		      double least)
 {
+	double worth[ASSIGN_OPTIONS_MAX];
 	int32_t best = -1;
 
-	for (uint32_t k = 0; k < item->n_options; k++) {
-		double w = worth(p, item, &item->options[k]);
-
-		if (w >= least && assign_fits(a, item, &item->options[k])) {
+	evaluate(p, item, worth);
+	for (uint32_t k = 0; k < item->n_options; k++)
+		if (worth[k] >= least && assign_fits(a, item, &item->options[k])) {
 			best = (int32_t)k;
-			least = w;
+			least = worth[k];
 		}
-	}
 	item->chosen = best;
 	if (best >= 0)
 		assign_take(a, item, &item->options[best]);
@@ -257,15 +265,13 @@ static void take(struct assign *a, const struct prices *p, struct ranked *ranks,
 	n = 0;
 	for (size_t i = 0; i < a->n_items; i++) {
 		const struct assign_item *item = &a->items[i];
-		double best = -1e300;
+		double best = -1e300, worth[ASSIGN_OPTIONS_MAX];
 
 		if (item->chosen >= 0 || item->n_options == 0)
 			continue;
-		for (uint32_t k = 0; k < item->n_options; k++) {
-			double w = worth(p, item, &item->options[k]);
-
-			best = w > best ? w : best;
-		}
+		evaluate(p, item, worth);
+		for (uint32_t k = 0; k < item->n_options; k++)
+			best = worth[k] > best ? worth[k] : best;
 		ranks[n++] = (struct ranked){ sort_key(best), (uint32_t)i };
 	}
 	sort_ranked(ranks, sorted, n);

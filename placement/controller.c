@@ -34,6 +34,7 @@ static void on_hello(struct controller *c, const struct bus_peer *from, const En
 	const Tagalong__NodeHello *hello = e->node_hello;
 	bool telemetry = hello->role == TAGALONG__NODE_ROLE__NODE_TELEMETRY;
 	int program = telemetry ? PROGRAM_TELEMETRY : PROGRAM_MIGRATOR;
+	const char *key;
 	bool was_up;
 	struct node *node;
 
@@ -44,6 +45,7 @@ static void on_hello(struct controller *c, const struct bus_peer *from, const En
 	was_up = node->programs[program].up;
 	if (fleet_hello(&c->fleet, node, hello, from, c->fx.now_ns, c->fx.now_utc_ns) < 0)
 		c->fx.error = -ENOMEM;
+	node->admitted = executor_target_key(&c->executor, node, &key, NULL) == 0;
 	if (!was_up)
 		tell_program(c, node, program);
 	/* It will refuse our orders, and rightly: another controller came after us,
@@ -464,6 +466,7 @@ int controller_new(const struct environment *env, struct store *store, uint64_t 
 	effects_init(&c->fx);
 	fleet_init(&c->fleet);
 	executor_init(&c->executor);
+	c->awake_end = &c->awake;
 	*ret = c;
 	return 0;
 }

@@ -40,6 +40,8 @@ struct controller {
 
 	struct policy_candidate *candidates; /* room for all nodes; see decide.c */
 	size_t candidates_room;
+	struct device *awake, **awake_end; /* to be asked in the next round, in that order */
+	size_t n_awake;
 	uint64_t planned_ns;
 	bool plan_is_due;
 	uint64_t random_counter;

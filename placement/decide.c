@@ -15,11 +15,9 @@
 
 static bool can_take(const struct node *node, const struct vm *vm, void *userdata)
 {
-	const struct controller *c = userdata;
-	const char *key;
-
 	(void)vm;
-	return node_is_up(node) && executor_target_key(&c->executor, node, &key, NULL) == 0;
+	(void)userdata;
+	return node_is_up(node) && node->admitted;
 }
 
 /* False: there is nothing to see. */
@@ -44,12 +42,25 @@ static bool view(struct controller *c, const struct device *device, struct polic
 	return true;
 }
 
+static void wake(struct controller *c, struct device *device)
+{
+	if (device->awake)
+		return;
+	device->awake = true;
+	device->next_awake = NULL;
+	*c->awake_end = device;
+	c->awake_end = &device->next_awake;
+	c->n_awake++;
+}
+
 void decide_sample(struct controller *c, struct device *device)
 {
 	struct policy_view v;
 
-	if (view(c, device, &v))
-		c->policy->on_sample(&c->parameters, device->policy_state, &v);
+	if (!view(c, device, &v))
+		return;
+	c->policy->on_sample(&c->parameters, device->policy_state, &v);
+	wake(c, device);
 }
 
 /* ---- What the decision log is told ---------------------------------------------------- */
@@ -149,16 +160,23 @@ static void order(struct controller *c, const struct plan_item *item)
 
 /* ---- Rounds ----------------------------------------------------------------------------- */
 
-/* The devices with a wish, as items of a plan. */
+/* The devices with a wish, as items of a plan. There is news of all that are asked, or
+ * they had a wish in the last round: so what a round costs depends on the samples that
+ * came, not on how many devices there are. */
 static size_t gather(struct controller *c, struct plan_item *items)
 {
-	struct device *device;
+	struct device *next = c->awake, *device;
 	size_t n = 0;
 
-	INDEX_FOREACH(device, &c->fleet.devices) {
+	c->awake = NULL;
+	c->awake_end = &c->awake;
+	c->n_awake = 0;
+	while ((device = next)) {
 		struct plan_item *item = &items[n];
 		struct policy_view v;
 
+		next = device->next_awake;
+		device->awake = false;
 		item->vm = device_foreground(device);
 		if (item->vm && item->vm->move)
 			continue;
@@ -167,7 +185,10 @@ static size_t gather(struct controller *c, struct plan_item *items)
 			item->n_wishes = c->policy->wishes(&c->parameters, device->policy_state,
 							   &v, item->wishes);
 		tell_wish(c, device, item->n_wishes > 0 ? item : NULL);
-		n += item->n_wishes > 0;
+		if (item->n_wishes == 0)
+			continue;
+		wake(c, device);
+		n++;
 	}
 	return n;
 }
@@ -181,10 +202,10 @@ void decide_now(struct controller *c)
 		.min_stay_ns = c->parameters.min_stay_ns,
 	};
 	_cleanup_free_ struct plan_item *items =
-		calloc(c->fleet.devices.n + 1, sizeof(*items));
+		calloc(c->n_awake + 1, sizeof(*items));
 	_cleanup_free_ struct node_traffic *nodes = calloc(c->fleet.nodes.n + 1, sizeof(*nodes));
 	_cleanup_free_ struct route *routes =
-		calloc(c->executor.moves.n + c->fleet.devices.n + 1, sizeof(*routes));
+		calloc(c->executor.moves.n + c->n_awake + 1, sizeof(*routes));
 	struct traffic traffic = { .nodes = nodes, .routes = routes };
 	size_t n;
 

@@ -40,6 +40,7 @@ struct node {
 	struct program programs[PROGRAMS];
 	struct uuid telemetry_boot; /* the instance of its telemetryd */
 	Tagalong__NodeHello *hello; /* of its migratord, without VMs and moves; or NULL */
+	bool admitted; /* and its key is the allow list's; set by the controller */
 	Tagalong__VmInfo **vms;     /* what it reported last, in the order of their names */
 	size_t n_vms;
 	struct index claimed; /* the struct vm of which it has a claim, by name */
@@ -108,7 +109,10 @@ struct device {
 	struct rtt_entry *rtts; /* in the order of the nodes' names */
 	size_t n_rtts;
 	_Alignas(max_align_t) uint8_t policy_state[POLICY_STATE_SIZE];
-	/* The wish that the decision log told last; see controller.c. */
+	/* See decide.c: it is to be asked for wishes, with others. */
+	struct device *next_awake;
+	bool awake;
+	/* The wish that the decision log told last. */
 	struct node *wished;
 	const char *refused;
 };

@@ -151,7 +151,7 @@ static void read_policy(struct reader *in, const struct policy_section *s,
 				      4 * p->min_stay_ns);
 	p->max_age_ns = duration(in, "policy.max_age", s->max_age, 3 * NS_PER_S);
 	p->min_confidence = count(in, "policy.min_confidence", s->min_confidence, 50, 0, 100);
-	c->interval_ns = duration(in, "policy.interval", s->interval, 100 * NS_PER_MS);
+	c->interval_ns = duration(in, "policy.interval", s->interval, 2 * NS_PER_MS);
 }
 
 /* The policy knows best which parameters make sense together. */

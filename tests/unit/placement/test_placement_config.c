@@ -28,7 +28,7 @@ Test(placement_config, defaults)
 	cr_assert_eq(c->parameters.hold_ns, 2000 * MS);
 	cr_assert_eq(c->parameters.margin_ns, 5 * MS);
 	cr_assert_eq(c->parameters.return_guard_ns, 4 * c->parameters.min_stay_ns);
-	cr_assert_eq(c->interval_ns, 100 * MS);
+	cr_assert_eq(c->interval_ns, 2 * MS);
 	cr_assert_eq(c->limits.moves, 8);
 	cr_assert_null(c->limits.move);
 	cr_assert_null(c->record);
