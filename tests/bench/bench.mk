@@ -2,16 +2,20 @@
 # Benchmarks: each writes bench/NAME.json in the build folder and a table.
 BENCHMARKS = \
 	bench-migration \
+	bench-placement \
 	bench-sim \
 	$(NULL)
 bench: $(BENCHMARKS)
 .PHONY: bench $(BENCHMARKS)
 
-EXTRA_PROGRAMS = tests/bench/codec tests/bench/echo-client
-CLEANFILES += tests/bench/codec$(EXEEXT) tests/bench/echo-client$(EXEEXT)
+EXTRA_PROGRAMS = tests/bench/codec tests/bench/echo-client tests/bench/planning
+CLEANFILES += tests/bench/codec$(EXEEXT) tests/bench/echo-client$(EXEEXT) \
+	tests/bench/planning$(EXEEXT)
 tests_bench_codec_SOURCES = tests/bench/codec.c
 tests_bench_codec_LDADD = libmigrator.la libcommon.la
 tests_bench_echo_client_SOURCES = tests/bench/echo-client.c
+tests_bench_planning_SOURCES = tests/bench/planning.c
+tests_bench_planning_LDADD = libplacement.la libcommon.la -lm
 
 # What the benchmarks compute with is tested under check.
 TESTS += tests/bench/test_bench.py
@@ -21,6 +25,7 @@ EXTRA_DIST += \
 	tests/bench/guest.py \
 	tests/bench/lab.py \
 	tests/bench/migration.py \
+	tests/bench/placement.py \
 	tests/bench/qemu_engine.py \
 	tests/bench/qmp.py \
 	tests/bench/results.py \
@@ -36,6 +41,9 @@ bench-codec: tests/bench/codec$(EXEEXT)
 
 bench-migration: all $(GUEST_IMAGE) tests/bench/echo-client$(EXEEXT)
 	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/migration.py --build .
+
+bench-placement: tests/bench/planning$(EXEEXT)
+	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/placement.py --build .
 
 bench-sim: all
 	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/simulation.py --build .
