@@ -7,11 +7,14 @@
 #include <string.h>
 
 #define BUCKETS_MIN 64
+#define SLOTS 8192 /* some two seconds */
 
 struct client_table {
-	LIST_HEAD(, client) all;
-	struct client **heap; /* by next_ns */
-	size_t n, room;
+	LIST_HEAD(clients, client) all;
+	size_t n;
+	struct clients wheel[SLOTS];
+	uint64_t used[SLOTS / 64]; /* a bit for each slot that anyone is in */
+	uint64_t tick;             /* the first that is not done with */
 	/* Both indexes have `buckets` chains, a power of two; a keyed hash, for
 	 * who registers chooses its address. */
 	struct client **chains[CLIENT_INDEXES];
@@ -89,41 +92,106 @@ static int set_buckets(struct client_table *t, size_t buckets)
 	}
 	t->buckets = buckets;
 	for (int i = 0; i < CLIENT_INDEXES; i++) {
+		struct client *c;
+
 		free(t->chains[i]);
 		t->chains[i] = chains[i];
-		for (size_t k = 0; k < t->n; k++)
-			link_client(t, (enum client_index)i, t->heap[k]);
+		LIST_FOREACH(c, &t->all, link)
+		link_client(t, (enum client_index)i, c);
 	}
 	return 0;
 }
 
-/* ---- The heap ------------------------------------------------------------------ */
+/* ---- The wheel ----------------------------------------------------------------- */
 
-static void heap_put(struct client_table *t, size_t i, struct client *c)
+/* Due times count as the next tick that is not before them. */
+static uint64_t tick_of(uint64_t ns)
 {
-	t->heap[i] = c;
-	c->heap_at = i;
+	return ns / CLIENT_TICK_NS + (ns % CLIENT_TICK_NS != 0);
 }
 
-static void heap_settle(struct client_table *t, struct client *c)
+static void wheel_put(struct client_table *t, struct client *c)
 {
-	size_t i = c->heap_at;
+	uint64_t tick = tick_of(c->next_ns);
 
-	while (i > 0 && t->heap[(i - 1) / 2]->next_ns > c->next_ns) {
-		heap_put(t, i, t->heap[(i - 1) / 2]);
-		i = (i - 1) / 2;
+	/* What is overdue is due at once. */
+	if (tick < t->tick)
+		tick = t->tick;
+	c->slot = tick % SLOTS;
+	LIST_INSERT_HEAD(&t->wheel[c->slot], c, due);
+	t->used[c->slot / 64] |= UINT64_C(1) << c->slot % 64;
+}
+
+static void wheel_take(struct client_table *t, struct client *c)
+{
+	LIST_REMOVE(c, due);
+	if (LIST_EMPTY(&t->wheel[c->slot]))
+		t->used[c->slot / 64] &= ~(UINT64_C(1) << c->slot % 64);
+}
+
+/* The distance from `slot` to the next one that anyone is in; SLOTS for none. */
+static size_t to_used(const struct client_table *t, size_t slot)
+{
+	for (size_t i = 0; i < SLOTS;) {
+		size_t at = (slot + i) % SLOTS;
+		uint64_t word = t->used[at / 64] >> at % 64;
+
+		if (word)
+			return i + (size_t)__builtin_ctzll(word) < SLOTS
+				       ? i + (size_t)__builtin_ctzll(word)
+				       : SLOTS;
+		i += 64 - at % 64;
 	}
-	for (;;) {
-		size_t child = 2 * i + 1;
+	return SLOTS;
+}
 
-		if (child + 1 < t->n && t->heap[child + 1]->next_ns < t->heap[child]->next_ns)
-			child++;
-		if (child >= t->n || t->heap[child]->next_ns >= c->next_ns)
+/* Returns false when there was no room for all of them. */
+static bool take_slot(struct client_table *t, size_t slot, uint64_t now_ns, struct client **ret,
+		      size_t room, size_t *n)
+{
+	struct client *c;
+
+	LIST_FOREACH(c, &t->wheel[slot], due)
+	{
+		if (tick_of(c->next_ns) > now_ns / CLIENT_TICK_NS)
+			continue;
+		if (*n == room)
+			return false;
+		ret[(*n)++] = c;
+	}
+	return true;
+}
+
+size_t client_table_due(struct client_table *t, uint64_t now_ns, struct client **ret, size_t room)
+{
+	uint64_t last = now_ns / CLIENT_TICK_NS;
+	size_t n = 0;
+
+	/* After a long pause every slot is looked at once. */
+	if (last >= t->tick + SLOTS)
+		t->tick = last - SLOTS + 1;
+	while (t->tick <= last) {
+		size_t skip = to_used(t, t->tick % SLOTS);
+
+		if (skip > last - t->tick)
 			break;
-		heap_put(t, i, t->heap[child]);
-		i = child;
+		t->tick += skip;
+		if (!take_slot(t, t->tick % SLOTS, now_ns, ret, room, &n))
+			return n;
+		if (t->tick == last)
+			return n;
+		t->tick++;
 	}
-	heap_put(t, i, c);
+	t->tick = last;
+	return n;
+}
+
+uint64_t client_table_next_due(const struct client_table *t, uint64_t now_ns)
+{
+	uint64_t next = now_ns / CLIENT_TICK_NS + 1;
+	size_t skip = to_used(t, next % SLOTS);
+
+	return skip == SLOTS ? UINT64_MAX : (next + skip) * CLIENT_TICK_NS;
 }
 
 /* ---- The table ------------------------------------------------------------------- */
@@ -146,46 +214,34 @@ void client_table_free(struct client_table *t)
 {
 	if (!t)
 		return;
-	while (t->n)
-		client_table_remove(t, t->heap[t->n - 1]);
+	while (!LIST_EMPTY(&t->all))
+		client_table_remove(t, LIST_FIRST(&t->all));
 	for (int i = 0; i < CLIENT_INDEXES; i++)
 		free(t->chains[i]);
-	free(t->heap);
 	free(t);
 }
 
 int client_table_add(struct client_table *t, struct client *c)
 {
-	if (t->n == t->room) {
-		size_t room = t->room ? t->room * 2 : 16;
-		struct client **heap = reallocarray(t->heap, room, sizeof(struct client *));
-
-		if (!heap)
-			return -ENOMEM;
-		t->heap = heap;
-		t->room = room;
-	}
 	if (t->n == t->buckets && set_buckets(t, t->buckets * 2) < 0)
 		return -ENOMEM;
 	LIST_INSERT_HEAD(&t->all, c, link);
 	link_client(t, CLIENT_BY_DEVICE, c);
 	link_client(t, CLIENT_BY_ADDRESS, c);
-	heap_put(t, t->n++, c);
-	heap_settle(t, c);
+	wheel_put(t, c);
+	t->n++;
 	return 0;
 }
 
 void client_table_remove(struct client_table *t, struct client *c)
 {
-	struct client *last = t->heap[--t->n];
-
 	LIST_REMOVE(c, link);
+	wheel_take(t, c);
 	unlink_client(t, CLIENT_BY_DEVICE, c);
 	unlink_client(t, CLIENT_BY_ADDRESS, c);
-	if (last != c) {
-		heap_put(t, c->heap_at, last);
-		heap_settle(t, last);
-	}
+	t->n--;
+	histogram_clear(&c->histogram);
+	free(c->open);
 	free(c);
 }
 
@@ -197,11 +253,6 @@ size_t client_table_count(const struct client_table *t)
 struct client *client_table_next(const struct client_table *t, const struct client *after)
 {
 	return after ? LIST_NEXT(after, link) : LIST_FIRST(&t->all);
-}
-
-struct client *client_table_first_due(const struct client_table *t)
-{
-	return t->n ? t->heap[0] : NULL;
 }
 
 struct client *client_table_by_device(const struct client_table *t, const struct uuid *device)
@@ -233,6 +284,7 @@ void client_table_set_address(struct client_table *t, struct client *c, const st
 
 void client_table_set_next(struct client_table *t, struct client *c, uint64_t next_ns)
 {
+	wheel_take(t, c);
 	c->next_ns = next_ns;
-	heap_settle(t, c);
+	wheel_put(t, c);
 }

@@ -1,21 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The prober's clients: found by device, by address, and by who is due first.
+ * The prober's clients: found by device, by address, and by who is due.
+ *
+ * Who is due stands on a timing wheel (Varghese, Lauck 1987): a ring of slots of
+ * CLIENT_TICK_NS each, which holds everyone at the slot of the time that is next;
+ * those that are due in another turn of the wheel are passed over. So clients are due
+ * in steps of a tick, and neither adding nor finding one depends on their number.
  */
 #ifndef TELEMETRY_CLIENT_TABLE_H
 #define TELEMETRY_CLIENT_TABLE_H
 
 #include <sys/queue.h>
 
+#include "common/cusum.h"
+#include "common/histogram.h"
 #include "telemetry/prober.h"
+
+#define CLIENT_TICK_NS UINT64_C(250000)
 
 /* One probe that left and may still be answered. */
 struct probe {
-	uint32_t sequence;
-	bool answered;
 	uint64_t sent_ns;   /* monotonic */
 	uint64_t t1_utc_ns; /* ours at first, then the kernel's */
-	struct stamp_request packet;
+	uint64_t t1;        /* as the packet has it */
+	uint32_t sequence;
+	uint16_t error_estimate;
+	bool answered;
 };
 
 enum client_index { CLIENT_BY_DEVICE, CLIENT_BY_ADDRESS, CLIENT_INDEXES };
@@ -29,15 +39,18 @@ struct client {
 	uint64_t next_ns; /* due; changed by client_table_set_next() */
 	uint32_t sequence;
 	uint32_t list_generation; /* of the last watch list that had it */
-	struct probe open[PROBER_OPEN_MAX]; /* a ring; sequence numbers rise by one */
-	unsigned head, length;
-	struct rtt rtt;
-	uint64_t last_sample_utc_ns;
+	struct probe *open;       /* a ring with room for `room`; sequence numbers rise by one */
+	uint8_t room, head, length;
 	bool changed;
-	unsigned reported_confidence;
+	uint8_t reported_confidence;
+	struct rtt rtt;
+	struct histogram histogram;
+	struct level level;
+	uint64_t last_sample_utc_ns;
+	uint64_t level_utc_ns; /* since when the level is what it is; 0: always */
 	/* the table's own */
-	LIST_ENTRY(client) link;
-	size_t heap_at;
+	LIST_ENTRY(client) link, due;
+	size_t slot; /* of the wheel */
 	struct client *next[CLIENT_INDEXES];
 };
 
@@ -59,8 +72,12 @@ size_t client_table_count(const struct client_table *t);
 /* Every client, in no particular order: `after` is NULL, or the one before. */
 struct client *client_table_next(const struct client_table *t, const struct client *after);
 
-/* The one that is due first; NULL when there is none. */
-struct client *client_table_first_due(const struct client_table *t);
+/* Writes those that are due at `now_ns`, at most `room`, and returns how many. Each of
+ * them must get another time, or be removed, before it is asked again. */
+size_t client_table_due(struct client_table *t, uint64_t now_ns, struct client **ret, size_t room);
+
+/* When somebody may be due next, not before `now_ns`; UINT64_MAX for never. */
+uint64_t client_table_next_due(const struct client_table *t, uint64_t now_ns);
 
 struct client *client_table_by_device(const struct client_table *t, const struct uuid *device);
 

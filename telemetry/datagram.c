@@ -11,14 +11,14 @@
 
 /* Room for every ancillary message that we ask for, and to spare. */
 union control {
-	char bytes[512];
+	char bytes[256];
 	struct cmsghdr align;
 };
 
 static int set_options(int fd, int family)
 {
 	const int on = 1, ttl = 255;
-	/* Times of sending are asked for by datagram (datagram_send). */
+	/* Times of sending are asked for by datagram (datagram_send_many). */
 	const int room = 4 << 20; /* so that a flood takes longer to push others out */
 	const int stamping = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE;
 	bool v6 = family == AF_INET6;
@@ -116,32 +116,52 @@ static void read_control(struct cmsghdr *c, struct datagram *d)
 	}
 }
 
+static void finish_received(struct msghdr *m, size_t len, struct datagram *d)
+{
+	d->len = len;
+	d->cut = m->msg_flags & MSG_TRUNC;
+	d->to = (struct address){ 0 };
+	d->ttl = UINT8_MAX;
+	d->kernel_time = false;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
+		read_control(c, d);
+	if (!d->kernel_time)
+		d->received_utc_ns = clock_utc_ns();
+}
+
+int datagram_receive_many(int fd, struct datagram *ret, size_t n)
+{
+	union control controls[DATAGRAM_BATCH];
+	struct iovec iovs[DATAGRAM_BATCH];
+	struct mmsghdr messages[DATAGRAM_BATCH];
+	int got;
+
+	if (n > DATAGRAM_BATCH)
+		n = DATAGRAM_BATCH;
+	for (size_t i = 0; i < n; i++) {
+		iovs[i] = (struct iovec){ ret[i].data, sizeof(ret[i].data) };
+		messages[i].msg_hdr = (struct msghdr){
+			.msg_name = &ret[i].from,
+			.msg_namelen = sizeof(ret[i].from),
+			.msg_iov = &iovs[i],
+			.msg_iovlen = 1,
+			.msg_control = &controls[i],
+			.msg_controllen = sizeof(controls[i]),
+		};
+	}
+	got = recvmmsg(fd, messages, (unsigned)n, MSG_DONTWAIT, NULL);
+	if (got < 0)
+		return -errno;
+	for (int i = 0; i < got; i++)
+		finish_received(&messages[i].msg_hdr, messages[i].msg_len, &ret[i]);
+	return got;
+}
+
 int datagram_receive(int fd, struct datagram *ret)
 {
-	union control control;
-	struct iovec iov = { .iov_base = ret->data, .iov_len = sizeof(ret->data) };
-	struct msghdr m = {
-		.msg_name = &ret->from,
-		.msg_namelen = sizeof(ret->from),
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT);
+	int n = datagram_receive_many(fd, ret, 1);
 
-	if (n < 0)
-		return -errno;
-	ret->len = (size_t)n;
-	ret->cut = m.msg_flags & MSG_TRUNC;
-	ret->to = (struct address){ 0 };
-	ret->ttl = UINT8_MAX;
-	ret->kernel_time = false;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
-		read_control(c, ret);
-	if (!ret->kernel_time)
-		ret->received_utc_ns = clock_utc_ns();
-	return 0;
+	return n < 0 ? n : 0;
 }
 
 /* ---- Sending --------------------------------------------------------------- */
@@ -173,9 +193,8 @@ static void add_source(struct msghdr *m, const struct address *from)
 }
 
 int datagram_send(int fd, const struct address *from, const struct address *to, const void *data,
-		  size_t len, bool stamped)
+		  size_t len)
 {
-	const uint32_t stamping = SOF_TIMESTAMPING_TX_SOFTWARE;
 	union control control = { 0 };
 	struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
 	struct msghdr m = {
@@ -188,34 +207,71 @@ int datagram_send(int fd, const struct address *from, const struct address *to, 
 
 	if (from)
 		add_source(&m, from);
-	if (stamped)
-		add_control(&m, SOL_SOCKET, SO_TIMESTAMPING, &stamping, sizeof(stamping));
 	if (m.msg_controllen == 0)
 		m.msg_control = NULL;
 	return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-int datagram_sent_time(int fd, void *ret_tail, size_t len, uint64_t *ret_utc_ns)
+void datagram_send_many(int fd, struct datagram_outgoing *out, size_t n)
 {
-	union control control;
-	uint8_t packet[2048]; /* with all its headers */
-	struct iovec iov = { .iov_base = packet, .iov_len = sizeof(packet) };
-	struct msghdr m = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	ssize_t n = recvmsg(fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT);
-	uint64_t at = 0;
+	const uint32_t stamping = SOF_TIMESTAMPING_TX_SOFTWARE;
+	struct mmsghdr messages[DATAGRAM_BATCH];
+	struct iovec iovs[DATAGRAM_BATCH];
+	union control control = { 0 }; /* the same for all */
+	struct msghdr first = { .msg_control = &control };
 
-	if (n < 0)
-		return -errno;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c && !at; c = CMSG_NXTHDR(&m, c))
-		at = stamping_ns(c);
-	if (!at || (m.msg_flags & MSG_TRUNC) || (size_t)n < len)
-		return -EBADMSG;
-	memcpy(ret_tail, packet + n - len, len);
-	*ret_utc_ns = at;
-	return 0;
+	add_control(&first, SOL_SOCKET, SO_TIMESTAMPING, &stamping, sizeof(stamping));
+	for (size_t i = 0; i < n; i++) {
+		iovs[i] = (struct iovec){ (void *)out[i].data, out[i].len };
+		messages[i].msg_hdr = first;
+		messages[i].msg_hdr.msg_name = (void *)&out[i].to->any;
+		messages[i].msg_hdr.msg_namelen = address_len(out[i].to);
+		messages[i].msg_hdr.msg_iov = &iovs[i];
+		messages[i].msg_hdr.msg_iovlen = 1;
+	}
+	for (size_t i = 0; i < n;) {
+		int sent =
+			sendmmsg(fd, &messages[i], (unsigned)(n - i), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		/* It fails for the first of them, and stops before any other that fails. */
+		if (sent <= 0)
+			out[i++].result = sent < 0 ? -errno : -EIO;
+		for (; sent > 0; sent--)
+			out[i++].result = 0;
+	}
+}
+
+int datagram_sent_times(int fd, struct datagram_sent *ret, size_t n)
+{
+	uint8_t packets[DATAGRAM_BATCH][256]; /* with their headers */
+	union control controls[DATAGRAM_BATCH];
+	struct mmsghdr messages[DATAGRAM_BATCH];
+	struct iovec iovs[DATAGRAM_BATCH];
+	int got;
+
+	if (n > DATAGRAM_BATCH)
+		n = DATAGRAM_BATCH;
+	for (size_t i = 0; i < n; i++) {
+		iovs[i] = (struct iovec){ packets[i], sizeof(packets[i]) };
+		messages[i].msg_hdr = (struct msghdr){
+			.msg_iov = &iovs[i],
+			.msg_iovlen = 1,
+			.msg_control = &controls[i],
+			.msg_controllen = sizeof(controls[i]),
+		};
+	}
+	got = recvmmsg(fd, messages, (unsigned)n, MSG_ERRQUEUE | MSG_DONTWAIT, NULL);
+	for (int i = 0; i < got; i++) {
+		struct msghdr *m = &messages[i].msg_hdr;
+		size_t len = messages[i].msg_len;
+
+		ret[i].utc_ns = 0;
+		if ((m->msg_flags & MSG_TRUNC) || len < DATAGRAM_TAIL)
+			continue;
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c && !ret[i].utc_ns;
+		     c = CMSG_NXTHDR(m, c))
+			ret[i].utc_ns = stamping_ns(c);
+		memcpy(ret[i].tail, packets[i] + len - DATAGRAM_TAIL, DATAGRAM_TAIL);
+	}
+	return got < 0 ? -errno : got;
 }

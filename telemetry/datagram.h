@@ -15,6 +15,8 @@
 #include "common/error.h"
 
 #define DATAGRAM_MAX 1500 /* a larger one is cut, and marked */
+#define DATAGRAM_BATCH 64
+#define DATAGRAM_TAIL 44
 
 struct datagram {
 	struct address from;
@@ -34,17 +36,37 @@ int datagram_open(const struct address *local, int *ret_fd, struct mg_error *err
 /* Where it is bound. */
 int datagram_local(int fd, struct address *ret);
 
-/* Takes the next datagram; -EAGAIN when there is none. */
+/* Takes the next datagrams, at most DATAGRAM_BATCH. Returns how many; -EAGAIN when
+ * there are none. */
+int datagram_receive_many(int fd, struct datagram *ret, size_t n);
+
+/* Takes the next one. 0, or -EAGAIN when there is none. */
 int datagram_receive(int fd, struct datagram *ret);
 
-/* Sends, from our address `from` unless that is NULL or none. `stamped` asks
- * for the time of sending. */
+/* Sends one, from our address `from` unless that is NULL or none. */
 int datagram_send(int fd, const struct address *from, const struct address *to, const void *data,
-		  size_t len, bool stamped);
+		  size_t len);
 
-/* Takes the next time of sending: writes it and the last `len` bytes of the
- * datagram that it belongs to. -EAGAIN when there is none; -EBADMSG for an
- * entry of another kind, which has been taken too. */
-int datagram_sent_time(int fd, void *ret_tail, size_t len, uint64_t *ret_utc_ns);
+/* One of many to send, and what became of it: 0 or a negative errno. */
+struct datagram_outgoing {
+	const struct address *to;
+	const void *data;
+	size_t len;
+	int result;
+};
+
+/* Sends at most DATAGRAM_BATCH with one system call, or a few when some fail, and
+ * asks for their times of sending. */
+void datagram_send_many(int fd, struct datagram_outgoing *out, size_t n);
+
+/* When one that we sent left, and its last bytes. */
+struct datagram_sent {
+	uint64_t utc_ns; /* 0: an entry of another kind */
+	uint8_t tail[DATAGRAM_TAIL];
+};
+
+/* Takes the next times of sending, at most DATAGRAM_BATCH. Returns how many entries
+ * were taken; -EAGAIN when there are none. */
+int datagram_sent_times(int fd, struct datagram_sent *ret, size_t n);
 
 #endif

@@ -13,7 +13,6 @@
 #include "telemetry/reporter.h"
 #include "telemetry/uplink.h"
 
-#define BATCH 64
 #define EXPIRY_NS (250 * NS_PER_MS) /* between two looks for expired registrations */
 #define STATISTICS_NS (60 * NS_PER_S)
 /* Between two rounds of telling the controller what it was told before: another
@@ -31,6 +30,7 @@ struct node {
 	sd_event_source *io, *probe_timer, *expiry_timer;
 	uint64_t statistics_ns; /* when they are logged next */
 	uint64_t retell_ns;     /* when all registrations are told again */
+	struct datagram received[DATAGRAM_BATCH];
 };
 
 /* Rounded up: too early a call would find nothing to do. */
@@ -41,11 +41,17 @@ static uint64_t in_us(uint64_t ns)
 
 /* ---- Probes ------------------------------------------------------------------------ */
 
-static int send_probe(const struct address *to, const uint8_t packet[STAMP_SIZE], void *userdata)
+static void send_probes(struct prober_packet *packets, size_t count, void *userdata)
 {
+	struct datagram_outgoing out[PROBER_BATCH];
 	struct node *n = userdata;
 
-	return datagram_send(n->fd, NULL, to, packet, STAMP_SIZE, true);
+	for (size_t i = 0; i < count; i++)
+		out[i] =
+			(struct datagram_outgoing){ packets[i].to, packets[i].data, STAMP_SIZE, 0 };
+	datagram_send_many(n->fd, out, count);
+	for (size_t i = 0; i < count; i++)
+		packets[i].result = out[i].result;
 }
 
 static uint64_t now_utc(void *userdata)
@@ -54,30 +60,31 @@ static uint64_t now_utc(void *userdata)
 	return clock_utc_ns();
 }
 
-static int on_probe_timer(sd_event_source *source, uint64_t due_us, void *userdata)
-{
-	struct node *n = userdata;
-
-	(void)due_us;
-	return sd_event_source_set_time(source, in_us(prober_run(n->prober, clock_mono_ns())));
-}
-
-/* ---- The UDP port ------------------------------------------------------------------ */
-
 /* Before answers are read: the answer to a probe may be here already. */
 static void take_sent_times(struct node *n)
 {
-	uint8_t packet[STAMP_SIZE];
-	uint64_t at;
-	int r;
+	struct datagram_sent sent[DATAGRAM_BATCH];
+	int got;
 
-	while ((r = datagram_sent_time(n->fd, packet, sizeof(packet), &at)) != -EAGAIN) {
-		if (r == 0)
-			prober_sent_at(n->prober, packet, at);
-		else if (r != -EBADMSG)
-			break;
-	}
+	do {
+		got = datagram_sent_times(n->fd, sent, DATAGRAM_BATCH);
+		for (int i = 0; i < got; i++)
+			if (sent[i].utc_ns)
+				prober_sent_at(n->prober, sent[i].tail, sent[i].utc_ns);
+	} while (got == DATAGRAM_BATCH);
 }
+
+static int on_probe_timer(sd_event_source *source, uint64_t due_us, void *userdata)
+{
+	struct node *n = userdata;
+	uint64_t next = prober_run(n->prober, clock_mono_ns());
+
+	(void)due_us;
+	take_sent_times(n);
+	return sd_event_source_set_time(source, in_us(next));
+}
+
+/* ---- The UDP port ------------------------------------------------------------------ */
 
 static void on_registration(struct node *n, const struct datagram *d)
 {
@@ -89,7 +96,7 @@ static void on_registration(struct node *n, const struct datagram *d)
 
 	if (verdict == REGISTRY_IGNORED)
 		return;
-	(void)datagram_send(n->fd, &d->to, &d->from, answer, sizeof(answer), false);
+	(void)datagram_send(n->fd, &d->to, &d->from, answer, sizeof(answer));
 	if (verdict != REGISTRY_CHANGED)
 		return;
 	log_info("registry", "device=%s address=%s registered", device->name,
@@ -101,16 +108,22 @@ static void on_registration(struct node *n, const struct datagram *d)
 static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct node *n = userdata;
-	struct datagram d;
+	uint64_t now;
+	int got;
 
 	(void)source, (void)revents;
 	take_sent_times(n);
-	for (int i = 0; i < BATCH && datagram_receive(fd, &d) == 0; i++)
-		if (registration_is(d.data, d.len))
-			on_registration(n, &d);
+	got = datagram_receive_many(fd, n->received, DATAGRAM_BATCH);
+	now = clock_mono_ns();
+	for (int i = 0; i < got; i++) {
+		const struct datagram *d = &n->received[i];
+
+		if (registration_is(d->data, d->len))
+			on_registration(n, d);
 		else
-			prober_receive(n->prober, clock_mono_ns(), &d.from, d.received_utc_ns,
-				       d.data, d.cut ? SIZE_MAX : d.len);
+			prober_receive(n->prober, now, &d->from, d->received_utc_ns, d->data,
+				       d->cut ? SIZE_MAX : d->len);
+	}
 	return 0;
 }
 
@@ -201,7 +214,7 @@ static int make_parts(struct node *n, const struct node_config *c, struct mg_err
 		.timeout_ns = c->timeout_ns,
 		.window_ns = c->window_ns,
 		.error_estimate = stamp_error_of_clock(STAMP_NTP),
-		.send = send_probe,
+		.send = send_probes,
 		.now_utc = now_utc,
 		.userdata = n,
 	};
@@ -250,7 +263,8 @@ static int make_uplinks(struct node *n, const struct node_config *c, sd_event *l
 	int r;
 
 	if (c->plain_text_bus)
-		log_warning("main", "plain_text_bus: messages are neither encrypted nor authenticated");
+		log_warning("main",
+			    "plain_text_bus: messages are neither encrypted nor authenticated");
 	r = bus_new(loop, &bus, &n->bus, err);
 	if (r < 0)
 		return r;

@@ -7,13 +7,13 @@
 #include "common/clock.h"
 #include "telemetry/client_table.h"
 
-/* Packets sent in one go before others get their turn. */
-#define BATCH 64
 /* Times of sending that the kernel still owes us. */
 #define UNSTAMPED_MAX 256
 /* By how much the two clocks may disagree about one round trip: UTC may be
  * slewed by 500 ppm. */
 #define CLOCK_SLACK_NS NS_PER_MS
+/* The histogram's older half of so many samples weighs half. */
+#define HISTOGRAM_SAMPLES 2048
 
 /* The golden ratio's fraction: multiples of it fill the unit interval evenly
  * for any number of them. Here in units of 2^-32. */
@@ -23,6 +23,8 @@ struct unstamped {
 	struct client *client; /* NULL: gone */
 	struct stamp_request packet;
 };
+
+static const unsigned parts[PROBER_QUANTILES] = { 5000, 9500, 9900, 9990 };
 
 struct prober {
 	struct prober_config config;
@@ -61,7 +63,7 @@ void prober_free(struct prober *p)
 
 static struct probe *open_at(struct client *c, unsigned i)
 {
-	return &c->open[(c->head + i) % PROBER_OPEN_MAX];
+	return &c->open[(c->head + i) % c->room];
 }
 
 static void drop_oldest(struct client *c)
@@ -70,7 +72,7 @@ static void drop_oldest(struct client *c)
 		rtt_count_lost(&c->rtt);
 		c->changed = true;
 	}
-	c->head = (c->head + 1) % PROBER_OPEN_MAX;
+	c->head = (uint8_t)((c->head + 1) % c->room);
 	c->length--;
 }
 
@@ -98,9 +100,10 @@ static uint64_t held_interval(const struct prober *p, uint64_t interval_ns)
 static uint64_t first_round(struct prober *p, uint64_t now_ns, uint64_t interval_ns)
 {
 	double part = (double)p->phase / 4294967296.0;
+	uint64_t ns = now_ns + (uint64_t)(part * (double)interval_ns);
 
 	p->phase += GOLDEN;
-	return now_ns + (uint64_t)(part * (double)interval_ns);
+	return ns - ns % CLIENT_TICK_NS;
 }
 
 static struct client *add_client(struct prober *p, uint64_t now_ns, const struct prober_watch *w)
@@ -191,34 +194,76 @@ static void expect_stamp(struct prober *p, struct client *c, const struct stamp_
 		p->unstamped_head = (p->unstamped_head + 1) % UNSTAMPED_MAX;
 }
 
-static void send_probe(struct prober *p, uint64_t now_ns, struct client *c)
+/* Makes room for one more open probe. Few clients ever have more than two. */
+static struct probe *add_open(struct client *c)
 {
-	uint8_t packet[STAMP_SIZE];
-	uint64_t t1 = p->config.now_utc(p->config.userdata);
-	struct probe probe = {
-		.sequence = c->sequence,
-		.sent_ns = now_ns,
-		.t1_utc_ns = t1,
-		.packet = { c->sequence, stamp_time_pack(STAMP_NTP, t1),
-			    p->config.error_estimate },
-	};
-	int r;
+	if (c->length == PROBER_OPEN_MAX)
+		drop_oldest(c);
+	if (c->length == c->room) {
+		uint8_t room = c->room ? (uint8_t)(2 * c->room) : 2;
+		struct probe *open = calloc(room, sizeof(*open));
 
-	stamp_request_pack(&probe.packet, packet);
-	r = p->config.send(&c->address, packet, p->config.userdata);
-	if (r == -EAGAIN || r == -ENOBUFS) {
+		if (!open)
+			return NULL;
+		for (unsigned i = 0; i < c->length; i++)
+			open[i] = *open_at(c, i);
+		free(c->open);
+		c->open = open;
+		c->room = room;
+		c->head = 0;
+	}
+	return open_at(c, c->length++);
+}
+
+/* Errors other than our own congestion say that the client cannot be reached: that
+ * is a loss. */
+static void count_sent(struct prober *p, uint64_t now_ns, struct client *c,
+		       const struct stamp_request *packet, uint64_t t1_utc_ns, int result)
+{
+	struct probe *probe;
+
+	if (result == -EAGAIN || result == -ENOBUFS) {
 		p->counters.not_sent++;
 		return;
 	}
-	/* Other errors say that the client cannot be reached: that is a loss. */
 	p->counters.sent++;
 	c->sequence++;
 	rtt_count_sent(&c->rtt);
-	if (c->length == PROBER_OPEN_MAX)
-		drop_oldest(c);
-	*open_at(c, c->length++) = probe;
-	if (r == 0)
-		expect_stamp(p, c, &probe.packet);
+	probe = add_open(c);
+	if (!probe) {
+		rtt_count_lost(&c->rtt);
+		return;
+	}
+	*probe = (struct probe){
+		.sent_ns = now_ns,
+		.t1_utc_ns = t1_utc_ns,
+		.t1 = packet->t1,
+		.sequence = packet->sequence,
+		.error_estimate = packet->error_estimate,
+	};
+	if (result == 0)
+		expect_stamp(p, c, packet);
+}
+
+static void send_probes(struct prober *p, uint64_t now_ns, struct client **clients, size_t n)
+{
+	uint64_t t1 = p->config.now_utc(p->config.userdata);
+	struct prober_packet packets[PROBER_BATCH];
+	struct stamp_request request = {
+		.t1 = stamp_time_pack(STAMP_NTP, t1),
+		.error_estimate = p->config.error_estimate,
+	};
+
+	for (size_t i = 0; i < n; i++) {
+		request.sequence = clients[i]->sequence;
+		packets[i].to = &clients[i]->address;
+		stamp_request_pack(&request, packets[i].data);
+	}
+	p->config.send(packets, n, p->config.userdata);
+	for (size_t i = 0; i < n; i++) {
+		request.sequence = clients[i]->sequence;
+		count_sent(p, now_ns, clients[i], &request, t1, packets[i].result);
+	}
 }
 
 static void give_up_overdue(struct prober *p, uint64_t now_ns, struct client *c)
@@ -236,19 +281,18 @@ static uint64_t next_round(const struct client *c, uint64_t now_ns)
 
 uint64_t prober_run(struct prober *p, uint64_t now_ns)
 {
-	struct client *c;
+	struct client *due[PROBER_BATCH], *sending[PROBER_BATCH];
+	size_t n = client_table_due(p->clients, now_ns, due, PROBER_BATCH), k = 0;
 
-	for (unsigned i = 0; i < BATCH; i++) {
-		c = client_table_first_due(p->clients);
-		if (!c || c->next_ns > now_ns)
-			break;
-		give_up_overdue(p, now_ns, c);
-		if (!address_is_none(&c->address))
-			send_probe(p, now_ns, c);
-		client_table_set_next(p->clients, c, next_round(c, now_ns));
+	for (size_t i = 0; i < n; i++) {
+		give_up_overdue(p, now_ns, due[i]);
+		client_table_set_next(p->clients, due[i], next_round(due[i], now_ns));
+		if (!address_is_none(&due[i]->address))
+			sending[k++] = due[i];
 	}
-	c = client_table_first_due(p->clients);
-	return c ? c->next_ns : UINT64_MAX;
+	if (k)
+		send_probes(p, now_ns, sending, k);
+	return n == PROBER_BATCH ? now_ns : client_table_next_due(p->clients, now_ns);
 }
 
 /* ---- Receiving -------------------------------------------------------------------- */
@@ -257,6 +301,12 @@ static bool same_request(const struct stamp_request *a, const struct stamp_reque
 {
 	return a->sequence == b->sequence && a->t1 == b->t1 &&
 	       a->error_estimate == b->error_estimate;
+}
+
+static bool is_answer_to(const struct probe *probe, const struct stamp_request *sender)
+{
+	return probe->sequence == sender->sequence && probe->t1 == sender->t1 &&
+	       probe->error_estimate == sender->error_estimate;
 }
 
 /* The open probe (answered or not) with this sequence number, or NULL. */
@@ -305,6 +355,19 @@ static bool round_trip(const struct probe *probe, const struct stamp_reply *repl
 	return true;
 }
 
+static void learn(struct client *c, uint64_t now_ns, uint64_t rtt_ns, uint64_t received_utc_ns)
+{
+	rtt_add_sample(&c->rtt, now_ns, rtt_ns);
+	/* Without memory the quantiles lack a sample; all else stays true. */
+	(void)histogram_add(&c->histogram, rtt_ns);
+	if (histogram_samples(&c->histogram) >= HISTOGRAM_SAMPLES)
+		histogram_halve(&c->histogram);
+	if (level_add(&c->level, (double)rtt_ns) != CUSUM_NONE)
+		c->level_utc_ns = received_utc_ns;
+	c->last_sample_utc_ns = received_utc_ns;
+	c->changed = true;
+}
+
 static void accept_reply(struct prober *p, uint64_t now_ns, struct client *c, struct probe *probe,
 			 const struct stamp_reply *reply, uint64_t received_utc_ns)
 {
@@ -316,9 +379,7 @@ static void accept_reply(struct prober *p, uint64_t now_ns, struct client *c, st
 		p->counters.implausible++;
 	} else {
 		probe->answered = true;
-		rtt_add_sample(&c->rtt, now_ns, rtt);
-		c->last_sample_utc_ns = received_utc_ns;
-		c->changed = true;
+		learn(c, now_ns, rtt, received_utc_ns);
 		p->counters.accepted++;
 	}
 }
@@ -341,7 +402,7 @@ void prober_receive(struct prober *p, uint64_t now_ns, const struct address *fro
 	for (; c; c = client_table_by_address(p->clients, from, c)) {
 		struct probe *probe = find_probe(c, reply.sender.sequence);
 
-		if (probe && same_request(&probe->packet, &reply.sender)) {
+		if (probe && is_answer_to(probe, &reply.sender)) {
 			if (probe->answered)
 				p->counters.duplicate++;
 			else
@@ -358,8 +419,7 @@ void prober_receive(struct prober *p, uint64_t now_ns, const struct address *fro
 
 /* ---- Reporting ------------------------------------------------------------------------ */
 
-size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn fn,
-			     void *userdata)
+size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn fn, void *userdata)
 {
 	size_t told = 0;
 
@@ -368,6 +428,7 @@ size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn
 		struct prober_report report = {
 			.device = c->device,
 			.last_sample_utc_ns = c->last_sample_utc_ns,
+			.level_utc_ns = c->level_utc_ns,
 		};
 
 		if (!rtt_read(&c->rtt, now_ns, &report.rtt))
@@ -375,7 +436,8 @@ size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn
 		if (!c->changed && report.rtt.confidence == c->reported_confidence)
 			continue;
 		c->changed = false;
-		c->reported_confidence = report.rtt.confidence;
+		c->reported_confidence = (uint8_t)report.rtt.confidence;
+		histogram_quantiles(&c->histogram, parts, PROBER_QUANTILES, report.quantiles_ns);
 		fn(&report, userdata);
 		told++;
 	}

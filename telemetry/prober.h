@@ -8,8 +8,8 @@
  * receiving, T2 and T3 the reflector's, so the two clocks need not agree, and the
  * time that the reflector took does not count.
  *
- * Probes are spread evenly: each client has its own phase of the interval, and
- * late rounds are skipped, not made up for.
+ * Probes are spread evenly: each client has its own phase of the interval, in steps of
+ * a quarter of a millisecond; late rounds are skipped, not made up for.
  *
  * An answer counts only if it comes from the address that was probed and
  * carries the sequence number and the timestamp of a probe that is still open.
@@ -27,19 +27,27 @@
 #include "telemetry/stamp.h"
 
 #define PROBER_OPEN_MAX 16
+#define PROBER_BATCH 64 /* packets sent in one go before others get their turn */
 #define PROBER_INTERVAL_MIN_NS (20 * UINT64_C(1000000))
 #define PROBER_INTERVAL_MAX_NS (3600 * UINT64_C(1000000000))
 
 struct prober;
 
+struct prober_packet {
+	const struct address *to;
+	int result;
+	uint8_t data[STAMP_SIZE];
+};
+
 struct prober_config {
 	uint64_t interval_ns; /* for clients that come without one */
 	uint64_t timeout_ns;
-	uint64_t window_ns; /* of the minimum */
+	uint64_t window_ns;      /* of the minimum */
 	uint16_t error_estimate; /* what the probes say of our clock; NTP format */
-	/* Sends one packet; 0 or a negative errno. -EAGAIN and -ENOBUFS are our own
-	 * congestion: the probe counts as never sent. */
-	int (*send)(const struct address *to, const uint8_t packet[STAMP_SIZE], void *userdata);
+	/* Sends packets, at most PROBER_BATCH, and sets the result of each: 0 or a
+	 * negative errno. -EAGAIN and -ENOBUFS are our own congestion: the probe
+	 * counts as never sent. */
+	void (*send)(struct prober_packet *packets, size_t n, void *userdata);
 	uint64_t (*now_utc)(void *userdata); /* for T1, unless the kernel tells */
 	void *userdata;
 };
@@ -63,9 +71,13 @@ struct prober_watch {
 	struct address address; /* where others saw it, or none */
 };
 
+enum prober_quantile { PROBER_P50, PROBER_P95, PROBER_P99, PROBER_P999, PROBER_QUANTILES };
+
 struct prober_report {
 	struct uuid device;
 	uint64_t last_sample_utc_ns;
+	uint64_t level_utc_ns; /* of the sample with which the level changed last; 0: never */
+	uint64_t quantiles_ns[PROBER_QUANTILES]; /* of the last one to two thousand samples */
 	struct rtt_figures rtt;
 };
 

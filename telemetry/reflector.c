@@ -75,7 +75,7 @@ static void reflect(struct reflector *r, struct datagram *d)
 	}
 	if (stamp_reflect(d->data, d->len, d->received_utc_ns, clock_utc_ns(), d->ttl,
 			  r->error_estimate) == 0 &&
-	    datagram_send(r->fd, &d->to, &d->from, d->data, d->len, false) == 0)
+	    datagram_send(r->fd, &d->to, &d->from, d->data, d->len) == 0)
 		r->counters.reflected++;
 }
 
@@ -84,7 +84,7 @@ static void reflect(struct reflector *r, struct datagram *d)
 static void send_registration(struct reflector *r, const uint8_t packet[REGISTRATION_SIZE])
 {
 	char text[ADDRESS_TEXT_SIZE];
-	int e = datagram_send(r->fd, NULL, &r->node, packet, REGISTRATION_SIZE, false);
+	int e = datagram_send(r->fd, NULL, &r->node, packet, REGISTRATION_SIZE);
 
 	if (e < 0)
 		log_debug("register", "node=%s cannot send: %s", address_format(&r->node, text),

@@ -52,6 +52,13 @@ static void add_sample(const struct prober_report *report, void *userdata)
 	s->sent = report->rtt.sent;
 	s->lost = report->rtt.lost;
 	s->confidence = report->rtt.confidence;
+	s->has_p50_ns = s->has_p95_ns = s->has_p99_ns = s->has_p999_ns = true;
+	s->p50_ns = report->quantiles_ns[PROBER_P50];
+	s->p95_ns = report->quantiles_ns[PROBER_P95];
+	s->p99_ns = report->quantiles_ns[PROBER_P99];
+	s->p999_ns = report->quantiles_ns[PROBER_P999];
+	s->has_level_utc_ns = report->level_utc_ns > 0;
+	s->level_utc_ns = report->level_utc_ns;
 	s->has_last_ns = true;
 	s->last_ns = report->rtt.last_ns;
 	r->pointers[r->n++] = s;

@@ -40,10 +40,11 @@ static void check_reflector(const uint8_t *data, size_t size)
 	free(packet);
 }
 
-static int discard(const struct address *to, const uint8_t packet[STAMP_SIZE], void *userdata)
+static void discard(struct prober_packet *packets, size_t n, void *userdata)
 {
-	(void)to, (void)packet, (void)userdata;
-	return 0;
+	(void)userdata;
+	for (size_t i = 0; i < n; i++)
+		packets[i].result = 0;
 }
 
 static uint64_t fixed_utc(void *userdata)
@@ -72,7 +73,8 @@ static void check_prober(const uint8_t *data, size_t size)
 						.window_ns = NS_PER_S,
 						.error_estimate = 1,
 						.send = discard,
-						.now_utc = fixed_utc }, &p) < 0 ||
+						.now_utc = fixed_utc },
+		       &p) < 0 ||
 	    prober_set_watch_list(p, 0, &watch, 1) < 0)
 		abort();
 	prober_run(p, 0);
@@ -83,7 +85,8 @@ static void check_prober(const uint8_t *data, size_t size)
 	prober_receive(p, 21 * NS_PER_MS, &watch.address, UTC + NS_PER_MS, data, size);
 	prober_report_changes(p, 21 * NS_PER_MS, count_report, &reports);
 	n = prober_counters(p);
-	if (n->accepted + n->wrong_length + n->duplicate + n->late + n->forged + n->implausible != 2 ||
+	if (n->accepted + n->wrong_length + n->duplicate + n->late + n->forged + n->implausible !=
+		    2 ||
 	    n->accepted != reports || n->accepted != n->duplicate)
 		abort();
 	prober_free(p);

@@ -120,9 +120,11 @@ static void start_controller(struct world *w)
 	cr_assert_eq(bus_new(w->loop, &config, &w->bus, &err), 0, "%s", err.text);
 	cr_assert_eq(bus_listen(w->bus, BUS_ROUTER,
 				w->router_at[0] ? w->router_at : "tcp://127.0.0.1:*", on_request, w,
-				&w->router, &err), 0, "%s", err.text);
+				&w->router, &err),
+		     0, "%s", err.text);
 	cr_assert_eq(bus_listen(w->bus, BUS_SUB, w->sub_at[0] ? w->sub_at : "tcp://127.0.0.1:*",
-				on_report, w, &w->sub, &err), 0, "%s", err.text);
+				on_report, w, &w->sub, &err),
+		     0, "%s", err.text);
 	snprintf(w->router_at, sizeof(w->router_at), "%s", bus_endpoint(w->router));
 	snprintf(w->sub_at, sizeof(w->sub_at), "%s", bus_endpoint(w->sub));
 }
@@ -215,12 +217,12 @@ static void teardown(struct world *w)
 }
 
 /* Runs the loop while `condition` does not hold, for at most five seconds. */
-#define RUN_UNTIL(w, condition)                                                        \
-	do {                                                                           \
-		uint64_t end_ = clock_mono_ns() + 5 * NS_PER_S;                        \
-		while (!(condition) && clock_mono_ns() < end_)                         \
-			sd_event_run((w)->loop, 10000);                                \
-		cr_assert(condition);                                                  \
+#define RUN_UNTIL(w, condition)                                                                    \
+	do {                                                                                       \
+		uint64_t end_ = clock_mono_ns() + 5 * NS_PER_S;                                    \
+		while (!(condition) && clock_mono_ns() < end_)                                     \
+			sd_event_run((w)->loop, 10000);                                            \
+		cr_assert(condition);                                                              \
 	} while (0)
 
 static void run_for(struct world *w, uint64_t ns)
@@ -425,9 +427,9 @@ static int on_nat(sd_event_source *source, int fd, uint32_t revents, void *userd
 	while (datagram_receive(fd, &d) == 0)
 		if (fd == nat->inside) {
 			nat->device = d.from;
-			(void)datagram_send(nat->outside, NULL, &nat->node, d.data, d.len, false);
+			(void)datagram_send(nat->outside, NULL, &nat->node, d.data, d.len);
 		} else if (!address_is_none(&nat->device)) {
-			(void)datagram_send(nat->inside, NULL, &nat->device, d.data, d.len, false);
+			(void)datagram_send(nat->inside, NULL, &nat->device, d.data, d.len);
 		}
 	return 0;
 }
@@ -442,8 +444,8 @@ static void nat_map(struct world *w, struct nat *nat)
 	if (nat->outside >= 0)
 		close(nat->outside);
 	cr_assert_eq(datagram_open(&any, &nat->outside, NULL), 0);
-	cr_assert_geq(sd_event_add_io(w->loop, &nat->sources[1], nat->outside, EPOLLIN, on_nat,
-				      nat), 0);
+	cr_assert_geq(
+		sd_event_add_io(w->loop, &nat->sources[1], nat->outside, EPOLLIN, on_nat, nat), 0);
 }
 
 static void nat_start(struct world *w, struct nat *nat)
@@ -454,8 +456,8 @@ static void nat_start(struct world *w, struct nat *nat)
 	cr_assert_eq(address_parse("127.0.0.1:0", 0, &any), 0);
 	cr_assert_eq(datagram_open(&any, &nat->inside, NULL), 0);
 	cr_assert_eq(datagram_local(nat->inside, &nat->gateway), 0);
-	cr_assert_geq(sd_event_add_io(w->loop, &nat->sources[0], nat->inside, EPOLLIN, on_nat,
-				      nat), 0);
+	cr_assert_geq(sd_event_add_io(w->loop, &nat->sources[0], nat->inside, EPOLLIN, on_nat, nat),
+		      0);
 	nat_map(w, nat);
 }
 
@@ -524,7 +526,7 @@ Test(node, noise_on_both_ports_changes_nothing)
 			noise[k] = (uint8_t)((state = state * 1103515245u + 12345u) >> 16);
 		if (i % 3 == 0)
 			memcpy(noise, "TGRG\1\1\0\0", 8);
-		(void)datagram_send(fd, NULL, i % 2 ? &node : &device, noise, len, false);
+		(void)datagram_send(fd, NULL, i % 2 ? &node : &device, noise, len);
 		if (i % 20 == 0)
 			sd_event_run(w.loop, 1000);
 	}
@@ -559,8 +561,8 @@ Test(reflector, answers_are_as_long_as_requests)
 	cr_assert_eq(address_parse("127.0.0.1:0", 0, &any), 0);
 	cr_assert_eq(datagram_open(&any, &fd, NULL), 0);
 	for (size_t len = 0; len <= 100; len++) {
-		cr_assert_eq(datagram_send(fd, NULL, reflector_local(w.reflector), request, len,
-					   false), 0);
+		cr_assert_eq(datagram_send(fd, NULL, reflector_local(w.reflector), request, len),
+			     0);
 		RUN_UNTIL(&w, probes_seen(&w) == len + 1);
 		run_for(&w, NS_PER_S / REFLECTOR_RATE);
 		if (datagram_receive(fd, &d) == 0) {
@@ -593,7 +595,7 @@ Test(reflector, who_floods_it_is_limited_and_spoils_nothing)
 	while (w.heard.reports < 10) {
 		for (unsigned i = 0; i < 20; i++)
 			(void)datagram_send(fd, NULL, reflector_local(w.reflector), request,
-					    sizeof(request), false);
+					    sizeof(request));
 		sd_event_run(w.loop, 1000);
 	}
 	cr_assert_gt(reflector_counters(w.reflector)->limited, 100);

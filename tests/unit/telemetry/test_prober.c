@@ -30,17 +30,20 @@ struct world {
 	size_t reports;
 };
 
-static int world_send(const struct address *to, const uint8_t packet[STAMP_SIZE], void *userdata)
+static void world_send(struct prober_packet *packets, size_t n, void *userdata)
 {
 	struct world *w = userdata;
 
-	if (w->send_error)
-		return w->send_error;
-	cr_assert_lt(w->n, SENT_MAX);
-	w->sent[w->n].to = *to;
-	w->sent[w->n].at_ns = w->now_ns;
-	memcpy(w->sent[w->n++].packet, packet, STAMP_SIZE);
-	return 0;
+	cr_assert_leq(n, PROBER_BATCH);
+	for (size_t i = 0; i < n; i++) {
+		packets[i].result = w->send_error;
+		if (w->send_error)
+			continue;
+		cr_assert_lt(w->n, SENT_MAX);
+		w->sent[w->n].to = *packets[i].to;
+		w->sent[w->n].at_ns = w->now_ns;
+		memcpy(w->sent[w->n++].packet, packets[i].data, STAMP_SIZE);
+	}
 }
 
 static uint64_t world_utc(void *userdata)
@@ -60,7 +63,8 @@ static void world_start(struct world *w)
 							 .send = world_send,
 							 .now_utc = world_utc,
 							 .userdata = w },
-				&w->prober), 0);
+				&w->prober),
+		     0);
 }
 
 static void world_end(struct world *w)
@@ -115,8 +119,7 @@ static void watch_one(struct world *w)
 
 /* Makes the answer that an honest reflector would give: probe `i` arrives and
  * its answer leaves `inside_ns` apart, by a clock that is an hour ahead. */
-static void reflect(const struct world *w, size_t i, uint64_t inside_ns,
-		    uint8_t reply[STAMP_SIZE])
+static void reflect(const struct world *w, size_t i, uint64_t inside_ns, uint8_t reply[STAMP_SIZE])
 {
 	uint64_t t2 = UTC + w->sent[i].at_ns + 3600 * NS_PER_S;
 
@@ -261,6 +264,37 @@ Test(prober, unchanged_clients_are_not_reported_again)
 	world_end(&w);
 }
 
+Test(prober, quantiles_and_the_level_are_told)
+{
+	uint64_t step_ns = 0;
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	for (size_t i = 0; i < 140; i++) {
+		/* 100 of 20 ms, two of them slow; then 40 of 60 ms. */
+		uint64_t delay = i < 100 ? (i % 50 == 20 ? 90 : 20) : 60;
+
+		while (w.n <= i)
+			world_run_until(&w, w.now_ns + INTERVAL);
+		answer(&w, i, delay * NS_PER_MS, 0);
+		if (i == 99) {
+			report(&w);
+			cr_assert_float_eq((double)w.report.quantiles_ns[PROBER_P50], 20e6, 2e5);
+			cr_assert_float_eq((double)w.report.quantiles_ns[PROBER_P95], 20e6, 2e5);
+			cr_assert_float_eq((double)w.report.quantiles_ns[PROBER_P99], 90e6, 9e5);
+			cr_assert_float_eq((double)w.report.quantiles_ns[PROBER_P999], 90e6, 9e5);
+			cr_assert_eq(w.report.level_utc_ns, 0);
+			step_ns = w.now_ns;
+		}
+	}
+	report(&w);
+	cr_assert_float_eq((double)w.report.quantiles_ns[PROBER_P95], 60e6, 6e5);
+	cr_assert(w.report.level_utc_ns > UTC + step_ns &&
+		  w.report.level_utc_ns <= UTC + step_ns + 4 * INTERVAL);
+	world_end(&w);
+}
+
 /* ---- Scheduling --------------------------------------------------------------------- */
 
 Test(prober, probes_are_spread_evenly)
@@ -328,6 +362,48 @@ Test(prober, intervals_are_each_clients_own_and_held_within_limits)
 	w.n = 0;
 	world_run_until(&w, w.now_ns + NS_PER_S);
 	cr_assert(w.n == 10 || w.n == 11, "%zu", w.n);
+	world_end(&w);
+}
+
+/* From the shortest interval to the longest, at the times that follow from the
+ * first, whether or not the wheel has gone round in between, and after a pause. */
+Test(prober, every_interval_keeps_its_times)
+{
+	static const uint64_t intervals[] = { 20 * NS_PER_MS, 333 * NS_PER_MS, 2048 * NS_PER_MS,
+					      7 * NS_PER_S,   600 * NS_PER_S,  3600 * NS_PER_S };
+	struct prober_watch list[ARRAY_SIZE(intervals)];
+	uint64_t first[ARRAY_SIZE(intervals)] = { 0 }, last[ARRAY_SIZE(intervals)] = { 0 };
+	size_t counts[ARRAY_SIZE(intervals)] = { 0 };
+	struct world w;
+
+	world_start(&w);
+	for (unsigned i = 0; i < ARRAY_SIZE(intervals); i++) {
+		list[i] = client(i);
+		list[i].interval_ns = intervals[i];
+	}
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, ARRAY_SIZE(intervals)), 0);
+	for (int part = 0; part < 100; part++) {
+		w.n = 0;
+		world_run_until(&w, w.now_ns + 60 * NS_PER_S);
+		for (size_t k = 0; k < w.n; k++) {
+			size_t i = ntohl(w.sent[k].to.v4.sin_addr.s_addr) & 255;
+
+			if (counts[i]++ == 0)
+				first[i] = w.sent[k].at_ns;
+			else
+				cr_assert_geq(w.sent[k].at_ns, last[i] + intervals[i]);
+			cr_assert_eq((w.sent[k].at_ns - first[i]) % intervals[i], 0);
+			last[i] = w.sent[k].at_ns;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(intervals); i++)
+		cr_assert(counts[i] >= 6000 * NS_PER_S / intervals[i] &&
+				  counts[i] <= 6000 * NS_PER_S / intervals[i] + 1,
+			  "%zu: %zu", i, counts[i]);
+	w.n = 0;
+	w.now_ns += 10000 * NS_PER_S;
+	world_run_until(&w, w.now_ns);
+	cr_assert_eq(w.n, ARRAY_SIZE(intervals));
 	world_end(&w);
 }
 
