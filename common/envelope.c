@@ -46,10 +46,11 @@ static bool text_is_clean(const char *s)
 	return true;
 }
 
-/* Every bytes field of the schema but two has one fixed length, told by its name. */
+/* Every bytes field of the schema but three has one fixed length, told by its name. */
 static size_t bytes_length(const char *field, size_t len)
 {
-	if (strcmp(field, "manifest") == 0 || strcmp(field, "piece") == 0)
+	if (strcmp(field, "manifest") == 0 || strcmp(field, "piece") == 0 ||
+	    strcmp(field, "tail") == 0)
 		return len;
 	bool is_secret = strcmp(field, "session_key") == 0 || strcmp(field, "image_key") == 0;
 

@@ -39,7 +39,10 @@ enum frame_type {
 };
 
 enum frame_flag {
-	FRAME_FLAG_LZ4 = 1, /* STREAM: u32 length, then an LZ4 block */
+	FRAME_FLAG_LZ4 = 1,  /* STREAM: u32 length, then an LZ4 block */
+	FRAME_FLAG_ZSTD = 2, /* STREAM: u32 length, then a Zstandard frame made with the VM's last
+				tail as its dictionary (tail.h) */
+	FRAME_FLAG_TAIL = 4, /* STREAM: of the tail */
 };
 
 struct frame_header {

@@ -221,6 +221,7 @@ static void enter_stage(struct incoming *in, enum journal_stage stage)
 	case JOURNAL_DONE:
 		incoming_tell_state(in);
 		if (in->vm) {
+			incoming_keep_tail(in);
 			vm_drop_image(in->vm);
 			vm_unwatch(in->vm);
 		}

@@ -138,6 +138,7 @@ static int start_inflow(struct incoming *in, int fd, const struct link_hello *he
 		.hello = *hello,
 		.image = in->image,
 		.base = in->base,
+		.last_tail = in->last_tail,
 	};
 	int r;
 
@@ -203,10 +204,23 @@ void incoming_copy_figures(struct incoming *in)
 	f->elapsed_ns = clock_mono_ns() - in->m.begun_mono_ns;
 }
 
+void incoming_keep_tail(struct incoming *in)
+{
+	const uint8_t *tail;
+	size_t len;
+
+	if (!in->vm || !in->inflow)
+		return;
+	tail = inflow_tail(in->inflow, &len);
+	vm_keep_tail(in->vm, tail, len);
+}
+
 void incoming_copy_end(struct incoming *in)
 {
 	inflow_free(in->inflow);
 	in->inflow = NULL;
+	tail_free(in->last_tail);
+	in->last_tail = NULL;
 	incoming_drop_image(in);
 	if (in->qemu_fd >= 0)
 		close(TAKE_FD(in->qemu_fd));

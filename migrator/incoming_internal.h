@@ -36,7 +36,8 @@ struct incoming {
 	/* What is here from an earlier visit, and its manifest, packed; NULL: nothing */
 	struct image *image;
 	bool waits_for_image;
-	struct image *base; /* the same as the source's; NULL: none */
+	struct image *base;     /* the same as the source's; NULL: none */
+	struct tail *last_tail; /* of the VM; NULL: none */
 	uint8_t *manifest;
 	size_t manifest_len;
 	/* QEMU and the pages */
@@ -97,7 +98,9 @@ void incoming_copy_begin(struct incoming *in); /* QEMU is there: makes it wait f
 void incoming_become_prepared(struct incoming *in);
 
 void incoming_copy_figures(struct incoming *in); /* what has come so far, for the record */
-void incoming_copy_end(struct incoming *in);   /* closes all that is open, forgets the key */
+/* The tail that came, for the VM's next move. */
+void incoming_keep_tail(struct incoming *in);
+void incoming_copy_end(struct incoming *in); /* closes all that is open, forgets the key */
 
 /* ---- incoming_message.c ---- */
 void incoming_tell_state(struct incoming *in);

@@ -39,6 +39,9 @@ void incoming_tell_prepared(struct incoming *in)
 	p.qemu_version = n->host.qemu_version;
 	p.has_has_the_base = true;
 	p.has_the_base = in->base != NULL;
+	p.has_tail_mark = in->last_tail != NULL;
+	if (in->last_tail)
+		p.tail_mark = tail_mark(in->last_tail);
 	if (in->image) {
 		incoming_describe_image(in, &image);
 		p.image = &image;

@@ -64,6 +64,8 @@ static int take_luggage(struct incoming *in, const Tagalong__PeerPrepare *p)
 	l = in->m.row.luggage = luggage_copy(p->luggage);
 	if (!l)
 		return -ENOMEM;
+	if (l->has_tail) /* without it more bytes come */
+		(void)tail_unpack(l->tail.data, l->tail.len, &in->last_tail);
 	if (!p->source_endpoint)
 		return 0;
 	return luggage_add_visit(l, p->source_node, p->source_endpoint,

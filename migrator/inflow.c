@@ -43,6 +43,9 @@ struct inflow {
 	size_t out_size, out_at, out_end; /* [out_at, out_end) waits for QEMU */
 	uint8_t in[64];
 	struct return_path_reader return_path;
+	struct tail *last_tail; /* the owner's; NULL: none */
+	uint8_t *tail;
+	size_t tail_len; /* may be more than TAIL_MAX, of which there are no bytes then */
 	bool loaded;
 };
 
@@ -88,6 +91,18 @@ static int hold_more(struct inflow *i, struct mg_error *err)
 	return 0;
 }
 
+/* For the VM's next move; what cannot be kept costs bytes then. */
+static void keep_tail(struct inflow *i, const uint8_t *piece, size_t len)
+{
+	if (i->loaded)
+		return; /* it is the owner's to read now */
+	if (!i->tail)
+		i->tail = malloc(TAIL_MAX);
+	if (i->tail && len <= TAIL_MAX && i->tail_len <= TAIL_MAX - len)
+		memcpy(i->tail + i->tail_len, piece, len);
+	i->tail_len += len;
+}
+
 static int take_stream(struct inflow *i, const struct frame_header *h, const uint8_t *payload,
 		       struct mg_error *err)
 {
@@ -105,9 +120,12 @@ static int take_stream(struct inflow *i, const struct frame_header *h, const uin
 		return r;
 	if (room_for_stream(i) < STREAM_FRAME_BYTES)
 		return -EAGAIN;
-	r = stream_frame_decode(payload, h->length, h->flags, i->out + i->out_end, &n, err);
+	r = stream_frame_decode(payload, h->length, h->flags, i->last_tail, i->out + i->out_end, &n,
+				err);
 	if (r < 0)
 		return r;
+	if (h->flags & FRAME_FLAG_TAIL)
+		keep_tail(i, i->out + i->out_end, n);
 	i->out_end += n;
 	atomic_fetch_add_explicit(&i->stream_bytes, n, memory_order_relaxed);
 	return 0;
@@ -353,6 +371,7 @@ int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_even
 	i->receiver.frame = on_frame;
 	i->receiver.userdata = i;
 	i->qemu_fd = config->qemu_fd;
+	i->last_tail = config->last_tail;
 	return_path_tune(i->qemu_fd);
 	r = flow_start(&i->flow, err);
 	if (r < 0) { /* the descriptors remain the caller's */
@@ -396,6 +415,12 @@ void inflow_get_stats(struct inflow *i, struct inflow_stats *ret)
 	ret->guest_bytes = page_counts_bytes(ret->pages);
 }
 
+const uint8_t *inflow_tail(const struct inflow *i, size_t *ret_len)
+{
+	*ret_len = i->tail && i->tail_len <= TAIL_MAX ? i->tail_len : 0;
+	return i->tail;
+}
+
 const struct mg_error *inflow_error(struct inflow *i)
 {
 	return &i->flow.error;
@@ -415,5 +440,6 @@ void inflow_free(struct inflow *i)
 	page_placer_free(i->placer);
 	ram_image_free(i->image);
 	free(i->out);
+	free(i->tail);
 	free(i);
 }

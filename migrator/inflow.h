@@ -14,6 +14,7 @@
 #include "common/error.h"
 #include "migrator/link.h"
 #include "migrator/page.h"
+#include "migrator/tail.h"
 
 struct inflow;
 
@@ -37,6 +38,7 @@ struct inflow_config {
 	struct link_config link; /* with the accepted socket, taken over on success */
 	struct link_hello hello; /* as link_read_hello() returned it */
 	const struct image *base; /* that the source has too; NULL: none. As the next one */
+	struct tail *last_tail;   /* of the VM, likewise */
 	const struct image *image; /* of an earlier visit, which the source knows of; NULL: none.
 				      Remains the caller's and must outlive this */
 };
@@ -64,6 +66,10 @@ int inflow_resume(struct inflow *i, int fd, const struct link_hello *hello, stru
 const struct mg_error *inflow_loss(struct inflow *i);
 
 void inflow_get_stats(struct inflow *i, struct inflow_stats *ret);
+
+/* The tail that QEMU has loaded, once INFLOW_LOADED has come; of no length when there was
+ * none, or one that is longer than what is kept. It is the inflow's. */
+const uint8_t *inflow_tail(const struct inflow *i, size_t *ret_len);
 
 /* Why INFLOW_FAILED came; valid from then on. */
 const struct mg_error *inflow_error(struct inflow *i);

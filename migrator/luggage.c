@@ -116,6 +116,13 @@ int luggage_add_visit(VmLuggage *l, const char *node, const char *endpoint, cons
 	return 0;
 }
 
+void luggage_set_tail(VmLuggage *l, uint8_t *packed, size_t len)
+{
+	free(l->tail.data);
+	l->has_tail = packed != NULL;
+	l->tail = (ProtobufCBinaryData){ packed ? len : 0, packed };
+}
+
 /* ---- The end of a VM --------------------------------------------------------------- */
 
 static void farewell_free(struct farewell *f)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What goes along with a VM from node to node: the key of its images, and where
- * there may be any. The node that has the VM has the luggage, in its journal; it
+ * What goes along with a VM from node to node: the key of its images, where there
+ * may be any, and the tail of its last move. The node that has the VM has the luggage, in its journal; it
  * goes with PeerPrepare, and is the target's from RUN on and no more the source's
  * from DONE on. So images can be read by whoever has the VM, and by nobody once
  * the VM is no more.
@@ -25,6 +25,9 @@ DEFINE_CLEANUP(VmLuggage, luggage_free)
 
 /* Notes that the VM has been here. 0 or -ENOMEM. */
 int luggage_add_visit(VmLuggage *l, const char *node, const char *endpoint, const char *public_key);
+
+/* The packed tail of its last move (tail.h), taken over; NULL: none is known. */
+void luggage_set_tail(VmLuggage *l, uint8_t *packed, size_t len);
 
 /* The VM is no more: removes its images here and asks the nodes that it visited to do
  * so, for a while. Those that cannot be reached keep what nobody can read. */

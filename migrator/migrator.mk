@@ -113,6 +113,8 @@ libmigrator_la_SOURCES = \
 	migrator/stream_frame.h \
 	migrator/streamwriter.c \
 	migrator/streamwriter.h \
+	migrator/tail.c \
+	migrator/tail.h \
 	migrator/tap.c \
 	migrator/tap.h \
 	migrator/vm.c \

@@ -34,7 +34,7 @@
 #define WARM_LEFT_PART 16
 
 struct counters { /* written by the thread, read by the owner */
-	_Atomic uint64_t wire_bytes, guest_bytes, stream_bytes, pages[PAGE_COUNTS];
+	_Atomic uint64_t wire_bytes, guest_bytes, stream_bytes, tail_bytes, pages[PAGE_COUNTS];
 	_Atomic uint64_t accepted_bps, link_bps, link_rtt_ns, queued_bytes, stopped_mono_ns;
 	_Atomic uint64_t resent_bytes;
 	_Atomic uint32_t passes;
@@ -77,7 +77,9 @@ struct outflow {
 	bool thrifty;
 	uint8_t stream_buf[STREAM_FRAME_BYTES];
 	struct streamwriter writer;
-	uint64_t oldest_ns; /* when the first thing that waits came; 0: nothing waits */
+	bool tail_is_next, in_tail;
+	struct tail *last_tail; /* the owner's; NULL: none */
+	uint64_t oldest_ns;     /* when the first thing that waits came; 0: nothing waits */
 	bool stopped;
 	uint64_t hold_at; /* the page after which nothing more is read: a warming's */
 	bool holding, warmed;
@@ -147,7 +149,12 @@ static bool send_stream(struct outflow *o)
 
 	if (!payload)
 		return false;
-	len = stream_frame_encode(o->writer.data, o->writer.len, payload, &flags);
+	len = stream_frame_encode(o->writer.data, o->writer.len, o->in_tail ? o->last_tail : NULL,
+				  payload, &flags);
+	if (o->in_tail) {
+		flags |= FRAME_FLAG_TAIL;
+		ADD(o, tail_bytes, FRAME_HEADER_SIZE + len + FRAME_TRAILER_SIZE);
+	}
 	sender_commit(&o->sender, FRAME_STREAM, flags, len);
 	ADD(o, stream_bytes, o->writer.len);
 	o->writer.len = 0;
@@ -188,6 +195,16 @@ static int make_room(struct outflow *o)
 	if (batch_is_due(o) && !send_batch(o))
 		return 1;
 	return 0;
+}
+
+/* What was before the tail leaves in frames of its own. False: no room for them now. */
+static bool begin_tail(struct outflow *o)
+{
+	if (o->tail_is_next && send_all(o)) {
+		o->tail_is_next = false;
+		o->in_tail = true;
+	}
+	return !o->tail_is_next;
 }
 
 /* ---- From QEMU's stream to batches ---------------------------------------------------- */
@@ -268,12 +285,21 @@ static int on_command(void *userdata, enum ramstream_command command, uint32_t v
 	return 0;
 }
 
+static int on_tail(void *userdata)
+{
+	struct outflow *o = userdata;
+
+	o->tail_is_next = true;
+	return !begin_tail(o);
+}
+
 static const struct ramstream_ops stream_ops = {
 	.bytes = on_bytes,
 	.block = on_block,
 	.page = on_page,
 	.section = on_section,
 	.command = on_command,
+	.tail = on_tail,
 };
 
 /* ---- What the target asks for ------------------------------------------------------- */
@@ -332,7 +358,7 @@ static int take_input(struct outflow *o)
 	struct mg_error err;
 	ssize_t n;
 
-	if (o->input_at == o->input_end || o->holding || make_room(o))
+	if (o->input_at == o->input_end || o->holding || !begin_tail(o) || make_room(o))
 		return 0;
 	n = ramstream_feed(o->stream, o->input + o->input_at, o->input_end - o->input_at, &err);
 	if (n < 0) {
@@ -582,6 +608,7 @@ int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_e
 	o->qemu_fd = config->qemu_fd;
 	o->ram_fd = config->ram_fd;
 	o->base = config->base;
+	o->last_tail = config->last_tail;
 	return_path_tune(o->qemu_fd);
 	r = flow_start(&o->flow, err);
 	if (r < 0) { /* the descriptors remain the caller's */
@@ -598,6 +625,7 @@ void outflow_get_stats(struct outflow *o, struct outflow_stats *ret)
 		.wire_bytes = GET(o, wire_bytes),
 		.guest_bytes = GET(o, guest_bytes),
 		.stream_bytes = GET(o, stream_bytes),
+		.tail_bytes = GET(o, tail_bytes),
 		.accepted_bps = GET(o, accepted_bps),
 		.link_bps = GET(o, link_bps),
 		.link_rtt_ns = GET(o, link_rtt_ns),

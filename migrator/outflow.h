@@ -24,6 +24,7 @@
 #include "migrator/image.h"
 #include "migrator/link.h"
 #include "migrator/page.h"
+#include "migrator/tail.h"
 
 struct outflow;
 
@@ -58,6 +59,7 @@ struct outflow_config {
 	uint64_t shadow_bytes;  /* budget for the old bytes of pages that come again */
 	const struct image *base; /* an image that the target has too; NULL: none. Remains
 				     the caller's and must outlive this */
+	struct tail *last_tail; /* of the VM, which the target has too; NULL: none. As the base */
 	bool warm; /* hold before the end of the first pass */
 	bool thrifty; /* fewest bytes, even while the link waits for the processor */
 	uint64_t bandwidth_bps; /* cap in bits a second; 0: none */
@@ -68,6 +70,7 @@ struct outflow_stats {
 	uint64_t guest_bytes;  /* page bytes taken from QEMU, zero pages counted whole */
 	uint64_t pages[PAGE_COUNTS]; /* sent */
 	uint64_t stream_bytes; /* bytes that went as stream */
+	uint64_t tail_bytes;   /* on the link, for the state of the devices */
 	uint64_t accepted_bps; /* bytes a second that we take from QEMU, smoothed */
 	uint64_t link_bps;     /* bytes a second that the link carries: acknowledged by
 				  the peer while there was enough to send, smoothed */

@@ -97,6 +97,7 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 		.bandwidth_bps = o->bandwidth_bps,
 		.held = o->held,
 		.base = o->both_have_base ? o->base : NULL,
+		.last_tail = o->last_tail,
 		.warm = o->warm,
 		.thrifty = o->warm, /* nobody waits for it */
 	};
@@ -304,6 +305,8 @@ static void fill_figures(struct outgoing *o, const struct outflow_stats *s)
 	move_figures_pages(f, s->pages);
 	f->has_resent_bytes = s->resent_bytes > 0;
 	f->resent_bytes = s->resent_bytes;
+	f->has_tail_bytes = s->tail_bytes > 0;
+	f->tail_bytes = s->tail_bytes;
 	f->link_bps = s->link_bps;
 	f->elapsed_ns = clock_mono_ns() - o->m.begun_mono_ns;
 }

@@ -47,12 +47,27 @@ static void ask(struct outgoing *o)
 	(void)bus_send(o->peer, NULL, &e);
 }
 
+/* It is used when the target has just the same. */
+static void take_tail(struct outgoing *o, const Tagalong__PeerPrepared *p)
+{
+	const VmLuggage *l = o->vm->luggage;
+
+	if (!p->has_tail_mark || !l->has_tail ||
+	    tail_unpack(l->tail.data, l->tail.len, &o->last_tail) < 0)
+		return;
+	if (tail_mark(o->last_tail) != p->tail_mark) {
+		tail_free(o->last_tail);
+		o->last_tail = NULL;
+	}
+}
+
 bool image_fetch_begin(struct outgoing *o, const Tagalong__PeerPrepared *p)
 {
 	const Tagalong__HeldImage *image = p->image;
 	struct image_fetch *f = &o->fetch;
 
 	o->both_have_base = p->has_the_base;
+	take_tail(o, p);
 	if (!image || image->guest_pages != guest_ram_bytes(o->vm->guest) / RAM_IMAGE_PAGE ||
 	    image->slots > image->guest_pages)
 		return false;
@@ -127,4 +142,6 @@ void image_fetch_free(struct outgoing *o)
 	o->held = NULL;
 	image_free(o->base);
 	o->base = NULL;
+	tail_free(o->last_tail);
+	o->last_tail = NULL;
 }

@@ -75,6 +75,7 @@ struct outgoing {
 	} fetch;
 	struct image *base; /* of the VM; NULL: none */
 	bool both_have_base;
+	struct tail *last_tail; /* of the VM, which the target has too; NULL: none */
 	struct image_manifest *held; /* what the target has of the VM already; NULL: nothing */
 	char data_endpoint[128];
 	int connecting_fd;

@@ -10,6 +10,7 @@
 #include "migrator/node_config.h"
 #include "migrator/qemu_state.h"
 #include "migrator/ram_idle.h"
+#include "migrator/tail.h"
 
 struct vm_request {
 	struct bus_socket *socket;
@@ -192,6 +193,19 @@ int vm_set_luggage(struct vm *vm, const VmLuggage *luggage)
 	luggage_free(vm->luggage);
 	vm->luggage = copy;
 	return 0;
+}
+
+void vm_keep_tail(struct vm *vm, const uint8_t *tail, size_t len)
+{
+	struct journal_vm row = { vm->incarnation, vm->spec, vm->luggage };
+	uint8_t *packed = NULL;
+	size_t packed_len = 0;
+
+	if (!vm->luggage)
+		return;
+	(void)tail_pack(tail, len, &packed, &packed_len);
+	luggage_set_tail(vm->luggage, packed, packed_len);
+	(void)journal_vm_add(vm->node->journal, &row, NULL);
 }
 
 int vm_pack(struct vm *vm, struct mg_error *err)

@@ -67,6 +67,10 @@ int vm_adopt(struct node *n, const VmSpec *spec, const struct uuid *incarnation,
 /* Gives it what goes along with it (a copy). NULL: nothing. 0 or -ENOMEM. */
 int vm_set_luggage(struct vm *vm, const VmLuggage *luggage);
 
+/* Notes in the luggage what the VM's devices were when it came. Best effort: without it its
+ * next move has more bytes. */
+void vm_keep_tail(struct vm *vm, const uint8_t *tail, size_t len);
+
 /* Gives a VM that has none yet luggage of its own, and journals it. */
 int vm_pack(struct vm *vm, struct mg_error *err);
 

@@ -123,12 +123,15 @@ vm_describe home "tagguest.mem=32M tagguest.ws=2M tagguest.rate=256K"
 vm_start a home
 moved home a b
 cold=$(bytes)
+cold_tail=$(figure tail_bytes)
 [ "$(figure image_bytes)" -eq 0 ] || fail "b had an image of a VM that it had never seen"
 wait_for 30 images_are a 1
 moved home b a
 back=$(bytes)
 say "there $cold bytes, back $back bytes ($(figure image_bytes) of them hashes), $(figure pages_same) pages the same"
 [ "$(figure pages_same)" -gt 0 ] || fail "no page was found in the image"
+say "the state of the devices: there $cold_tail bytes, back $(figure tail_bytes)"
+[ $(($(figure tail_bytes) * 4)) -lt "$cold_tail" ] || fail "the last tail was no dictionary"
 [ $((back * 3)) -lt "$cold" ] || fail "the way back is no shorter"
 
 # Every page of the image is damaged a little, in the middle of its bytes: the target notices,

@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct page_placer *placer;
 static uint8_t scratch[STREAM_FRAME_BYTES];
+static struct tail *last_tail;
 
 static void make_placer(void)
 {
@@ -32,6 +33,20 @@ static void make_placer(void)
 	    page_placer_new(image, secret, &placer) < 0)
 		abort();
 	close(fd);
+}
+
+/* Bytes that count up, 4096 of them. */
+static void make_tail(void)
+{
+	uint8_t bytes[4096], *packed;
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i + i / 256);
+	if (tail_pack(bytes, sizeof(bytes), &packed, &len) < 0 ||
+	    tail_unpack(packed, len, &last_tail) < 0)
+		abort();
+	free(packed);
 }
 
 static void try_pages(const uint8_t *data, size_t size)
@@ -64,9 +79,22 @@ static void try_stream(const uint8_t *data, size_t size, uint16_t flags)
 {
 	size_t len = 0;
 
-	if (stream_frame_decode(data, size, flags, scratch, &len, NULL) == 0 &&
+	if (stream_frame_decode(data, size, flags, last_tail, scratch, &len, NULL) == 0 &&
 	    len > STREAM_FRAME_BYTES)
 		abort();
+}
+
+/* What a luggage has as its tail. */
+static void try_tail(const uint8_t *data, size_t size)
+{
+	struct tail *t;
+
+	if (tail_unpack(data, size, &t) < 0)
+		return;
+	(void)tail_expand(t, data, size, scratch, sizeof(scratch));
+	if (tail_compress(t, data, size, scratch, sizeof(scratch)) > sizeof(scratch))
+		abort();
+	tail_free(t);
 }
 
 /* Bytes of a connection: frames, each with a right checksum as far as it is whole. */
@@ -132,11 +160,13 @@ static void try_return_path(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	if (!placer)
+	if (!placer) {
 		make_placer();
+		make_tail();
+	}
 	if (size < 1)
 		return 0;
-	switch (data[0] % 7) {
+	switch (data[0] % 9) {
 	case 0:
 		try_frames(data + 1, size - 1);
 		break;
@@ -157,6 +187,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 6:
 		try_ask(data + 1, size - 1);
+		break;
+	case 7:
+		try_tail(data + 1, size - 1);
+		break;
+	case 8:
+		try_stream(data + 1, size - 1, FRAME_FLAG_ZSTD | FRAME_FLAG_TAIL);
 		break;
 	}
 	return 0;

@@ -23,6 +23,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_return_path \
 	tests/unit/migrator/test_steer \
 	tests/unit/migrator/test_stream_frame \
+	tests/unit/migrator/test_tail \
 	tests/unit/migrator/test_vm_spec \
 	$(NULL)
 tests_unit_migrator_pipeline_threads_LDADD = libmigrator.la libcommon.la
@@ -47,6 +48,7 @@ tests_unit_migrator_test_ramstream_LDADD = libmigrator.la libcommon.la $(UNIT_LD
 tests_unit_migrator_test_return_path_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_steer_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_stream_frame_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_tail_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_vm_spec_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 EXTRA_DIST += \
 	tests/data/qemu/README.md \

@@ -31,6 +31,7 @@
 #define PIPE_PAGE 4096
 #define PIPE_ROM_PAGES 3
 #define PIPE_TAIL 900000 /* more than inflow keeps for a slow QEMU */
+#define PIPE_SHORT_TAIL 90000
 #define PIPE_SECONDS 60
 
 #define MUST(cond)                                                                 \
@@ -70,6 +71,8 @@ struct pipeline_config {
 	/* how the two ends differ */
 	uint64_t bandwidth_bps;
 	size_t shadow_bytes;
+	bool short_tail; /* one that is kept */
+	struct tail *source_tail, *target_tail; /* the VM's last one as each end has it */
 	bool thrifty;
 	bool waits_for_the_last; /* round until told to go on, and sends all pages in it */
 	bool other_key, other_incarnation, other_move, target_refuses_plain;
@@ -87,6 +90,7 @@ struct pipeline {
 	uint8_t *memory;           /* the source's guest */
 	int memory_fd;
 	uint8_t rom[PIPE_ROM_PAGES * PIPE_PAGE], rom_loaded[PIPE_ROM_PAGES * PIPE_PAGE];
+	size_t tail_len;
 	uint8_t tail[PIPE_TAIL], tail_loaded[PIPE_TAIL];
 	size_t tail_got;
 	struct ramstream *target_stream;
@@ -285,7 +289,7 @@ static inline void *pipe_source_main(void *userdata)
 		pipe_put_eos(&w);
 		pipe_pause(&w);
 	}
-	for (size_t at = 0; at < PIPE_TAIL && !w.dead; at += 30000) {
+	for (size_t at = 0; at < p->tail_len && !w.dead; at += 30000) {
 		pipe_write(&w, p->tail + at, 30000);
 		pipe_pause(&w);
 	}
@@ -335,7 +339,7 @@ static inline int pipe_target_bytes(void *userdata, const uint8_t *data, size_t 
 
 	if (!p->tail_got)
 		return 0;
-	MUST(p->tail_got - 1 + len <= PIPE_TAIL);
+	MUST(p->tail_got - 1 + len <= p->tail_len);
 	memcpy(p->tail_loaded + p->tail_got - 1, data, len);
 	p->tail_got += len;
 	return 0;
@@ -374,7 +378,7 @@ static inline void *pipe_target_main(void *userdata)
 			fprintf(stderr, "target: %s\n", err.text);
 			abort();
 		}
-		if (p->tail_got != PIPE_TAIL + 1)
+		if (p->tail_got != p->tail_len + 1)
 			continue;
 		if (p->c.target_closes)
 			break;
@@ -556,6 +560,7 @@ static inline int pipe_start_inflow(struct pipeline *p, int link_fd, int qemu_fd
 	struct inflow_config config = { .qemu_fd = qemu_fd,
 					.ram_fd = p->ram_fd,
 					.ram_bytes = (uint64_t)pages * PIPE_PAGE,
+					.last_tail = p->c.target_tail,
 					.link = { .fd = link_fd, .incarnation = 1 } };
 	int r;
 
@@ -657,8 +662,9 @@ static inline void pipeline_begin(struct pipeline *p, const struct pipeline_conf
 	p->ram_fd = memfd_create("ram", MFD_CLOEXEC);
 	for (size_t i = 0; i < PIPE_ROM_PAGES; i++)
 		pipe_fill(p->rom + i * PIPE_PAGE, &rng);
-	for (size_t i = 0; i < PIPE_TAIL; i++)
-		p->tail[i] = (uint8_t)(pipe_random(&rng) % (i < PIPE_TAIL / 2 ? 256 : 3));
+	p->tail_len = p->c.short_tail ? PIPE_SHORT_TAIL : PIPE_TAIL;
+	for (size_t i = 0; i < p->tail_len; i++)
+		p->tail[i] = (uint8_t)(pipe_random(&rng) % (i < p->tail_len / 2 ? 256 : 3));
 	p->tail[0] = RAMSTREAM_FULL;
 	pipe_tcp_pair(front);
 	pipe_tcp_pair(back);
@@ -675,6 +681,7 @@ static inline void pipeline_begin(struct pipeline *p, const struct pipeline_conf
 				      .ram_id = "ram0",
 				      .ram_fd = fcntl(p->memory_fd, F_DUPFD_CLOEXEC, 0),
 				      .shadow_bytes = p->c.shadow_bytes,
+				      .last_tail = p->c.source_tail,
 				      .thrifty = p->c.thrifty,
 				      .bandwidth_bps = p->c.bandwidth_bps,
 				      .ram_bytes = (uint64_t)p->c.pages * PIPE_PAGE };
@@ -737,7 +744,7 @@ static inline bool pipeline_same(struct pipeline *p)
 	MUST(ram != MAP_FAILED);
 	same = memcmp(ram, p->memory, bytes) == 0 &&
 	       memcmp(p->rom, p->rom_loaded, sizeof(p->rom)) == 0 &&
-	       memcmp(p->tail, p->tail_loaded, sizeof(p->tail)) == 0;
+	       memcmp(p->tail, p->tail_loaded, p->tail_len) == 0;
 	munmap(ram, bytes);
 	return same;
 }

@@ -49,6 +49,71 @@ Test(flow, a_slow_target_holds_the_source_up)
 	pipeline_end(&p);
 }
 
+/* The tail of a move, with this one before it at the source and at the target; returns what it
+ * took on the wire. The target's copy of it goes to *ret, packed. */
+static uint64_t move_tail(struct tail *source, struct tail *target, struct tail **ret)
+{
+	struct pipeline_config c = small;
+	struct outflow_stats s;
+	uint8_t *packed = NULL;
+	const uint8_t *tail;
+	size_t len, packed_len;
+
+	c.short_tail = true;
+	c.source_tail = source;
+	c.target_tail = target;
+	cr_assert(pipeline_run(&p, &c));
+	cr_assert(p.loaded);
+	cr_assert(pipeline_same(&p));
+	tail = inflow_tail(p.in, &len);
+	cr_assert_geq(len, PIPE_SHORT_TAIL, "what comes after the memory is all there");
+	cr_assert_eq(memcmp(tail + len - PIPE_SHORT_TAIL, p.tail, PIPE_SHORT_TAIL), 0);
+	cr_assert_eq(tail_pack(tail, len, &packed, &packed_len), 0);
+	cr_assert_eq(tail_unpack(packed, packed_len, ret), 0);
+	free(packed);
+	outflow_get_stats(p.out, &s);
+	pipeline_end(&p);
+	return s.tail_bytes;
+}
+
+Test(flow, a_tail_like_the_last_one_is_short)
+{
+	struct tail *first = NULL, *second = NULL;
+	uint64_t cold = move_tail(NULL, NULL, &first), warm = move_tail(first, first, &second);
+
+	cr_assert_gt(cold, PIPE_SHORT_TAIL / 2, "%lu", (unsigned long)cold);
+	cr_assert_lt(warm, 4096, "%lu", (unsigned long)warm);
+	tail_free(first);
+	tail_free(second);
+}
+
+Test(flow, a_tail_that_is_too_long_is_not_kept)
+{
+	size_t len;
+
+	cr_assert(pipeline_run(&p, &small));
+	cr_assert(pipeline_same(&p));
+	(void)inflow_tail(p.in, &len);
+	cr_assert_eq(len, 0);
+	pipeline_end(&p);
+}
+
+Test(flow, a_tail_that_the_target_cannot_expand_is_noticed)
+{
+	struct pipeline_config c = small;
+	struct tail *last = NULL;
+
+	(void)move_tail(NULL, NULL, &last);
+	c.short_tail = true;
+	c.source_tail = last;
+	cr_assert(pipeline_run(&p, &c));
+	cr_assert(p.in_failed);
+	cr_assert(strstr(inflow_error(p.in)->text, "no earlier tail"), "%s",
+		  inflow_error(p.in)->text);
+	pipeline_end(&p);
+	tail_free(last);
+}
+
 /* Every 16th page that is not zero gets another byte behind everybody's back. */
 static void damage_target(void)
 {
