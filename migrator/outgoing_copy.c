@@ -154,6 +154,14 @@ void copy_connected(struct outgoing *o, int fd)
 	give_fd(o);
 }
 
+static void show_stopped(struct outgoing *o)
+{
+	if (o->m.row.info->state == STATE(COPYING))
+		move_show(&o->m, STATE(STOPPED));
+	if (o->peer_stage == TAGALONG__PEER_STAGE__PEER_READY)
+		copy_ready(o);
+}
+
 static void next_step(struct outgoing *o)
 {
 	switch (o->step) {
@@ -175,6 +183,8 @@ static void next_step(struct outgoing *o)
 		o->step = COPY_FLOWING;
 		steer_init(&o->steer, o->promise_ns, o->most_ns);
 		move_show(&o->m, STATE(COPYING));
+		if (o->guard) /* it was all over before QEMU's answer was heard */
+			show_stopped(o);
 		break;
 	default:
 		break;
@@ -196,16 +206,15 @@ static int on_guard(sd_event_source *source, uint64_t now, void *userdata)
 	return 0;
 }
 
-/* From now on QEMU's monitor may be silent, and only closing its socket helps. */
+/* From now on QEMU's monitor may be silent, and only closing its socket helps. On a busy host
+ * the target's READY may be heard before this. */
 static void on_stopped(struct outgoing *o)
 {
 	if (o->vm)
 		o->vm->stopped_by_move = true;
 	if (!o->guard)
 		outgoing_set_timer(o, &o->guard, o->most_ns, on_guard);
-	move_show(&o->m, STATE(STOPPED));
-	if (o->peer_stage == TAGALONG__PEER_STAGE__PEER_READY)
-		copy_ready(o);
+	show_stopped(o);
 }
 
 void copy_ready(struct outgoing *o)

@@ -26,6 +26,11 @@ stops() {
 	grep -c 'new_state 5 (finish-migrate)' "$(vm_console "$1" web | sed 's/console.log$/qemu.log/')" || :
 }
 
+# The target has let go of its copy, too.
+only_one_is_left() {
+	[ "$(qemus)" -eq 1 ]
+}
+
 # slow_move FROM TO [OPTION]...: in the background, with its progress in a file; returns in its midst.
 slow_move() {
 	: >"$tmpdir/progress"
@@ -78,6 +83,7 @@ link_cut
 mover_ends 4
 file_has "$tmpdir/progress" 'no other within 1 s' || fail "$(tail -n 1 "$tmpdir/progress")"
 wait_for 10 vm_runs_at b web
+wait_for 30 only_one_is_left
 nodes_link 1
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 
