@@ -277,20 +277,24 @@ static int back_up(struct markov *m, size_t number)
 	return 0;
 }
 
-/* One round over all states; how much the values changed. */
+/* One round over all states; how much the values changed against that of being in the user's
+ * cell. Decisions depend on these differences alone, which settle long before the values do: a
+ * service that is elsewhere soon comes to where it would be anyway. */
 static int sweep(struct markov *m, float *values, float *ret_change)
 {
 	float change = 0;
 
 	for (size_t s = m->n_states; s-- > 0;) {
+		float *old = m->states[s].values, rise;
 		int r = back_up(m, s);
 
 		if (r < 0)
 			return r;
 		cell_costs_relocate(m->costs, m->rest, values);
+		rise = values[m->states[s].cell] - old[m->states[s].cell];
 		for (size_t a = 0; a < m->n; a++)
-			change = fmaxf(change, fabsf(values[a] - m->states[s].values[a]));
-		memcpy(m->states[s].values, values, m->n * sizeof(*values));
+			change = fmaxf(change, fabsf(values[a] - old[a] - rise));
+		memcpy(old, values, m->n * sizeof(*values));
 	}
 	*ret_change = change;
 	return 0;
