@@ -8,11 +8,17 @@ BENCHMARKS = \
 bench: $(BENCHMARKS)
 .PHONY: bench $(BENCHMARKS)
 
-EXTRA_PROGRAMS = tests/bench/codec tests/bench/echo-client tests/bench/planning
-CLEANFILES += tests/bench/codec$(EXEEXT) tests/bench/echo-client$(EXEEXT) \
-	tests/bench/planning$(EXEEXT)
+EXTRA_PROGRAMS = \
+	tests/bench/codec \
+	tests/bench/delay-link \
+	tests/bench/echo-client \
+	tests/bench/planning \
+	$(NULL)
+CLEANFILES += $(EXTRA_PROGRAMS:=$(EXEEXT))
 tests_bench_codec_SOURCES = tests/bench/codec.c
 tests_bench_codec_LDADD = libmigrator.la libcommon.la
+tests_bench_delay_link_SOURCES = tests/bench/delay-link.c
+tests_bench_delay_link_LDADD = libsim.la libcommon.la
 tests_bench_echo_client_SOURCES = tests/bench/echo-client.c
 tests_bench_planning_SOURCES = tests/bench/planning.c
 tests_bench_planning_LDADD = libplacement.la libcommon.la -lm
@@ -24,7 +30,9 @@ EXTRA_DIST += \
 	docs/benchmarks.md \
 	tests/bench/guest.py \
 	tests/bench/lab.py \
+	tests/bench/marks.py \
 	tests/bench/migration.py \
+	tests/bench/page.py \
 	tests/bench/placement.py \
 	tests/bench/qemu_engine.py \
 	tests/bench/qmp.py \
@@ -39,7 +47,7 @@ bench-codec: tests/bench/codec$(EXEEXT)
 	tests/bench/codec$(EXEEXT) $(IMAGES)
 .PHONY: bench-codec
 
-bench-migration: all $(GUEST_IMAGE) tests/bench/echo-client$(EXEEXT)
+bench-migration: all $(GUEST_IMAGE) tests/bench/delay-link$(EXEEXT) tests/bench/echo-client$(EXEEXT)
 	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/migration.py --build .
 
 bench-placement: tests/bench/planning$(EXEEXT)

@@ -14,19 +14,37 @@ MEMORY_KIB = 524280
 # 4 KiB), about 2.9 by zstd.
 COMPRESS = "tagguest.compress=1.93 tagguest.bits=5"
 
+# What migratord keeps of pages that come again, by default (migratord(5)).
+SHADOW_BYTES = 64 << 20
+
 SCENARIOS = {
     # 160 MiB in use, little of it changing.
-    "idle": {"mem": "160M", "rate": "1M", "ws": "8M"},
+    "idle": {"mem": "160M", "rate": "1M", "ws": "8M", "marks": "plain",
+             "links": ["unshaped", "1gbit", "200mbit", "200mbit-20ms", "25mbit-40ms"]},
     # The same, and 8 MB a second dirtied: a third of the slowest link, so that
     # QEMU's own migration ends, too.
-    "busy": {"mem": "160M", "rate": "8M", "ws": "32M"},
+    "busy": {"mem": "160M", "rate": "8M", "ws": "32M", "marks": "plain",
+             "links": ["unshaped", "1gbit", "200mbit"]},
+    # Dirtied at half the rate of the link.
+    "writer": {"mem": "160M", "rate": None, "ws": "32M", "marks": "writer",
+               "links": ["1gbit", "200mbit-20ms", "25mbit-40ms"]},
+    # Back where it was ten minutes ago. QEMU's own knows no way back: it moves a guest of
+    # that age.
+    "back": {"mem": "160M", "rate": "256K", "ws": "8M", "marks": "back", "away_s": 600,
+             "links": ["200mbit-20ms", "25mbit-40ms"]},
 }
 
 
-def cmdline(scenario, seed):
+def rate_of(scenario, link):
+    """Bytes a second, as tagguest takes them."""
+    rate = SCENARIOS[scenario]["rate"]
+    return rate or f"{lab.LINKS[link]['bits'] // 16 >> 10}K"
+
+
+def cmdline(scenario, link, seed):
     settings = SCENARIOS[scenario]
     return ("console=hvc0 quiet tsc=reliable "
-            f"tagguest.mem={settings['mem']} tagguest.rate={settings['rate']} "
+            f"tagguest.mem={settings['mem']} tagguest.rate={rate_of(scenario, link)} "
             f"tagguest.ws={settings['ws']} tagguest.seed={seed} {COMPRESS} "
             f"tagguest.ip={lab.GUEST_ADDRESS}/24")
 

@@ -24,16 +24,27 @@ CLIENT_ADDRESS = "10.99.0.1/24"
 GUEST_ADDRESS = "10.99.0.5"
 GUEST_MAC = "52:54:00:99:00:05"
 
-# Rate, and a bucket that holds a few of the largest packets.
+# Bits a second; either a bucket that holds a few of the largest packets, or the round trip in
+# ms: then the project's own link emulator carries the frames.
 LINKS = {
     "unshaped": None,
-    "1gbit": ("1gbit", "128kb"),
-    "200mbit": ("200mbit", "64kb"),
+    "1gbit": {"bits": 1000000000, "burst": "128kb"},
+    "200mbit": {"bits": 200000000, "burst": "64kb"},
+    "200mbit-20ms": {"bits": 200000000, "rtt_ms": 20},
+    "25mbit-40ms": {"bits": 25000000, "rtt_ms": 40},
 }
+
+
+# A move that takes longer is cut, and its row says so.
+MOVE_TIMEOUT_S = 120
 
 
 class LabError(Exception):
     """The machine lacks something that the lab needs."""
+
+
+class MoveTimeout(Exception):
+    """A move did not end in MOVE_TIMEOUT_S."""
 
 
 def run(*command):
@@ -177,10 +188,41 @@ class Host:
         run("ip", "netns", "del", self.namespace)
 
 
+class PeakMemory:
+    """The anonymous memory of a process, sampled: what it was, and the most that it became."""
+
+    def __init__(self, pid):
+        self.path = f"/proc/{pid}/status"
+        self.first = self.most = self._read()
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._sample)
+        self.thread.start()
+
+    def _read(self):
+        try:
+            with open(self.path, encoding="ascii") as status:
+                for line in status:
+                    if line.startswith("RssAnon:"):
+                        return int(line.split()[1]) << 10
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        return 0
+
+    def _sample(self):
+        while not self.ended.wait(0.1):
+            self.most = max(self.most, self._read())
+
+    def end(self):
+        self.ended.set()
+        self.thread.join()
+
+
 class Lab:
     """Use as a context manager: it leaves nothing behind."""
 
-    def __init__(self):
+    def __init__(self, build):
+        self.build = build
+        self.emulator = None
         self.name = f"tagbench{os.getpid()}"
         self.cgroup = f"{cgroup2_root()}/{self.name}"
         self.hosts = {}
@@ -191,13 +233,13 @@ class Lab:
             for side in ("a", "b", "c"):
                 self.hosts[side] = Host(self, side)
             self._make_bridges()
-            self._make_link()
         except (LabError, OSError) as error:
             self.__exit__(None, None, None)
             raise LabError(f"cannot make the test network: {error}") from error
         return self
 
     def __exit__(self, *_):
+        self._end_emulator()
         for host in self.hosts.values():
             host.remove()
         self.hosts = {}
@@ -223,23 +265,38 @@ class Lab:
             host.ip("tuntap", "add", "dev", TAP, "mode", "tap")
             host.ip("link", "set", TAP, "master", BRIDGE, "up")
 
-    def _make_link(self):
+    def _end_emulator(self):
+        if self.emulator:
+            self.emulator.communicate()
+            self.emulator = None
+
+    def _emulate(self, settings):
+        """The taps go with it."""
+        command = [f"{self.build}/tests/bench/delay-link", self.hosts["a"].namespace,
+                   self.hosts["b"].namespace, LINK, str(settings["bits"]),
+                   str(settings["rtt_ms"] // 2)]
+        self.emulator = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self.emulator.stdout.readline() != b"ready\n":
+            raise LabError(f"{' '.join(command)} does not start")
+        prefer([self.emulator.pid])
+
+    def shape(self, link):
+        """Makes the migration link anew, alike both ways."""
         a, b = self.hosts["a"], self.hosts["b"]
-        a.ip("link", "add", LINK, "type", "veth", "peer", "name", LINK, "netns", b.namespace)
+        settings = LINKS[link] or {}
+        self._end_emulator()
+        subprocess.run(["ip", "-n", a.namespace, "link", "del", LINK], stderr=subprocess.DEVNULL,
+                       check=False)
+        if "rtt_ms" in settings:
+            self._emulate(settings)
+        else:
+            a.ip("link", "add", LINK, "type", "veth", "peer", "name", LINK, "netns", b.namespace)
         for host in (a, b):
             host.ip("addr", "add", f"{host.address}/30", "dev", LINK)
             host.ip("link", "set", LINK, "up")
-
-    def shape(self, link):
-        """Sets the migration link's rate, both ways."""
-        for side in ("a", "b"):
-            namespace = self.hosts[side].namespace
-            subprocess.run(["tc", "-n", namespace, "qdisc", "del", "dev", LINK, "root"],
-                           stderr=subprocess.DEVNULL, check=False)
-            if LINKS[link]:
-                rate, burst = LINKS[link]
-                run("tc", "-n", namespace, "qdisc", "add", "dev", LINK, "root", "tbf",
-                    "rate", rate, "burst", burst, "latency", "20ms")
+            if "burst" in settings:
+                run("tc", "-n", host.namespace, "qdisc", "add", "dev", LINK, "root", "tbf",
+                    "rate", str(settings["bits"]), "burst", settings["burst"], "latency", "20ms")
 
     def wire_bytes(self):
         """What the migration link has carried, both ways, by the interface's counters."""

@@ -19,6 +19,8 @@ import time
 
 import guest
 import lab
+import marks
+import page
 import qmp
 import results
 import silence
@@ -28,18 +30,26 @@ from tagalong_engine import TagalongEngine
 ECHO_PORT = "7"
 ECHO_INTERVAL_US = "1000"
 BASELINE_S = 1.5
+SLOW_LINK, SLOW_RUNS = "25mbit-40ms", 3
 AFTER_S = 0.7
 
 # The same for all. No engine shall be held back by QEMU's default of 128 MiB/s.
 LIMITS = {"max_bandwidth": 10 << 30, "downtime_limit_ms": 20}
 
+
+def limits_of(link):
+    """A blackout has round trips in it: two of them more where the link has any to speak of."""
+    rtt_ms = (lab.LINKS[link] or {}).get("rtt_ms", 0)
+    return {**LIMITS, "downtime_limit_ms": LIMITS["downtime_limit_ms"] + 2 * rtt_ms}
+
+
 ENGINES = {
     "qemu": lambda bench, *common: QemuEngine(*common),
-    "qemu-multifd-zstd": lambda bench, *common: QemuEngine(*common, multifd=True),
+    "qemu-multifd": lambda bench, *common: QemuEngine(*common, multifd="none"),
+    "qemu-multifd-zstd": lambda bench, *common: QemuEngine(*common, multifd="zstd"),
+    "qemu-xbzrle": lambda bench, *common: QemuEngine(*common, xbzrle=True),
     "tagalong": lambda bench, *common: TagalongEngine(*common, build=bench.build),
 }
-PLAIN = "qemu"
-OURS = "tagalong"
 
 KEY = ("scenario", "link", "engine", "encrypted", "run")
 GROUP = ("scenario", "link", "encrypted", "engine")
@@ -52,6 +62,9 @@ COLUMNS = {
     "wire_bytes": lambda value: f"{value / 1e6:.1f} MB",
     "cpu_s_source": "{:.2f}".format,
     "cpu_s_destination": "{:.2f}".format,
+    "guest_ops_per_s": "{:.0f}".format,
+    "memory_source": lambda value: f"{value / 1e6:.0f} MB",
+    "memory_destination": lambda value: f"{value / 1e6:.0f} MB",
     "rounds": "{:.0f}".format,
     "order_s": "{:.2f}".format,
 }
@@ -68,12 +81,14 @@ class Bench:
         row = dict(wanted)
         directory = tempfile.mkdtemp(prefix="tagalong-bench-")
         self.network.shape(row["link"])
-        engine = ENGINES[row["engine"]](self, self.network, directory, LIMITS, row["encrypted"])
+        engine = ENGINES[row["engine"]](self, self.network, directory,
+                                         limits_of(row["link"]), row["encrypted"])
         try:
-            engine.start(self.kernel, guest.cmdline(row["scenario"], seed=row["run"] + 1))
+            engine.start(self.kernel,
+                         guest.cmdline(row["scenario"], row["link"], seed=row["run"] + 1))
             engine.console("a").wait_up()
-            row.update(self._move(engine, directory))
             row["outcome"] = "completed"
+            row.update(self._move(engine, directory, self._age(engine, row["scenario"])))
         except (guest.GuestError, qmp.QmpError, OSError, ValueError) as error:
             row["outcome"] = f"failed: {error}"
             self._keep_logs(row, directory)
@@ -92,13 +107,45 @@ class Bench:
             os.makedirs(os.path.dirname(copy), exist_ok=True)
             shutil.copyfile(log, copy)
 
-    def _counters(self):
+    def _age(self, engine, scenario):
+        """Whether it is a way back that is to be measured."""
+        away_s = guest.SCENARIOS[scenario].get("away_s")
+        if not away_s:
+            return False
+        if engine.live_elsewhere(away_s):
+            return True
+        time.sleep(away_s)
+        return False
+
+    def _counters(self, back):
         hosts = self.network.hosts
+        if back:
+            hosts = {"a": hosts["b"], "b": hosts["a"]}
         return {"wire_bytes": self.network.wire_bytes(),
                 "cpu_s_source": hosts["a"].cgroup.cpu_seconds(),
                 "cpu_s_destination": hosts["b"].cgroup.cpu_seconds()}
 
-    def _move(self, engine, directory):
+    def _run_order(self, engine, back):
+        """The move, and what it took. A move that takes too long is cut."""
+        ends = ("b", "a") if back else ("a", "b")
+        peaks = {end: lab.PeakMemory(pid) for end, pid in
+                 zip(("source", "destination"), map(engine.memory_pid, ends)) if pid}
+        work, before, begin = engine.console(ends[0]).report(), self._counters(back), time.time()
+        try:
+            moved = engine.move(back)
+        except lab.MoveTimeout:
+            moved = {"outcome": "timeout", "total_s": float(lab.MOVE_TIMEOUT_S)}
+        finally:
+            for peak in peaks.values():
+                peak.end()
+        after = self._counters(back)
+        moved.update({name: round(after[name] - before[name], 3) for name in before})
+        for end in ("source", "destination"):
+            moved[f"memory_{end}"] = engine.own_memory(peaks[end]) if end in peaks else None
+        return moved, work, begin
+
+    def _move(self, engine, directory, back):
+        """The row's figures. Those that only a move that has ended has are not there else."""
         replies = f"{directory}/replies"
         with open(replies, "wb") as output:
             client = self.network.client.popen(
@@ -106,18 +153,19 @@ class Bench:
                  ECHO_INTERVAL_US], stdout=output)
             try:
                 time.sleep(BASELINE_S)
-                before = self._counters()
-                moved = engine.move()
-                after = self._counters()
+                moved, work, begin = self._run_order(engine, back)
                 time.sleep(AFTER_S)
             finally:
                 client.terminate()
                 client.wait()
-        mark = engine.console("b").wait(lambda report: True, "a report from the moved guest", 30)
-        engine.console("b").wait_verified(mark)
+        if moved.get("outcome") == "timeout":
+            return moved
+        console = engine.console("a" if back else "b")
+        mark = console.wait(lambda report: True, "a report from the moved guest", 30)
+        moved["guest_ops_per_s"] = round((mark["ops"] - work["ops"]) / (time.time() - begin))
+        console.wait_verified(mark)
         instants = [moved.pop(name) for name in ("started", "stopped", "resumed")]
-        return {**moved, **silence.measure(silence.read_replies(replies), *instants),
-                **{name: round(after[name] - before[name], 3) for name in before}}
+        return {**moved, **silence.measure(silence.read_replies(replies), *instants)}
 
 
 def plan(only, runs):
@@ -125,11 +173,11 @@ def plan(only, runs):
     machine does meets them all alike."""
     part = dict(zip(("scenario", "link", "engine"), only.split("/"))) if only else {}
     wanted = []
-    for scenario in guest.SCENARIOS:
-        for link in lab.LINKS:
-            for run in range(runs):
+    for scenario, settings in guest.SCENARIOS.items():
+        for link in settings["links"]:
+            for run in range(min(runs, SLOW_RUNS) if link == SLOW_LINK else runs):
                 for encrypted in (False, True):
-                    if encrypted and run >= max(2, runs // 3):
+                    if encrypted and (settings["marks"] != "plain" or run >= max(2, runs // 3)):
                         continue
                     for engine in ENGINES:
                         row = dict(zip(KEY, (scenario, link, engine, encrypted, run)))
@@ -142,41 +190,11 @@ def plan(only, runs):
     return wanted
 
 
-def find_marks(rows):
-    """Ours against plain QEMU, both in plain text, by medians."""
-    found = [results.mark("runs that failed", sum(row["outcome"] != "completed" for row in rows),
-                          "runs", 0)]
-    for scenario in guest.SCENARIOS:
-        for link in lab.LINKS:
-            def side(engine, field):
-                return results.median([row for row in rows if not row["encrypted"] and
-                                       (row["scenario"], row["link"], row["engine"]) ==
-                                       (scenario, link, engine)], field)
-
-            def ratio(field):
-                ours, plain = side(OURS, field), side(PLAIN, field)
-                return ours / plain if ours is not None and plain else None
-
-            place, shaped = f"{scenario}/{link}", lab.LINKS[link] is not None
-            if side(OURS, "total_s") is None and side(PLAIN, "total_s") is None:
-                continue
-            found.append(results.mark(f"{place} bytes", ratio("wire_bytes"), "× plain", 0.6))
-            found.append(results.mark(f"{place} total", ratio("total_s"), "× plain",
-                                      1.0 if shaped else 1.2))
-            if shaped:
-                found.append(results.mark(f"{place} blackout", ratio("blackout_ms"), "× plain", 1.0))
-            else:
-                ours, plain = side(OURS, "blackout_ms"), side(PLAIN, "blackout_ms")
-                found.append(results.mark(f"{place} blackout",
-                                          None if ours is None or plain is None else ours - plain,
-                                          "ms over plain", 5.0))
-    return found
-
-
 def describe(row):
     if row["outcome"] != "completed":
         return row["outcome"]
-    return "  ".join(f"{name} {form(row[name])}" for name, form in COLUMNS.items())
+    return "  ".join(f"{name} {form(row[name])}" for name, form in COLUMNS.items()
+                     if row.get(name) is not None)
 
 
 def main():
@@ -194,7 +212,7 @@ def main():
     lab.prefer([os.getpid()])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with lab.Lab() as network:
+        with lab.Lab(build) as network:
             bench = Bench(build, network)
             for number, row in enumerate(wanted, 1):
                 if rows.has(row):
@@ -210,11 +228,12 @@ def main():
         sys.exit("bench-migration: interrupted; run again to go on")
     measured = {rows.key(row) for row in wanted}
     everything = rows.earlier(lambda row: rows.key(row) not in measured) + rows.rows
-    found = find_marks(everything)
+    found = marks.find(everything)
     rows.finish(everything, found)
+    page.write(f"{build}/bench/migration.html", everything, found)
     print(results.table(everything, COLUMNS, GROUP))
     print(results.marks_table(found))
-    print(f"written: {rows.path}")
+    print(f"written: {rows.path} and {build}/bench/migration.html")
     sys.exit(0 if all(entry["holds"] for entry in found) else 1)
 
 

@@ -68,8 +68,8 @@ class Rows:
         os.unlink(self.partial)
 
 
-def median(rows, field):
-    values = [row[field] for row in rows if row["outcome"] == "completed"]
+def median(rows, field, outcomes=("completed",)):
+    values = [row[field] for row in rows if row["outcome"] in outcomes and row[field] is not None]
     return statistics.median(values) if values else None
 
 
@@ -95,7 +95,7 @@ def table(rows, columns, group_fields):
         line = [str(part) for part in key]
         line.append(f"{sum(row['outcome'] == 'completed' for row in group)}/{len(group)}")
         for column, form in columns.items():
-            value = median(group, column)
+            value = median([row for row in group if row.get(column) is not None], column)
             line.append("-" if value is None else form(value))
         lines.append(line)
     widths = [max(map(len, column)) for column in zip(*lines)]

@@ -23,7 +23,6 @@ case " $* " in
 esac
 exec qemu-system-x86_64 "$@"
 """
-MOVE_TIMEOUT_S = 180
 VM = "bench"
 
 
@@ -105,7 +104,7 @@ class TagalongEngine:
 
     def console(self, side):
         found = glob.glob(f"{self.directory}/state-{side}/vm/{VM}/*/console.log")
-        return guest.Console(found[0] if found else "/nonexistent")
+        return guest.Console(max(found, key=os.path.getmtime) if found else "/nonexistent")
 
     def _watch(self, side, seconds):
         """Connects to a QEMU that may not be there yet."""
@@ -145,23 +144,39 @@ class TagalongEngine:
                 time.sleep(0.2)
         self.monitors["a"] = self._watch("a", 20)
 
-    def move(self):
-        """Moves the guest from a to b; returns the row's figures and the instants."""
+    def live_elsewhere(self, seconds):
+        """Moves it to b, where it lives for a while; what is measured next is the way back."""
+        self.move()
+        time.sleep(seconds)
+        return True
+
+    def memory_pid(self, side):
+        return self.daemons["ab".index(side)].pid
+
+    def own_memory(self, peak):
+        return peak.most
+
+    def move(self, back=False):
+        """Moves the guest from a to b, or back; returns the row's figures and the instants."""
         begin = time.time()
+        here, there = ("b", "a") if back else ("a", "b")
         command = ["ip", "netns", "exec", self.network.hosts["a"].namespace,
-                   *self._migrator("move", VM, "b", "--node", "a", "--json", "--blackout",
+                   *self._migrator("move", VM, there, "--node", here, "--json", "--blackout",
                                    f"{self.limits['downtime_limit_ms']}ms")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=True) as order:
             try:
-                self.monitors["b"] = self._watch("b", 20)
-                output, complaint = order.communicate(timeout=MOVE_TIMEOUT_S)
-            except (subprocess.TimeoutExpired, guest.GuestError) as error:
+                self.monitors[there] = self._watch(there, 20)
+                output, complaint = order.communicate(timeout=lab.MOVE_TIMEOUT_S)
+            except subprocess.TimeoutExpired as error:
+                order.kill()
+                raise lab.MoveTimeout from error
+            except guest.GuestError as error:
                 order.kill()
                 raise guest.GuestError(f"{error}; {order.stderr.read().strip()}") from error
         if order.returncode != 0:
             raise guest.GuestError(f"the move failed: {complaint.strip()}")
-        source, target = self.monitors["a"], self.monitors["b"]
+        source, target = self.monitors[here], self.monitors[there]
         started = source.wait_event("MIGRATION", begin, 5, status="setup")
         stopped = source.event_time("STOP", started)
         completed = source.wait_event("MIGRATION", started, 5, status="completed")
@@ -172,6 +187,7 @@ class TagalongEngine:
                 "total_s": round(max(resumed, completed) - started, 3),
                 "stop_to_resume_ms": round((resumed - stopped) * 1e3, 2),
                 "qemu_downtime_ms": result.get("qemu_downtime_ns", 0) / 1e6,
+                "tail_bytes": result.get("tail_bytes", 0),
                 "rounds": result.get("round", 0)}
 
     def stop(self):

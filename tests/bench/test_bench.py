@@ -11,7 +11,10 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import guest      # pylint: disable=wrong-import-position
+import marks      # pylint: disable=wrong-import-position
 import migration  # pylint: disable=wrong-import-position
+import page       # pylint: disable=wrong-import-position
 import results    # pylint: disable=wrong-import-position
 import silence    # pylint: disable=wrong-import-position
 import simulation # pylint: disable=wrong-import-position
@@ -125,16 +128,20 @@ class Simulation(unittest.TestCase):
 
 
 class Marks(unittest.TestCase):
-    def row(self, engine, link, encrypted=False, outcome="completed", **figures):
-        return {"scenario": "busy", "link": link, "engine": engine, "encrypted": encrypted,
-                "run": 0, "outcome": outcome, **figures}
+    PLAIN = {"wire_bytes": 100, "total_s": 10, "blackout_ms": 20, "start_stall_ms": 0,
+             "cpu_s_source": 5, "cpu_s_destination": 5, "memory_source": 1 << 20,
+             "memory_destination": 1 << 20, "tail_bytes": 400}
 
-    def find(self, link, **ours):
-        plain = {"wire_bytes": 100, "total_s": 10, "blackout_ms": 20}
-        rows = [self.row(migration.PLAIN, link, **plain),
-                self.row(migration.OURS, link, **{**plain, **ours}),
-                self.row(migration.OURS, link, True, wire_bytes=9999, total_s=99, blackout_ms=99)]
-        return {entry["name"]: entry["holds"] for entry in migration.find_marks(rows)}
+    def row(self, scenario, engine, link, encrypted=False, outcome="completed", **figures):
+        return {"scenario": scenario, "link": link, "engine": engine, "encrypted": encrypted,
+                "run": 0, "outcome": outcome, **{**self.PLAIN, **figures}}
+
+    def find(self, link, scenario="busy", peers=(), **ours):
+        rows = [self.row(scenario, marks.PLAIN, link),
+                self.row(scenario, marks.MULTIFD_ZSTD, link),
+                self.row(scenario, marks.OURS, link, **ours),
+                self.row(scenario, marks.OURS, link, True, wire_bytes=9999, total_s=99), *peers]
+        return {entry["name"]: entry["holds"] for entry in marks.find(rows)}
 
     def test_bytes(self):
         self.assertTrue(self.find("1gbit", wire_bytes=60)["busy/1gbit bytes"])
@@ -143,16 +150,86 @@ class Marks(unittest.TestCase):
     def test_total(self):
         self.assertTrue(self.find("200mbit", total_s=10)["busy/200mbit total"])
         self.assertFalse(self.find("200mbit", total_s=10.1)["busy/200mbit total"])
-        self.assertTrue(self.find("unshaped", total_s=12)["busy/unshaped total"])
 
     def test_blackout(self):
         self.assertFalse(self.find("1gbit", blackout_ms=21)["busy/1gbit blackout"])
         self.assertTrue(self.find("unshaped", blackout_ms=25)["busy/unshaped blackout"])
         self.assertFalse(self.find("unshaped", blackout_ms=25.1)["busy/unshaped blackout"])
 
+    def test_processor_time_is_that_of_both_ends(self):
+        self.assertTrue(self.find("1gbit", cpu_s_source=1)["busy/1gbit processor time"])
+        self.assertFalse(self.find("1gbit", cpu_s_source=1.1)["busy/1gbit processor time"])
+
+    def test_memory(self):
+        limit = (64 << 20) + 288 * guest.MEMORY_KIB // 4 + guest.SHADOW_BYTES
+        name = "busy/1gbit memory at the source"
+        self.assertTrue(self.find("1gbit", memory_source=limit)[name])
+        self.assertFalse(self.find("1gbit", memory_source=limit + 1)[name])
+
+    def test_way_back(self):
+        found = self.find("200mbit-20ms", "back", wire_bytes=4, total_s=2.5, start_stall_ms=1000)
+        self.assertTrue(found["back/200mbit-20ms bytes"])
+        self.assertTrue(found["back/200mbit-20ms total less the start's stall"])
+        self.assertTrue(found["back/200mbit-20ms tail"])
+        found = self.find("200mbit-20ms", "back", wire_bytes=5, total_s=1.7, tail_bytes=4097)
+        self.assertFalse(any(holds for name, holds in found.items() if name.startswith("back/") and
+                             "memory" not in name))
+
+    def test_a_writer_meets_the_best_peer(self):
+        best = self.row("writer", "qemu-xbzrle", "1gbit", wire_bytes=50)
+        self.assertTrue(self.find("1gbit", "writer", wire_bytes=50)["writer/1gbit bytes"])
+        self.assertFalse(self.find("1gbit", "writer", [best], wire_bytes=26)["writer/1gbit bytes"])
+
+    def test_a_cut_move_flatters_a_peer_and_misses_for_us(self):
+        cut = self.row("writer", "qemu-xbzrle", "1gbit", outcome="timeout", wire_bytes=50)
+        self.assertFalse(self.find("1gbit", "writer", [cut], wire_bytes=26)["writer/1gbit bytes"])
+        cut = self.row("writer", marks.OURS, "1gbit", outcome="timeout", wire_bytes=1)
+        self.assertFalse(self.find("1gbit", "writer", [cut], wire_bytes=1)["writer/1gbit bytes"])
+
     def test_a_failed_run_is_a_missed_mark(self):
-        rows = [self.row(migration.PLAIN, "1gbit", outcome="failed: x")]
-        self.assertFalse(migration.find_marks(rows)[0]["holds"])
+        self.assertFalse(marks.find([self.row("busy", marks.PLAIN, "1gbit",
+                                              outcome="failed: x")])[0]["holds"])
+
+
+class Plan(unittest.TestCase):
+    def test_a_scenario_has_its_links(self):
+        wanted = migration.plan("back", 5)
+        self.assertEqual({row["link"] for row in wanted}, set(guest.SCENARIOS["back"]["links"]))
+        self.assertFalse(any(row["encrypted"] for row in wanted))
+        slow = [row for row in wanted if row["link"] == migration.SLOW_LINK and
+                row["engine"] == marks.OURS]
+        self.assertEqual(len(slow), migration.SLOW_RUNS)
+
+    def test_nothing_is_no_plan(self):
+        with self.assertRaises(SystemExit):
+            migration.plan("back/unshaped", 5)
+
+    def test_settings_outlive_a_file(self):
+        self.assertEqual(json.loads(json.dumps(guest.SCENARIOS)), guest.SCENARIOS)
+
+    def test_a_writer_takes_half_of_its_link(self):
+        self.assertEqual(guest.rate_of("writer", "25mbit-40ms"), "1525K")
+        self.assertEqual(guest.rate_of("busy", "1gbit"), "8M")
+
+
+class Page(unittest.TestCase):
+    def test_it_is_whole_and_needs_nothing(self):
+        rows = [{"scenario": "a<b", "link": "1gbit", "engine": engine, "encrypted": False,
+                 "run": 0, "outcome": outcome, "wire_bytes": 5e6, "total_s": 2.0,
+                 "blackout_ms": 3.0, "cpu_s_source": 1, "cpu_s_destination": 1}
+                for engine, outcome in (("tagalong", "completed"), ("qemu", "timeout"))]
+        rows.append({"scenario": "a<b", "link": "1gbit", "engine": "qemu-xbzrle",
+                     "encrypted": False, "run": 0, "outcome": "failed: x"})
+        with tempfile.TemporaryDirectory() as directory:
+            page.write(f"{directory}/x.html", rows, [results.mark("m", None, "×", 1)])
+            with open(f"{directory}/x.html", encoding="utf-8") as file:
+                text = file.read()
+        self.assertEqual(text.count("<svg"), len(page.PLOTS))
+        self.assertEqual(text.count("timeout: 1 of 1"), len(page.PLOTS))
+        self.assertIn("no run that ended", text)
+        self.assertIn("a&lt;b", text)
+        self.assertNotIn("a<b", text)
+        self.assertNotIn("http", text)
 
 
 if __name__ == "__main__":
