@@ -105,7 +105,7 @@ static void print_overview(FILE *out)
 		fprintf(out, "  %-26s  %s\n", name, commands[i].help);
 	}
 	fprintf(out, "\nThey speak to placementd, or with --node NAME to that node's migratord alone.\n"
-		"'migrator COMMAND --help' tells a command's options; migrator(1) tells all.\n");
+		"'migrator help COMMAND' tells a command's options; migrator(1) tells all.\n");
 	options_help(out, 0);
 }
 
@@ -265,6 +265,15 @@ static void print_error(struct mg_error *err)
 	fprintf(stderr, "migrator: %s\n", err->text);
 }
 
+/* "help COMMAND" is "COMMAND --help". */
+static void take_help_word(int argc, char **argv)
+{
+	if (argc < 2 || strcmp(argv[1], "help") != 0)
+		return;
+	memmove(argv + 1, argv + 2, (size_t)(argc - 2) * sizeof(*argv));
+	argv[argc - 1] = (char *)"--help";
+}
+
 int cli_main(int argc, char **argv)
 {
 	struct mg_error err = { 0 };
@@ -272,6 +281,7 @@ int cli_main(int argc, char **argv)
 	enum cli_exit code = CLI_USAGE;
 
 	log_init("migrator", LOG_LEVEL_ERROR);
+	take_help_word(argc, argv);
 	if (take_command(&argc, argv, &c, &err) == 0)
 		code = run(c, argc, argv, &err);
 	if (code != CLI_OK && err.text[0])

@@ -38,7 +38,8 @@ static enum cli_exit send_order(const struct cli *cli, struct session *s, struct
 	char why[128];
 
 	snprintf(why, sizeof(why), "ordered by %.64s", s->settings->name);
-	reason.code = (char *)"operator";
+	/* The latter two end as aborted, which they are meant to: so the history says what they were. */
+	reason.code = (char *)(cli->options.warm ? "warm" : cli->options.dry_run ? "dry-run" : "operator");
 	reason.text = why;
 	limits_set(&limits, &cli->options);
 	if (s->direct && settings_find_node(s->settings, cli->operands[1], &target, err) < 0)

@@ -117,13 +117,13 @@ static int row_set(const struct option_row *row, const char *argument, struct op
 		r = count_parse(argument, member);
 		break;
 	case KIND_DURATION:
-		expected = "a duration such as 20ms or 1.5s";
+		expected = "a duration above 0, such as 20ms or 1.5s";
 		r = duration_parse(argument, member);
 		if (r == 0 && *(uint64_t *)member == 0)
 			r = -EINVAL;
 		break;
 	default:
-		expected = "a rate such as 200Mbit";
+		expected = "a rate above 0, such as 200Mbit";
 		r = rate_parse(argument, member);
 		if (r == 0 && *(uint64_t *)member == 0)
 			r = -EINVAL;

@@ -38,6 +38,10 @@ ends 2 "no node 'c' under nodes:" migrator_at a move web c
 ends 1 'web is on a already' migrator_at a move web a
 ends 0 '^nothing blocks the move of web to b$' migrator_at a move web b --dry-run
 vm_runs_at a web || fail "a dry run moved it"
+ends 0 ' aborted .* dry-run' migrator_at a history --limit 1
+ends 0 '^usage: migrator move ' "$MIGRATOR" help move
+ends 0 '^usage: migrator COMMAND ' "$MIGRATOR" help
+ends 2 "unknown command 'mvoe'; did you mean 'move'" "$MIGRATOR" help mvoe
 
 say "a move, as JSON"
 mark=$(guest_mark "$(vm_console a web)")
