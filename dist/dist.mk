@@ -27,7 +27,7 @@ dist_examples_DATA = \
 	dist/examples/telemetryd.yaml \
 	dist/examples/vm.yaml \
 	$(NULL)
-dist_doc_DATA = HACKING.md README.md SECURITY.md LICENSE docs/guide.md
+dist_doc_DATA = HACKING.md README.md SECURITY.md LICENSE docs/guide.md docs/studies.md
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = migrator/cli/completion/migrator

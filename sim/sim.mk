@@ -172,7 +172,17 @@ CLEANFILES += guest/vmlinuz guest/initrd.img
 noinst_PROGRAMS += sim/testbed/testbed
 sim_testbed_testbed_SOURCES = sim/testbed/testbed.c
 sim_testbed_testbed_LDADD = libsim.la libcommon.la
-EXTRA_DIST += sim/scenarios/demo.yaml sim/scenarios/walk.yaml sim/studies/threshold.yaml
+EXTRA_DIST += \
+	sim/scenarios/demo.yaml \
+	sim/scenarios/walk.yaml \
+	sim/studies/commuters.yaml \
+	sim/studies/melbourne-sites.LICENSE \
+	sim/studies/melbourne-sites.csv \
+	sim/studies/melbourne.yaml \
+	sim/studies/stadium.yaml \
+	sim/studies/taxis.yaml \
+	sim/studies/threshold.yaml \
+	$(NULL)
 
 # Two steps: a sub-make builds all, and must not race with this one.
 demo: all

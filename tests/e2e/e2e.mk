@@ -22,6 +22,7 @@ E2E_TESTS = \
 TREE_TESTS = \
 	tests/e2e/completion.sh \
 	tests/e2e/dist.sh \
+	tests/e2e/gallery.sh \
 	tests/e2e/handovers.sh \
 	tests/e2e/manpages.sh \
 	tests/e2e/placementd.sh \
