@@ -34,6 +34,7 @@ struct histogram {
 	struct histogram_page *pages; /* those that `present` names, in its order */
 	uint64_t present[2];          /* by quarters of powers of two */
 	uint32_t samples;
+	uint32_t first_half; /* pages that present[0] names */
 };
 
 /* Releases the memory and leaves an empty histogram. */
