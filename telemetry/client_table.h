@@ -13,7 +13,6 @@
 #include <sys/queue.h>
 
 #include "common/cusum.h"
-#include "common/histogram.h"
 #include "telemetry/prober.h"
 
 #define CLIENT_TICK_NS UINT64_C(250000)

@@ -32,6 +32,7 @@ struct settings {
 	char *timeout;
 	char *window;
 	char *report_interval;
+	char *metrics;
 	bool plain_text_bus;
 };
 
@@ -41,9 +42,8 @@ struct telemetry_config {
 	struct node_config node; /* points into both */
 };
 
-#define STRING(key, type, max) \
-	CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER, type, key, 1, max)
-#define STRING_OR_NONE(key, type, max) \
+#define STRING(key, type, max) CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER, type, key, 1, max)
+#define STRING_OR_NONE(key, type, max)                                                             \
 	CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, key, 1, max)
 
 static const cyaml_schema_field_t controller_fields[] = {
@@ -64,6 +64,7 @@ static const cyaml_schema_field_t settings_fields[] = {
 	STRING_OR_NONE(timeout, struct settings, TEXT_MAX),
 	STRING_OR_NONE(window, struct settings, TEXT_MAX),
 	STRING_OR_NONE(report_interval, struct settings, TEXT_MAX),
+	STRING_OR_NONE(metrics, struct settings, TEXT_MAX),
 	CONFIG_FIELD_BOOL("plain_text_bus", CYAML_FLAG_OPTIONAL, struct settings, plain_text_bus),
 	CYAML_FIELD_END,
 };
@@ -72,8 +73,8 @@ static const cyaml_schema_value_t settings_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct settings, settings_fields),
 };
 
-static int read_duration(const char *path, const char *field, const char *text,
-			 uint64_t min_ns, uint64_t max_ns, uint64_t *ret, struct mg_error *err)
+static int read_duration(const char *path, const char *field, const char *text, uint64_t min_ns,
+			 uint64_t max_ns, uint64_t *ret, struct mg_error *err)
 {
 	char least[UNITS_TEXT_SIZE], most[UNITS_TEXT_SIZE];
 	uint64_t ns;
@@ -84,8 +85,8 @@ static int read_duration(const char *path, const char *field, const char *text,
 		return mg_error_set(err, -EINVAL, "%s: %s: '%s' is no duration such as 250ms", path,
 				    field, text);
 	if (ns < min_ns || ns > max_ns)
-		return mg_error_set(err, -EINVAL, "%s: %s: %s is not between %s and %s", path, field,
-				    text, duration_format(min_ns, least),
+		return mg_error_set(err, -EINVAL, "%s: %s: %s is not between %s and %s", path,
+				    field, text, duration_format(min_ns, least),
 				    duration_format(max_ns, most));
 	*ret = ns;
 	return 0;
@@ -118,10 +119,13 @@ static int read_keys(const char *path, const struct settings *s, struct telemetr
 	if (s->plain_text_bus)
 		return 0;
 	if (!s->key)
-		return mg_error_set(err, -EINVAL, "%s: 'key' is missing: the file of this node's "
-				    "secret key; 'migrator keys make FILE' makes one", path);
+		return mg_error_set(err, -EINVAL,
+				    "%s: 'key' is missing: the file of this node's "
+				    "secret key; 'migrator keys make FILE' makes one",
+				    path);
 	if (!s->controller.key || strlen(s->controller.key) != KEY_TEXT_SIZE - 1)
-		return mg_error_set(err, -EINVAL, "%s: controller: 'key' must be placementd's public "
+		return mg_error_set(err, -EINVAL,
+				    "%s: controller: 'key' must be placementd's public "
 				    "key, 40 characters; 'migrator keys show FILE' prints it there",
 				    path);
 	c->node.keys = &c->keys;
@@ -147,7 +151,11 @@ static int read_settings(const char *path, struct telemetry_config *c, struct mg
 		.report_interval_ns = 500 * NS_PER_MS,
 	};
 	if (address_parse(s->listen, 0, &c->node.listen) < 0)
-		return mg_error_set(err, -EINVAL, "%s: listen: '%s' is not IP:PORT", path, s->listen);
+		return mg_error_set(err, -EINVAL, "%s: listen: '%s' is not IP:PORT", path,
+				    s->listen);
+	if (s->metrics && address_parse(s->metrics, 0, &c->node.metrics) < 0)
+		return mg_error_set(err, -EINVAL, "%s: metrics: '%s' is not IP:PORT", path,
+				    s->metrics);
 	r = read_durations(path, s, &c->node, err);
 	if (r == 0)
 		r = read_keys(path, s, c, err);
@@ -193,6 +201,9 @@ static int start(void *config, sd_event *loop, void **ret, struct mg_error *err)
 		return r;
 	log_info("main", "name=%s listen=%s controller=%s", c->node.name,
 		 address_format(node_local(n), text), c->node.controller);
+	if (node_metrics_local(n))
+		log_info("main", "metrics=http://%s/metrics",
+			 address_format(node_metrics_local(n), text));
 	*ret = n;
 	return 0;
 }
@@ -204,7 +215,8 @@ static void stop(void *node)
 
 const struct daemon_program telemetry_daemon = {
 	.name = "telemetryd",
-	.summary = "Measures the round-trip times of the controller's clients as seen from this node.",
+	.summary =
+		"Measures the round-trip times of the controller's clients as seen from this node.",
 	.load = load,
 	.unload = unload,
 	.start = start,

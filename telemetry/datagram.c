@@ -17,7 +17,7 @@ union control {
 
 static int set_options(int fd, int family)
 {
-	const int on = 1, ttl = 255;
+	const int on = 1, ttl = 255, whole = IP_PMTUDISC_DO;
 	/* Times of sending are asked for by datagram (datagram_send_many). */
 	const int room = 4 << 20; /* so that a flood takes longer to push others out */
 	const int stamping = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE;
@@ -34,6 +34,9 @@ static int set_options(int fd, int family)
 	if (setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_UNICAST_HOPS : IP_TTL, &ttl,
 		       sizeof(ttl)) < 0)
 		return -errno;
+	/* Small packets are never cut in pieces, so the kernel need not number them. */
+	if (!v6)
+		(void)setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &whole, sizeof(whole));
 	/* Without these times are less exact and floods hurt more. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	(void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamping, sizeof(stamping));

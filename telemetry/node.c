@@ -2,13 +2,13 @@
 #include "telemetry/node.h"
 
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "common/bus.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "telemetry/datagram.h"
-#include "telemetry/prober.h"
+#include "telemetry/exporter.h"
+#include "telemetry/probe_loop.h"
 #include "telemetry/registry.h"
 #include "telemetry/reporter.h"
 #include "telemetry/uplink.h"
@@ -23,65 +23,21 @@ struct node {
 	int fd;
 	struct address local;
 	struct registry *registry;
-	struct prober *prober;
+	struct probe_loop *probes;
+	struct prober *prober; /* theirs */
 	struct bus *bus;
 	struct uplink *uplink;
 	struct reporter *reporter;
-	sd_event_source *io, *probe_timer, *expiry_timer;
+	struct exporter *exporter; /* NULL: no metrics are served */
+	sd_event_source *expiry_timer;
 	uint64_t statistics_ns; /* when they are logged next */
 	uint64_t retell_ns;     /* when all registrations are told again */
-	struct datagram received[DATAGRAM_BATCH];
 };
 
 /* Rounded up: too early a call would find nothing to do. */
 static uint64_t in_us(uint64_t ns)
 {
-	return ns == UINT64_MAX ? UINT64_MAX : (ns + NS_PER_US - 1) / NS_PER_US;
-}
-
-/* ---- Probes ------------------------------------------------------------------------ */
-
-static void send_probes(struct prober_packet *packets, size_t count, void *userdata)
-{
-	struct datagram_outgoing out[PROBER_BATCH];
-	struct node *n = userdata;
-
-	for (size_t i = 0; i < count; i++)
-		out[i] =
-			(struct datagram_outgoing){ packets[i].to, packets[i].data, STAMP_SIZE, 0 };
-	datagram_send_many(n->fd, out, count);
-	for (size_t i = 0; i < count; i++)
-		packets[i].result = out[i].result;
-}
-
-static uint64_t now_utc(void *userdata)
-{
-	(void)userdata;
-	return clock_utc_ns();
-}
-
-/* Before answers are read: the answer to a probe may be here already. */
-static void take_sent_times(struct node *n)
-{
-	struct datagram_sent sent[DATAGRAM_BATCH];
-	int got;
-
-	do {
-		got = datagram_sent_times(n->fd, sent, DATAGRAM_BATCH);
-		for (int i = 0; i < got; i++)
-			if (sent[i].utc_ns)
-				prober_sent_at(n->prober, sent[i].tail, sent[i].utc_ns);
-	} while (got == DATAGRAM_BATCH);
-}
-
-static int on_probe_timer(sd_event_source *source, uint64_t due_us, void *userdata)
-{
-	struct node *n = userdata;
-	uint64_t next = prober_run(n->prober, clock_mono_ns());
-
-	(void)due_us;
-	take_sent_times(n);
-	return sd_event_source_set_time(source, in_us(next));
+	return (ns + NS_PER_US - 1) / NS_PER_US;
 }
 
 /* ---- The UDP port ------------------------------------------------------------------ */
@@ -105,26 +61,12 @@ static void on_registration(struct node *n, const struct datagram *d)
 	uplink_client_seen(n->uplink, &device->id, &device->address, true);
 }
 
-static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static bool take_registration(const struct datagram *d, void *userdata)
 {
-	struct node *n = userdata;
-	uint64_t now;
-	int got;
-
-	(void)source, (void)revents;
-	take_sent_times(n);
-	got = datagram_receive_many(fd, n->received, DATAGRAM_BATCH);
-	now = clock_mono_ns();
-	for (int i = 0; i < got; i++) {
-		const struct datagram *d = &n->received[i];
-
-		if (registration_is(d->data, d->len))
-			on_registration(n, d);
-		else
-			prober_receive(n->prober, now, &d->from, d->received_utc_ns, d->data,
-				       d->cut ? SIZE_MAX : d->len);
-	}
-	return 0;
+	if (!registration_is(d->data, d->len))
+		return false;
+	on_registration(userdata, d);
+	return true;
 }
 
 /* ---- Registrations ------------------------------------------------------------------ */
@@ -195,7 +137,7 @@ static void on_watch_list(const struct prober_watch *list, size_t count, void *u
 	if (prober_set_watch_list(n->prober, clock_mono_ns(), list, count) < 0)
 		log_error("uplink", "clients=%zu not all are watched: out of memory", count);
 	registry_for_each(n->registry, set_registered, n);
-	sd_event_source_set_time(n->probe_timer, 0);
+	probe_loop_wake(n->probes);
 }
 
 static void on_new_controller(void *userdata)
@@ -207,15 +149,17 @@ static void on_new_controller(void *userdata)
 
 /* ---- Life ------------------------------------------------------------------------------ */
 
-static int make_parts(struct node *n, const struct node_config *c, struct mg_error *err)
+static int make_parts(struct node *n, const struct node_config *c, sd_event *loop,
+		      struct mg_error *err)
 {
-	const struct prober_config prober = {
-		.interval_ns = c->interval_ns,
-		.timeout_ns = c->timeout_ns,
-		.window_ns = c->window_ns,
-		.error_estimate = stamp_error_of_clock(STAMP_NTP),
-		.send = send_probes,
-		.now_utc = now_utc,
+	struct probe_loop_config probes = {
+		.prober = {
+			.interval_ns = c->interval_ns,
+			.timeout_ns = c->timeout_ns,
+			.window_ns = c->window_ns,
+			.error_estimate = stamp_error_of_clock(STAMP_NTP),
+		},
+		.filter = take_registration,
 		.userdata = n,
 	};
 	int r;
@@ -226,9 +170,12 @@ static int make_parts(struct node *n, const struct node_config *c, struct mg_err
 	r = datagram_open(&c->listen, &n->fd, err);
 	if (r < 0)
 		return r;
+	probes.fd = n->fd;
 	r = datagram_local(n->fd, &n->local);
 	if (r >= 0)
-		r = prober_new(&prober, &n->prober);
+		r = probe_loop_new(loop, &probes, &n->probes);
+	if (r >= 0)
+		n->prober = probe_loop_prober(n->probes);
 	return r < 0 ? mg_error_set(err, r, "cannot start: %s", strerror(-r)) : 0;
 }
 
@@ -236,16 +183,7 @@ static int make_sources(struct node *n, sd_event *loop, struct mg_error *err)
 {
 	int r;
 
-	r = sd_event_add_io(loop, &n->io, n->fd, EPOLLIN, on_readable, n);
-	/* To the microsecond: what is coalesced would be a burst. */
-	if (r >= 0)
-		r = sd_event_add_time(loop, &n->probe_timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
-				      on_probe_timer, n);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(n->probe_timer, SD_EVENT_ON);
-	if (r >= 0)
-		r = sd_event_add_time(loop, &n->expiry_timer, CLOCK_MONOTONIC, 0, 0,
-				      on_expiry_timer, n);
+	r = sd_event_add_time(loop, &n->expiry_timer, CLOCK_MONOTONIC, 0, 0, on_expiry_timer, n);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(n->expiry_timer, SD_EVENT_ON);
 	return r < 0 ? mg_error_set(err, r, "event loop: %s", strerror(-r)) : 0;
@@ -286,11 +224,13 @@ int node_start(const struct node_config *config, sd_event *loop, struct node **r
 	n->fd = -1;
 	n->statistics_ns = clock_mono_ns() + STATISTICS_NS;
 	n->retell_ns = clock_mono_ns() + RETELL_NS;
-	r = make_parts(n, config, err);
+	r = make_parts(n, config, loop, err);
 	if (r == 0)
 		r = make_sources(n, loop, err);
 	if (r == 0)
 		r = make_uplinks(n, config, loop, err);
+	if (r == 0 && !address_is_none(&config->metrics))
+		r = exporter_new(loop, &config->metrics, n->prober, n->registry, &n->exporter, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(n);
@@ -301,13 +241,12 @@ void node_free(struct node *n)
 {
 	if (!n)
 		return;
-	sd_event_source_disable_unref(n->io);
-	sd_event_source_disable_unref(n->probe_timer);
 	sd_event_source_disable_unref(n->expiry_timer);
+	exporter_free(n->exporter);
 	reporter_free(n->reporter);
 	uplink_free(n->uplink);
 	bus_free(n->bus);
-	prober_free(n->prober);
+	probe_loop_free(n->probes);
 	registry_free(n->registry);
 	if (n->fd >= 0)
 		close(n->fd);
@@ -317,4 +256,9 @@ void node_free(struct node *n)
 const struct address *node_local(const struct node *n)
 {
 	return &n->local;
+}
+
+const struct address *node_metrics_local(const struct node *n)
+{
+	return n->exporter ? exporter_local(n->exporter) : NULL;
 }

@@ -19,15 +19,16 @@ struct node_config {
 	const char *name;
 	const struct keypair *keys; /* NULL with plain_text_bus */
 	bool plain_text_bus;
-	const char *controller;      /* endpoint of its ROUTER */
-	const char *controller_key;  /* its public key in Z85 */
-	const char *reports;         /* endpoint of its SUB */
-	struct address listen;       /* UDP */
-	const char *devices;         /* file of those that may register; see registry.h */
-	uint64_t interval_ns;        /* between probes, unless the controller says otherwise */
-	uint64_t timeout_ns;         /* after which a probe is lost */
-	uint64_t window_ns;          /* of the minimum */
+	const char *controller;     /* endpoint of its ROUTER */
+	const char *controller_key; /* its public key in Z85 */
+	const char *reports;        /* endpoint of its SUB */
+	struct address listen;      /* UDP */
+	const char *devices;        /* file of those that may register; see registry.h */
+	uint64_t interval_ns;       /* between probes, unless the controller says otherwise */
+	uint64_t timeout_ns;        /* after which a probe is lost */
+	uint64_t window_ns;         /* of the minimum */
 	uint64_t report_interval_ns;
+	struct address metrics; /* HTTP; none: not served */
 };
 
 struct node;
@@ -39,5 +40,8 @@ DEFINE_CLEANUP(struct node, node_free)
 
 /* Where it listens. */
 const struct address *node_local(const struct node *n);
+
+/* Where it serves its metrics; NULL where it does not. */
+const struct address *node_metrics_local(const struct node *n);
 
 #endif

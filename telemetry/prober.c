@@ -15,6 +15,9 @@
 /* The histogram's older half of so many samples weighs half. */
 #define HISTOGRAM_SAMPLES 2048
 
+/* The confidence from which on a client counts as measured. */
+#define MEASURED 50
+
 /* The golden ratio's fraction: multiples of it fill the unit interval evenly
  * for any number of them. Here in units of 2^-32. */
 #define GOLDEN UINT32_C(2654435769)
@@ -442,6 +445,20 @@ size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn
 		told++;
 	}
 	return told;
+}
+
+void prober_summarize(const struct prober *p, uint64_t now_ns, struct prober_summary *ret)
+{
+	*ret = (struct prober_summary){ 0 };
+	for (struct client *c = client_table_next(p->clients, NULL); c;
+	     c = client_table_next(p->clients, c)) {
+		struct rtt_figures figures;
+
+		if (!rtt_read(&c->rtt, now_ns, &figures) || figures.confidence < MEASURED)
+			continue;
+		ret->measured++;
+		(void)histogram_add(&ret->srtt, figures.srtt_ns);
+	}
 }
 
 size_t prober_clients(const struct prober *p)

@@ -22,6 +22,7 @@
 
 #include "common/address.h"
 #include "common/cleanup.h"
+#include "common/histogram.h"
 #include "common/rtt.h"
 #include "common/uuid.h"
 #include "telemetry/stamp.h"
@@ -115,6 +116,14 @@ size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn
 			     void *userdata);
 
 size_t prober_clients(const struct prober *p);
+
+/* Over all clients whose confidence is 50 or more now. */
+struct prober_summary {
+	size_t measured;
+	struct histogram srtt; /* for the caller to clear */
+};
+
+void prober_summarize(const struct prober *p, uint64_t now_ns, struct prober_summary *ret);
 const struct prober_counters *prober_counters(const struct prober *p);
 
 #endif

@@ -7,10 +7,14 @@ libtelemetry_la_SOURCES = \
 	telemetry/daemon.h \
 	telemetry/datagram.c \
 	telemetry/datagram.h \
+	telemetry/exporter.c \
+	telemetry/exporter.h \
 	telemetry/gateway.c \
 	telemetry/gateway.h \
 	telemetry/node.c \
 	telemetry/node.h \
+	telemetry/probe_loop.c \
+	telemetry/probe_loop.h \
 	telemetry/prober.c \
 	telemetry/prober.h \
 	telemetry/reflector.c \

@@ -125,6 +125,7 @@ start_tower() {
 		interval: 50ms
 		timeout: 500ms
 		report_interval: 100ms
+		metrics: 127.0.0.1:9620
 	END
 	"$top_builddir/telemetryd" --config "$tmpdir/$1.yaml" --check-config
 	background "$1" nsenter --target "${ns[$1]}" --net -- \
@@ -156,8 +157,16 @@ knows() {
 }
 
 # What an idle machine measures here is some 20 us; a busy one is given a lot.
-good='a and b and min(a["confidence"], b["confidence"]) >= 80 and
+good='a and b and 0 < a.get("p50_ns", 0) <= a.get("p99_ns", 0) and
+	min(a["confidence"], b["confidence"]) >= 80 and
 	0 < a["min_ns"] <= a["srtt_ns"] < 2e8 and 0 < b["min_ns"] <= b["srtt_ns"] < 2e8'
+
+# exports TOWER PATTERN: a line of its metrics matches.
+exports() {
+	inside "$1" python3 -c 'from urllib.request import urlopen
+print(urlopen("http://127.0.0.1:9620/metrics").read().decode())' >"$tmpdir/$1.metrics" &&
+		file_has "$tmpdir/$1.metrics" "$2"
+}
 
 sent() {
 	python3 -c "import json; print([r['sent'] for r in
@@ -173,6 +182,9 @@ wait_for 10 file_has "$tmpdir/placementd.log" 'attach device=.* node=tower-a'
 migrator pair set phone desktop --id "$device" >/dev/null
 
 wait_for 10 knows "at == 'tower-a' and ($good)"
+wait_for 10 exports tower-a '^tagalong_telemetry_clients_measured 1$'
+file_has "$tmpdir/tower-a.metrics" '^tagalong_telemetry_client_srtt_seconds.quantile="0.5". [0-9.]+(e-0[0-9])?$' ||
+	fail "tower-a exports no round-trip times"
 say "measured from both towers"
 
 # It roams: another tower, another address.

@@ -2,6 +2,7 @@
 UNIT_TESTS += \
 	tests/unit/telemetry/test_daemon \
 	tests/unit/telemetry/test_datagram \
+	tests/unit/telemetry/test_exporter \
 	tests/unit/telemetry/test_node \
 	tests/unit/telemetry/test_prober \
 	tests/unit/telemetry/test_registrar \
@@ -11,6 +12,7 @@ UNIT_TESTS += \
 	$(NULL)
 tests_unit_telemetry_test_daemon_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_datagram_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_exporter_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_node_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registrar_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)

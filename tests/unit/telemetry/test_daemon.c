@@ -131,6 +131,7 @@ Test(daemon, errors_name_file_and_field)
 		{ "timeout: soon", "timeout" },
 		{ "window: 1ns", "window" },
 		{ "report_interval: -1s", "report_interval" },
+		{ "metrics: localhost:9100", "metrics" },
 		{ "colour: red", "colour" },
 		{ "plain_text_bus: perhaps", "plain_text_bus" },
 		{ "controller: none", "controller" },

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "telemetry/exporter.h"
+
+#include "common/clock.h"
+#include "common/metrics.h"
+
+struct exporter {
+	struct http_server *server;
+	const struct prober *prober;
+	const struct registry *registry;
+};
+
+static void write_results(struct metrics *m, const char *name, const char *help,
+			  const struct metrics_label *results, const uint64_t *counts, size_t n)
+{
+	metrics_family(m, METRICS_COUNTER, name, help);
+	for (size_t i = 0; i < n; i++)
+		metrics_value(m, (double)counts[i], METRICS_LABELS(results[i]));
+}
+
+static void write_probes(struct metrics *m, const struct prober_counters *c)
+{
+	static const struct metrics_label results[] = {
+		{ "result", "accepted" },     { "result", "duplicate" }, { "result", "late" },
+		{ "result", "implausible" },  { "result", "forged" },    { "result", "stranger" },
+		{ "result", "wrong_length" },
+	};
+	const uint64_t counts[] = { c->accepted, c->duplicate, c->late,        c->implausible,
+				    c->forged,   c->stranger,  c->wrong_length };
+
+	metrics_family(m, METRICS_COUNTER, "tagalong_telemetry_probes_sent_total",
+		       "Probes that left.");
+	metrics_value(m, (double)c->sent, METRICS_NO_LABELS);
+	metrics_family(m, METRICS_COUNTER, "tagalong_telemetry_probes_not_sent_total",
+		       "Probes that did not leave because this host's buffers were full.");
+	metrics_value(m, (double)c->not_sent, METRICS_NO_LABELS);
+	write_results(m, "tagalong_telemetry_answers_total",
+		      "Datagrams that came as answers to probes, by what became of them.", results,
+		      counts, ARRAY_SIZE(counts));
+}
+
+static void write_registrations(struct metrics *m, const struct registry_counters *c)
+{
+	static const struct metrics_label results[] = {
+		{ "result", "accepted" },       { "result", "repeat" }, { "result", "malformed" },
+		{ "result", "unknown_device" }, { "result", "forged" },
+	};
+	const uint64_t counts[] = { c->accepted, c->repeat, c->malformed, c->unknown_device,
+				    c->forged };
+
+	write_results(m, "tagalong_telemetry_registrations_total",
+		      "Registrations that came, by what became of them.", results, counts,
+		      ARRAY_SIZE(counts));
+}
+
+static void write_clients(struct metrics *m, const struct prober *prober)
+{
+	static const unsigned parts[] = { 5000, 9500, 9900, 9990 };
+	static const struct metrics_label quantiles[] = {
+		{ "quantile", "0.5" },
+		{ "quantile", "0.95" },
+		{ "quantile", "0.99" },
+		{ "quantile", "0.999" },
+	};
+	struct prober_summary summary;
+	uint64_t ns[ARRAY_SIZE(parts)];
+
+	prober_summarize(prober, clock_mono_ns(), &summary);
+	histogram_quantiles(&summary.srtt, parts, ARRAY_SIZE(parts), ns);
+	metrics_family(m, METRICS_GAUGE, "tagalong_telemetry_clients",
+		       "Clients on the watch list.");
+	metrics_value(m, (double)prober_clients(prober), METRICS_NO_LABELS);
+	metrics_family(m, METRICS_GAUGE, "tagalong_telemetry_clients_measured",
+		       "Clients whose figures have a confidence of at least one half.");
+	metrics_value(m, (double)summary.measured, METRICS_NO_LABELS);
+	metrics_family(m, METRICS_GAUGE, "tagalong_telemetry_client_srtt_seconds",
+		       "Quantiles, over the measured clients, of their smoothed round-trip times.");
+	for (size_t i = 0; i < ARRAY_SIZE(parts) && summary.measured; i++)
+		metrics_value(m, (double)ns[i] / 1e9, METRICS_LABELS(quantiles[i]));
+	histogram_clear(&summary.srtt);
+}
+
+static void on_metrics(const struct http_request *request, struct http_reply *reply, void *userdata)
+{
+	const struct exporter *e = userdata;
+	struct metrics *m = metrics_new();
+	char *text;
+	size_t len;
+
+	(void)request;
+	if (!m)
+		return;
+	write_probes(m, prober_counters(e->prober));
+	write_registrations(m, registry_counters(e->registry));
+	write_clients(m, e->prober);
+	if (metrics_finish(m, &text, &len) == 0)
+		http_reply_take(reply, 200, METRICS_CONTENT_TYPE, text, len);
+}
+
+int exporter_new(sd_event *loop, const struct address *listen, const struct prober *prober,
+		 const struct registry *registry, struct exporter **ret, struct mg_error *err)
+{
+	static const struct http_route routes[] = { { "GET", "/metrics", on_metrics }, { 0 } };
+	_cleanup_(exporter_free_p) struct exporter *e = calloc(1, sizeof(*e));
+	const struct http_config config = { .listen = *listen, .routes = routes, .userdata = e };
+	int r;
+
+	if (!e)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	e->prober = prober;
+	e->registry = registry;
+	r = http_server_new(loop, &config, &e->server, err);
+	if (r < 0) {
+		mg_error_prefix(err, "metrics");
+		return r;
+	}
+	*ret = TAKE_PTR(e);
+	return 0;
+}
+
+void exporter_free(struct exporter *e)
+{
+	if (!e)
+		return;
+	http_server_free(e->server);
+	free(e);
+}
+
+const struct address *exporter_local(const struct exporter *e)
+{
+	return http_server_local(e->server);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The prober at work on a UDP socket: probes leave when they are due, the kernel's
+ * times of sending and the answers go to the prober.
+ */
+#ifndef TELEMETRY_PROBE_LOOP_H
+#define TELEMETRY_PROBE_LOOP_H
+
+#include <systemd/sd-event.h>
+
+#include "telemetry/datagram.h"
+#include "telemetry/prober.h"
+
+struct probe_loop;
+
+/* Returns true when it has taken a datagram; all others go to the prober. */
+typedef bool (*probe_loop_filter_fn)(const struct datagram *d, void *userdata);
+
+struct probe_loop_config {
+	int fd;                      /* of datagram_open(); borrowed */
+	struct prober_config prober; /* without send, now_utc and userdata */
+	probe_loop_filter_fn filter; /* may be NULL */
+	void *userdata;              /* of the filter */
+};
+
+int probe_loop_new(sd_event *loop, const struct probe_loop_config *config, struct probe_loop **ret);
+void probe_loop_free(struct probe_loop *l);
+DEFINE_CLEANUP(struct probe_loop, probe_loop_free)
+
+struct prober *probe_loop_prober(struct probe_loop *l);
+
+/* To be called when somebody may be due sooner than before: there is a new watch
+ * list. */
+void probe_loop_wake(struct probe_loop *l);
+
+#endif
