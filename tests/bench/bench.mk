@@ -4,6 +4,7 @@ BENCHMARKS = \
 	bench-migration \
 	bench-placement \
 	bench-sim \
+	bench-telemetry \
 	$(NULL)
 bench: $(BENCHMARKS)
 .PHONY: bench $(BENCHMARKS)
@@ -13,6 +14,7 @@ EXTRA_PROGRAMS = \
 	tests/bench/delay-link \
 	tests/bench/echo-client \
 	tests/bench/planning \
+	tests/bench/telemetry-lab \
 	$(NULL)
 CLEANFILES += $(EXTRA_PROGRAMS:=$(EXEEXT))
 tests_bench_codec_SOURCES = tests/bench/codec.c
@@ -22,6 +24,8 @@ tests_bench_delay_link_LDADD = libsim.la libcommon.la
 tests_bench_echo_client_SOURCES = tests/bench/echo-client.c
 tests_bench_planning_SOURCES = tests/bench/planning.c
 tests_bench_planning_LDADD = libplacement.la libcommon.la -lm
+tests_bench_telemetry_lab_SOURCES = tests/bench/telemetry-lab.c
+tests_bench_telemetry_lab_LDADD = libtelemetry.la libcommon.la
 
 # What the benchmarks compute with is tested under check.
 TESTS += tests/bench/test_bench.py
@@ -40,6 +44,7 @@ EXTRA_DIST += \
 	tests/bench/silence.py \
 	tests/bench/simulation.py \
 	tests/bench/tagalong_engine.py \
+	tests/bench/telemetry.py \
 	$(NULL)
 
 # Over images that the caller brings: IMAGES="before.img after.img".
@@ -55,3 +60,6 @@ bench-placement: tests/bench/planning$(EXEEXT)
 
 bench-sim: all
 	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/simulation.py --build .
+
+bench-telemetry: tests/bench/telemetry-lab$(EXEEXT)
+	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/telemetry.py --build .
