@@ -11,7 +11,6 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 
-
 struct options {
 	const char *config;
 	bool check_only;
@@ -101,6 +100,8 @@ int daemon_loop_new(sd_event **ret, struct mg_error *err)
 		r = sd_event_add_signal(loop, NULL, SIGTERM, on_signal, NULL);
 	if (r >= 0)
 		r = sd_event_add_signal(loop, NULL, SIGINT, on_signal, NULL);
+	if (r >= 0)
+		r = sd_event_set_watchdog(loop, true);
 	if (r < 0) {
 		sd_event_unref(loop);
 		return mg_error_set(err, r, "cannot make an event loop: %s", strerror(-r));

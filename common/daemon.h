@@ -2,7 +2,8 @@
  *
  * What every daemon's main() has in common: --config FILE, --check-config,
  * --help, --version, the log, an sd-event loop that SIGTERM and SIGINT end,
- * and word to the service manager (sd_notify(3)).
+ * and word to the service manager: when it is ready, when it stops, and while its loop
+ * runs, if that asks for it (sd_notify(3), sd_event_set_watchdog(3)).
  */
 #ifndef COMMON_DAEMON_H
 #define COMMON_DAEMON_H
@@ -32,7 +33,8 @@ int daemon_main(const struct daemon_program *program, int argc, char **argv);
 /* Prints "NAME (tagalong) VERSION". */
 void daemon_print_version(const char *name);
 
-/* Makes a loop that SIGTERM and SIGINT end, with SIGPIPE ignored. */
+/* Makes a loop that SIGTERM and SIGINT end, with SIGPIPE ignored, and that feeds the
+ * service manager's watchdog. */
 int daemon_loop_new(sd_event **ret, struct mg_error *err);
 
 #endif

@@ -6,6 +6,7 @@ UNIT_TESTS += \
 	tests/unit/common/test_cost \
 	tests/unit/common/test_cursor \
 	tests/unit/common/test_cusum \
+	tests/unit/common/test_daemon \
 	tests/unit/common/test_database \
 	tests/unit/common/test_envelope \
 	tests/unit/common/test_histogram \
@@ -23,6 +24,7 @@ tests_unit_common_test_config_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_cost_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_cursor_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_cusum_LDADD = libcommon.la $(UNIT_LDADD)
+tests_unit_common_test_daemon_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_database_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_envelope_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_histogram_SOURCES = \
