@@ -285,6 +285,7 @@ static void on_timer(struct controller *c, uint64_t id)
 		return;
 	expire_nodes(c);
 	executor_tick(&c->executor);
+	drain_tick(c);
 	watch_repeat(c);
 	request_expire(c);
 	c->env->timer_set(c->env->userdata, TIMER_TICK, c->fx.now_ns + TICK_NS);
@@ -321,6 +322,7 @@ static int load_vm(struct controller *c, const Tagalong__Placement__VmEntry *ent
 		return r;
 	vm->failures = entry->failures;
 	vm->retry_utc_ns = entry->retry_utc_ns;
+	vm->frozen = entry->frozen;
 	for (size_t i = 0; i < entry->n_visits && i < POLICY_VISITS && r == 0; i++) {
 		if (!peer_name_is_valid(entry->visits[i]->node))
 			return -EINVAL;
@@ -328,6 +330,19 @@ static int load_vm(struct controller *c, const Tagalong__Placement__VmEntry *ent
 		r = fleet_add_node(&c->fleet, entry->visits[i]->node, &vm->visits[i].node);
 		vm->n_visits = i + 1;
 	}
+	return r;
+}
+
+static int load_node(struct controller *c, const Tagalong__Placement__NodeEntry *entry)
+{
+	struct node *node;
+	int r;
+
+	if (!peer_name_is_valid(entry->name))
+		return -EINVAL;
+	r = fleet_add_node(&c->fleet, entry->name, &node);
+	if (r == 0)
+		node->drained = entry->drained;
 	return r;
 }
 
@@ -356,6 +371,7 @@ static int load_move(struct controller *c, const ProtobufCBinaryData *value, boo
 static int load_value(struct controller *c, const Tagalong__Placement__StoreValue *v)
 {
 	Tagalong__Placement__PairEntry *pair;
+	Tagalong__Placement__NodeEntry *node;
 	Tagalong__Placement__VmEntry *vm;
 	int r = -EINVAL;
 
@@ -377,6 +393,14 @@ static int load_value(struct controller *c, const Tagalong__Placement__StoreValu
 			r = load_vm(c, vm);
 		if (vm)
 			tagalong__placement__vm_entry__free_unpacked(vm, NULL);
+		return r;
+	}
+	if (has_prefix(v->key, "nodes/")) {
+		node = tagalong__placement__node_entry__unpack(NULL, v->value.len, v->value.data);
+		if (node)
+			r = load_node(c, node);
+		if (node)
+			tagalong__placement__node_entry__free_unpacked(node, NULL);
 		return r;
 	}
 	/* Something of a later release. */
@@ -503,6 +527,7 @@ static void keep_vm(struct controller *c, const struct vm *vm)
 	entry.has_failures = entry.has_retry_utc_ns = vm->failures > 0;
 	entry.failures = vm->failures;
 	entry.retry_utc_ns = vm->retry_utc_ns;
+	entry.has_frozen = entry.frozen = vm->frozen;
 	snprintf(key, sizeof(key), "vms/%s", vm->name);
 	effects_put(&c->fx, key, &entry.base);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the controller's own files share: controller.c (inputs and what nodes
- * say), decide.c (from samples to orders), watch.c (who watches whom), requests.c
+ * say), decide.c (from samples to orders), drain.c (empties nodes), watch.c (who watches whom), requests.c
  * (what operators ask) and views.c (what they are answered).
  */
 #ifndef PLACEMENT_CONTROLLER_PRIVATE_H
@@ -54,6 +54,12 @@ struct controller {
 void decide_sample(struct controller *c, struct device *device);
 void decide_soon(struct controller *c); /* plans now, or when the interval allows */
 void decide_now(struct controller *c);
+
+/* drain.c: empties the nodes that operators have drained, round after round. */
+size_t drain_count(const struct controller *c); /* of VMs that are to leave, at most */
+size_t drain_gather(const struct controller *c, struct plan_item *items);
+void drain_tick(struct controller *c);
+void drain_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e);
 
 /* watch.c: sends each node the list of clients that it should watch, when that
  * has changed, until it is answered. */

@@ -17,7 +17,7 @@ static bool can_take(const struct node *node, const struct vm *vm, void *userdat
 {
 	(void)vm;
 	(void)userdata;
-	return node_is_up(node) && node->admitted;
+	return node_is_up(node) && node->admitted && !node->drained;
 }
 
 /* False: there is nothing to see. */
@@ -91,6 +91,9 @@ static void tell_refusal(struct controller *c, const struct plan_item *item)
 {
 	struct device *device = item->vm->device;
 
+	/* Why VMs stay on a drained node, the plan of the drain tells. */
+	if (item->urgent)
+		return;
 	/* The phrases are constants: the same one has the same address. */
 	if (item->refusal == device->refused)
 		return;
@@ -118,6 +121,10 @@ static void reason_text(const struct plan_item *item, const struct node *target,
 	const struct policy_wish *w = item->granted;
 	char here[UNITS_TEXT_SIZE], there[UNITS_TEXT_SIZE], held[UNITS_TEXT_SIZE];
 
+	if (item->urgent) {
+		snprintf(text, size, "%s is drained", item->vm->node->name);
+		return;
+	}
 	snprintf(text, size, "RTT %s at %s, %s at %s, for %s", duration_format(w->here_ns, here),
 		 item->vm->node->name, duration_format(w->target_ns, there), target->name,
 		 duration_format(w->held_ns, held));
@@ -147,13 +154,16 @@ static void order(struct controller *c, const struct plan_item *item)
 	move.target = target->name;
 	move.reason = &reason;
 	move.limits = c->start->limits->move;
-	move.has_device = true;
-	move.device = (ProtobufCBinaryData){ UUID_SIZE, item->vm->device->id.bytes };
+	move.has_device = item->vm->device != NULL;
+	if (move.has_device)
+		move.device = (ProtobufCBinaryData){ UUID_SIZE, item->vm->device->id.bytes };
 	if (executor_order(&c->executor, item->vm, target, &move, &evidence, NULL, &err) < 0) {
 		effects_decide(&c->fx, "fail", "vm=%s to=%s %s", item->vm->name, target->name,
 			       err.text);
 		return;
 	}
+	if (!move.has_device)
+		return;
 	item->vm->device->wished = NULL;
 	item->vm->device->refused = NULL;
 }
@@ -178,7 +188,8 @@ static size_t gather(struct controller *c, struct plan_item *items)
 		next = device->next_awake;
 		device->awake = false;
 		item->vm = device_foreground(device);
-		if (item->vm && item->vm->move)
+		/* From a drained node it leaves anyhow; see drain.c. */
+		if (item->vm && (item->vm->move || (item->vm->node && item->vm->node->drained)))
 			continue;
 		item->n_wishes = 0;
 		if (view(c, device, &v))
@@ -201,11 +212,11 @@ void decide_now(struct controller *c)
 		.moves_per_link = c->start->limits->moves_per_link,
 		.min_stay_ns = c->parameters.min_stay_ns,
 	};
-	_cleanup_free_ struct plan_item *items =
-		calloc(c->n_awake + 1, sizeof(*items));
+	size_t room = c->n_awake + drain_count(c);
+	_cleanup_free_ struct plan_item *items = calloc(room + 1, sizeof(*items));
 	_cleanup_free_ struct node_traffic *nodes = calloc(c->fleet.nodes.n + 1, sizeof(*nodes));
 	_cleanup_free_ struct route *routes =
-		calloc(c->executor.moves.n + c->n_awake + 1, sizeof(*routes));
+		calloc(c->executor.moves.n + room + 1, sizeof(*routes));
 	struct traffic traffic = { .nodes = nodes, .routes = routes };
 	size_t n;
 
@@ -216,6 +227,7 @@ void decide_now(struct controller *c)
 		return;
 	}
 	n = gather(c, items);
+	n += drain_gather(c, items + n);
 	executor_traffic(&c->executor, &traffic);
 	if (planner_plan(&c->fleet, &limits, c->fx.now_utc_ns, &traffic, items, n) < 0) {
 		c->fx.error = -ENOMEM;

@@ -41,6 +41,7 @@ struct node {
 	struct uuid telemetry_boot; /* the instance of its telemetryd */
 	Tagalong__NodeHello *hello; /* of its migratord, without VMs and moves; or NULL */
 	bool admitted; /* and its key is the allow list's; set by the controller */
+	bool drained;  /* by an operator: VMs leave it and none comes */
 	Tagalong__VmInfo **vms;     /* what it reported last, in the order of their names */
 	size_t n_vms;
 	struct index claimed; /* the struct vm of which it has a claim, by name */
@@ -82,6 +83,7 @@ struct vm {
 	size_t n_visits;
 	struct device *device; /* that it is paired with, or NULL */
 	bool foreground;
+	bool frozen; /* by an operator: only operators move it */
 	struct move *move; /* that is not settled, or NULL; see executor.h */
 	uint32_t failures; /* moves in a row that came to nothing */
 	uint64_t retry_utc_ns;

@@ -11,6 +11,7 @@ libplacement_la_SOURCES = \
 	placement/daemon.c \
 	placement/daemon.h \
 	placement/decide.c \
+	placement/drain.c \
 	placement/effects.c \
 	placement/effects.h \
 	placement/environment.h \

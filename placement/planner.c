@@ -49,9 +49,10 @@ void traffic_add(struct traffic *traffic, const struct vm *vm, const struct node
 }
 
 /* Why the VM may not leave now, whatever the target; NULL: it may. */
-static const char *vm_refusal(const struct vm *vm, const struct planner_limits *limits,
+static const char *vm_refusal(const struct plan_item *item, const struct planner_limits *limits,
 			      uint64_t now_utc_ns)
 {
+	const struct vm *vm = item->vm;
 	uint64_t since = vm->n_visits > 0 ? vm->visits[0].since_utc_ns : 0;
 
 	if (!vm->node || vm->state != TAGALONG__VM_STATE__VM_RUNNING)
@@ -60,10 +61,12 @@ static const char *vm_refusal(const struct vm *vm, const struct planner_limits *
 		return "its node is down";
 	if (vm->move)
 		return "it is moving";
+	if (vm->frozen)
+		return "it is frozen";
 	if (now_utc_ns < vm->retry_utc_ns)
 		return "it waits after a failed move";
 	/* A clock that was set back must not hold a VM for long. */
-	return since && now_utc_ns >= since && now_utc_ns - since < limits->min_stay_ns ?
+	return !item->urgent && since && now_utc_ns >= since && now_utc_ns - since < limits->min_stay_ns ?
 		       "it has just arrived" :
 		       NULL;
 }
@@ -165,7 +168,7 @@ static void add_item(struct planning *p, struct plan_item *item)
 		int64_t value = wish->benefit_ns < ASSIGN_VALUE_MAX ? (int64_t)wish->benefit_ns + 1 :
 								      ASSIGN_VALUE_MAX;
 
-		if (!node_is_up(target) || target == vm->node)
+		if (!node_is_up(target) || target->drained || target == vm->node)
 			continue;
 		to->options[to->n_options++] = (struct assign_option){
 			.to = local_number(p, target),
@@ -186,6 +189,8 @@ static const char *target_refusal(const struct planning *p, const struct vm *vm,
 
 	if (!node_is_up(target))
 		return "the target is down";
+	if (target->drained)
+		return "the target is drained";
 	if (target == vm->node)
 		return "it is there already";
 	to = &a->nodes[p->local[target->number]];
@@ -225,7 +230,7 @@ static int plan_kind(struct planning *p, uint64_t now_utc_ns, struct plan_item *
 		if (item->vm->foreground != foreground)
 			continue;
 		item->granted = NULL;
-		item->refusal = vm_refusal(item->vm, p->limits, now_utc_ns);
+		item->refusal = vm_refusal(item, p->limits, now_utc_ns);
 		if (!item->refusal && item->n_wishes > 0)
 			add_item(p, item);
 	}

@@ -45,6 +45,7 @@ struct plan_item {
 	struct vm *vm;
 	struct policy_wish wishes[POLICY_WISHES_MAX];
 	size_t n_wishes;
+	bool urgent; /* it leaves however short its stay was */
 	const struct policy_wish *granted; /* NULL: none, see refusal */
 	const char *refusal;               /* a short phrase that stays; of the best wish */
 };

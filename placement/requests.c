@@ -344,7 +344,7 @@ static int choose_node(const struct controller *c, const struct vm *vm, struct n
 	INDEX_FOREACH(node, &c->fleet.nodes) {
 		uint64_t left;
 
-		if (!node_is_up(node) || !planner_fits(node, &none, vm))
+		if (!node_is_up(node) || node->drained || !planner_fits(node, &none, vm))
 			continue;
 		left = node->hello->has_memory_bytes ?
 			       node->hello->memory_bytes - node->load.memory :
@@ -399,6 +399,25 @@ static void on_vm_stop(struct controller *c, const struct bus_peer *from, const 
 	pass_on(c, from, e, r, node, &message, &err);
 }
 
+static void on_vm_freeze(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	struct vm *vm = fleet_vm(&c->fleet, e->vm_freeze->vm);
+	struct mg_error err = { 0 };
+	int r = 0;
+
+	if (!vm)
+		r = mg_error_set(&err, -ENOENT,
+				 "no VM named '%s'; 'migrator vm list' shows those that are",
+				 e->vm_freeze->vm);
+	if (vm && vm->frozen != e->vm_freeze->frozen) {
+		vm->frozen = e->vm_freeze->frozen;
+		fleet_touch(&c->fleet, vm);
+		effects_decide(&c->fx, vm->frozen ? "freeze" : "thaw", "vm=%s by=%s", vm->name,
+			       from->name);
+	}
+	reply(c, from, e, r, &err);
+}
+
 /* ---- Moves -------------------------------------------------------------------------------- */
 
 static int check_order(struct controller *c, const Tagalong__MoveOrder *order, struct vm **ret_vm,
@@ -430,6 +449,10 @@ static int check_order(struct controller *c, const Tagalong__MoveOrder *order, s
 		return mg_error_set(err, -EHOSTUNREACH,
 				    "the migratord of node '%s' is not connected",
 				    node_is_up(target) ? vm->node->name : target->name);
+	if (!order->force && target->drained)
+		return mg_error_set(err, -EBUSY,
+				    "node '%s' is drained; --force moves VM '%s' there anyway",
+				    target->name, vm->name);
 	executor_traffic(&c->executor, &traffic);
 	if (!order->force && !planner_fits(target, &nodes[target->number].reserved, vm))
 		return mg_error_set(err, -ENOSPC,
@@ -570,6 +593,8 @@ request_fn request_find(Tagalong__Envelope__BodyCase body)
 		{ BODY(VM_QUERY), on_vm_query },
 		{ BODY(VM_START), on_vm_start },
 		{ BODY(VM_STOP), on_vm_stop },
+		{ BODY(VM_FREEZE), on_vm_freeze },
+		{ BODY(NODE_DRAIN), drain_on_request },
 		{ BODY(MOVE_QUERY), on_move_query },
 		{ BODY(MOVE_ORDER), on_move_order },
 		{ BODY(MOVE_CANCEL), on_move_cancel },

@@ -81,6 +81,7 @@ static int add_values(struct store *store, Start *start, struct mg_error *err)
 {
 	static const struct store_range ranges[] = {
 		{ "pairs/", 0, false },
+		{ "nodes/", 0, false },
 		{ "vms/", 0, false },
 		{ "moves/", 0, false },
 		{ "history/", SETTLED_LOADED, true },

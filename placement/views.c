@@ -55,6 +55,7 @@ static Tagalong__NodeInfo *view_node(const struct node *node, struct arena *aren
 	info->last_seen_utc_ns = node->heard_utc_ns;
 	info->has_vms = true;
 	info->vms = (uint32_t)node->n_vms;
+	info->has_drained = info->drained = node->drained;
 	return info;
 }
 
@@ -154,15 +155,17 @@ Tagalong__PairList *view_pairs(const struct controller *c, struct arena *arena)
 
 /* ---- VMs ---------------------------------------------------------------------------- */
 
-static Tagalong__VmInfo *view_vm(const struct node *node, const Tagalong__VmInfo *told,
-				 struct arena *arena)
+static Tagalong__VmInfo *view_vm(const struct controller *c, const struct node *node,
+				 const Tagalong__VmInfo *told, struct arena *arena)
 {
+	const struct vm *vm = fleet_vm(&c->fleet, told->spec->name);
 	Tagalong__VmInfo *info = arena_alloc(arena, 1, sizeof(*info));
 
 	if (!info)
 		return NULL;
 	*info = *told;
 	info->node = (char *)node->name;
+	info->has_frozen = info->frozen = vm && vm->frozen;
 	return info;
 }
 
@@ -182,7 +185,7 @@ Tagalong__VmList *view_vms(const struct controller *c, const char *name, struct 
 		for (size_t i = 0; list->vms && i < node->n_vms; i++) {
 			if (name && strcmp(node->vms[i]->spec->name, name) != 0)
 				continue;
-			if ((list->vms[list->n_vms] = view_vm(node, node->vms[i], arena)))
+			if ((list->vms[list->n_vms] = view_vm(c, node, node->vms[i], arena)))
 				list->n_vms++;
 		}
 	return list;

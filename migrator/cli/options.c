@@ -38,6 +38,8 @@ static const struct option_row {
 	    "also when a controller has charge of the VM, and past checks that may be forced"),
 	ROW(OPTION_DRY_RUN, "dry-run", 'n', NULL, KIND_FLAG, dry_run,
 	    "check both sides and say what would block it; move nothing"),
+	ROW(OPTION_DRY_PLAN, "dry-run", 'n', NULL, KIND_FLAG, dry_run,
+	    "say what would be done; change nothing"),
 	ROW(OPTION_DETACH, "detach", 'd', NULL, KIND_FLAG, detach,
 	    "return once the order is accepted"),
 	ROW(OPTION_RUN_HERE, "run-here", 0, NULL, KIND_FLAG, run_here,

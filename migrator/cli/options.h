@@ -37,6 +37,7 @@ enum option_bit {
 	OPTION_FROM = 1 << 20,
 	OPTION_OF_VM = 1 << 21,
 	OPTION_PATIENCE = 1 << 22,
+	OPTION_DRY_PLAN = 1 << 23,
 };
 
 /* What was given; what was not is 0, false or NULL. */

@@ -15,6 +15,7 @@ const struct column view_node_columns[] = {
 	{ "VCPUS", "vcpus", COLUMN_COUNT },
 	{ "QEMU", "qemu_version", COLUMN_TEXT },
 	{ "LAST SEEN", "last_seen_utc_ns", COLUMN_TIME },
+	{ "DRAINED", "drained", COLUMN_FLAG },
 	{ NULL },
 };
 
@@ -58,6 +59,7 @@ const struct column view_vm_fields[] = {
 	{ "More arguments", "extra", COLUMN_LIST },
 	{ "Incarnation", "incarnation", COLUMN_TEXT },
 	{ "Move", "move", COLUMN_TEXT },
+	{ "Frozen", "frozen", COLUMN_FLAG },
 	{ "Process", "pid", COLUMN_COUNT },
 	{ "Directory", "directory", COLUMN_TEXT },
 	{ NULL },
@@ -122,6 +124,13 @@ const struct column view_move_fields[] = {
 	{ "  sent", "wire_bytes", COLUMN_SIZE },
 	{ "  stands for", "guest_bytes", COLUMN_SIZE },
 	{ "  reconnects", "reconnects", COLUMN_COUNT },
+	{ NULL },
+};
+
+const struct column view_drain_columns[] = {
+	{ "VM", "vm", COLUMN_TEXT },
+	{ "TO", "target", COLUMN_TEXT },
+	{ "PROBLEM", "problem", COLUMN_TEXT },
 	{ NULL },
 };
 
@@ -238,6 +247,8 @@ json_t *view_vm(const Tagalong__VmInfo *vm)
 	put_texts(o, "extra", spec->extra, spec->n_extra);
 	put_id(o, "incarnation", true, &vm->incarnation);
 	put_id(o, "move", vm->has_move, &vm->move);
+	if (vm->has_frozen)
+		put_flag(o, "frozen", vm->frozen);
 	put_number(o, "pid", vm->has_pid, vm->pid);
 	put_text(o, "directory", vm->directory);
 	return o;
@@ -261,6 +272,7 @@ json_t *view_node(const Tagalong__NodeInfo *node)
 	put_text(o, "name", node->name);
 	put_flag(o, "migrator_up", node->migrator_up);
 	put_flag(o, "telemetry_up", node->telemetry_up);
+	put_flag(o, "drained", node->drained);
 	put_number(o, "last_seen_utc_ns", node->has_last_seen_utc_ns, node->last_seen_utc_ns);
 	put_number(o, "vms", node->has_vms, node->vms);
 	put_number(o, "memory_used_bytes", node->has_memory_used_bytes, node->memory_used_bytes);
@@ -282,6 +294,26 @@ json_t *view_node_list(const Tagalong__NodeList *list)
 	json_t *o = json_object();
 
 	PUT_LIST(o, "nodes", view_node, list->nodes, list->n_nodes);
+	return o;
+}
+
+static json_t *view_drain_step(const Tagalong__DrainStep *step)
+{
+	json_t *o = json_object();
+
+	put_text(o, "vm", step->vm);
+	put_text(o, "target", step->target);
+	put_text(o, "problem", step->problem);
+	return o;
+}
+
+json_t *view_drain_plan(const char *node, bool dry_run, const Tagalong__DrainPlan *plan)
+{
+	json_t *o = json_object();
+
+	put_text(o, "node", node);
+	put_flag(o, "dry_run", dry_run);
+	PUT_LIST(o, "steps", view_drain_step, plan->steps, plan->n_steps);
 	return o;
 }
 

@@ -67,6 +67,17 @@ wait_for 20 prints '^web  *running  *b ' vm list
 ends 0 '^[0-9a-f]{8} .* web  *a  *b  *done .* operator' migrator history
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 
+say "a frozen VM stays, and a node is emptied"
+ends 0 '^frozen: web ' migrator vm freeze web
+ends 0 '^web  *-  *it is frozen$' migrator node drain b --dry-run
+ends 0 '^thawed: web ' migrator vm thaw web
+ends 0 '^web  *a  *-$' migrator node drain b
+wait_for 60 prints '^web  *running  *a ' vm list
+wait_for 20 prints '^b .* yes$' node list
+ends 1 "node 'b' is drained" migrator move web b
+ends 0 '^undrained: ' migrator node undrain b
+ends 0 '^moved web from a to b$' migrator move web b
+
 say "a move that is called off"
 migrator move web a --bandwidth 40Mbit --json >"$tmpdir/slow" 2>&1 &
 slow=$!

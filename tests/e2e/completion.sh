@@ -26,7 +26,7 @@ expect() {
 
 expect "cancel history image keys move node pair resolve status vm warm" migrator ""
 expect "status" migrator st
-expect "list show start stop" migrator vm ""
+expect "freeze list show start stop thaw" migrator vm ""
 expect "start stop" migrator vm st
 expect "start stop" migrator --json vm st
 expect "--blackout --blackout-max" migrator move --blackout

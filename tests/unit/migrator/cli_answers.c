@@ -101,6 +101,8 @@ void answer_all(struct fake *f, const Envelope *request)
 	Tagalong__NodeList node_list = TAGALONG__NODE_LIST__INIT;
 	Tagalong__PairList pair_list = TAGALONG__PAIR_LIST__INIT;
 	Tagalong__Status status = TAGALONG__STATUS__INIT;
+	Tagalong__DrainStep step = TAGALONG__DRAIN_STEP__INIT, *steps[] = { &step };
+	Tagalong__DrainPlan plan = TAGALONG__DRAIN_PLAN__INIT;
 	Tagalong__VmInfo *vms[] = { sample_vm(&vm, "web", "tower-a") };
 	Tagalong__MoveInfo *moves[] = {
 		sample_move(&move, ID_A, TAGALONG__MOVE_STATE__MOVE_COPYING, NULL)
@@ -129,10 +131,18 @@ void answer_all(struct fake *f, const Envelope *request)
 	status.moves = moves;
 	status.n_vms = status.n_moves = 1;
 	status.epoch = 7;
+	step.vm = (char *)"web";
+	step.target = (char *)"tower-b";
+	plan.steps = steps;
+	plan.n_steps = 1;
 	switch (request->body_case) {
 	case TAGALONG__ENVELOPE__BODY_NODE_QUERY:
 		e.body_case = TAGALONG__ENVELOPE__BODY_NODE_LIST;
 		e.node_list = &node_list;
+		break;
+	case TAGALONG__ENVELOPE__BODY_NODE_DRAIN:
+		e.body_case = TAGALONG__ENVELOPE__BODY_DRAIN_PLAN;
+		e.drain_plan = &plan;
 		break;
 	case TAGALONG__ENVELOPE__BODY_PAIR_QUERY:
 		e.body_case = TAGALONG__ENVELOPE__BODY_PAIR_LIST;

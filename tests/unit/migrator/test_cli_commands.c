@@ -177,6 +177,48 @@ Test(cli, pairs)
 	fake_stop(&f);
 }
 
+Test(cli, nodes_are_emptied)
+{
+	struct fake f;
+	json_t *v;
+
+	fake_start(&f, answer_all);
+	fake_run(&f, "node", "drain", "tower-a", "--dry-run", NULL);
+	assert_exit(f, CLI_OK);
+	cr_assert_str_eq(f.out, "VM   TO       PROBLEM\nweb  tower-b  -\n");
+	cr_assert_str_eq(f.request->node_drain->node, "tower-a");
+	cr_assert(f.request->node_drain->drained);
+	cr_assert(f.request->node_drain->dry_run);
+	fake_run(&f, "node", "drain", "tower-a", "--json", NULL);
+	cr_assert_not(f.request->node_drain->dry_run);
+	v = json_of(f.out);
+	cr_assert_str_eq(json_string_value(json_object_get(
+				 json_array_get(json_object_get(v, "steps"), 0), "target")),
+			 "tower-b");
+	json_decref(v);
+	fake_run(&f, "node", "undrain", "tower-a", NULL);
+	assert_exit(f, CLI_OK);
+	assert_has(f.out, "undrained");
+	cr_assert_not(f.request->node_drain->drained);
+	fake_stop(&f);
+}
+
+Test(cli, vms_are_left_alone)
+{
+	struct fake f;
+
+	fake_start(&f, answer_all);
+	fake_run(&f, "vm", "freeze", "web", NULL);
+	assert_exit(f, CLI_OK);
+	cr_assert_str_eq(f.out, "frozen: web stays where it is\n");
+	cr_assert(f.request->vm_freeze->frozen);
+	fake_run(&f, "vm", "thaw", "web", "--json", NULL);
+	assert_exit(f, CLI_OK);
+	assert_has(f.out, "\"result\": \"thawed\"");
+	cr_assert_not(f.request->vm_freeze->frozen);
+	fake_stop(&f);
+}
+
 /* ---- What goes wrong ---------------------------------------------------------------- */
 
 static void answer_failure(struct fake *f, const Envelope *request)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 UNIT_TESTS += \
 	tests/unit/placement/test_controller \
+	tests/unit/placement/test_drain \
 	tests/unit/placement/test_effects \
 	tests/unit/placement/test_fleet \
 	tests/unit/placement/test_history \
@@ -23,6 +24,12 @@ tests_unit_placement_test_controller_SOURCES = \
 	tests/unit/placement/test_controller.c \
 	$(NULL)
 tests_unit_placement_test_controller_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_drain_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/test_drain.c \
+	$(NULL)
+tests_unit_placement_test_drain_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_effects_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_fleet_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_history_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Drained nodes. Their VMs wish to be elsewhere, each round anew and with the planner's
+ * limits, until none is left: VMs whose moves fail are tried again after their back-off,
+ * and those that find no room leave when there is some.
+ */
+#include <string.h>
+
+#include "common/clock.h"
+#include "placement/controller_private.h"
+
+/* Where a device's round-trip time is known counts before where there is much room. */
+#define BENEFIT_NEAR (2 * NS_PER_S)
+#define BENEFIT_ROOM NS_PER_S
+
+static uint64_t srtt_from(const struct vm *vm, const struct node *node)
+{
+	for (size_t i = 0; vm->device && i < vm->device->n_rtts; i++)
+		if (vm->device->rtts[i].node == node)
+			return vm->device->rtts[i].srtt_ns;
+	return 0;
+}
+
+static uint64_t benefit(const struct vm *vm, const struct node *target)
+{
+	const Tagalong__NodeHello *hello = target->hello;
+	uint64_t srtt = srtt_from(vm, target);
+
+	if (srtt)
+		return BENEFIT_NEAR - (srtt < BENEFIT_ROOM ? srtt : BENEFIT_ROOM);
+	if (!hello->has_memory_bytes || hello->memory_bytes == 0)
+		return BENEFIT_ROOM / 2;
+	/* It fits: the load is not larger than the memory. */
+	return (uint64_t)((double)BENEFIT_ROOM *
+			  ((double)(hello->memory_bytes - target->load.memory) /
+			   (double)hello->memory_bytes));
+}
+
+static void add_wish(struct plan_item *item, const struct policy_wish *wish)
+{
+	size_t at = item->n_wishes;
+
+	while (at > 0 && item->wishes[at - 1].benefit_ns < wish->benefit_ns)
+		at--;
+	if (at == POLICY_WISHES_MAX)
+		return;
+	if (item->n_wishes < POLICY_WISHES_MAX)
+		item->n_wishes++;
+	memmove(&item->wishes[at + 1], &item->wishes[at],
+		(item->n_wishes - at - 1) * sizeof(*item->wishes));
+	item->wishes[at] = *wish;
+}
+
+/* The best nodes that have room as it is now. */
+static void wish_away(const struct controller *c, struct vm *vm, struct plan_item *item)
+{
+	static const struct load none = { 0 };
+	struct node *node;
+
+	*item = (struct plan_item){ .vm = vm, .urgent = true };
+	INDEX_FOREACH(node, &c->fleet.nodes) {
+		if (node == vm->node || !node_is_up(node) || !node->admitted || node->drained ||
+		    !planner_fits(node, &none, vm))
+			continue;
+		add_wish(item, &(struct policy_wish){
+				.target = node->number,
+				.benefit_ns = benefit(vm, node),
+				.code = "drain",
+				.here_ns = srtt_from(vm, vm->node),
+				.target_ns = srtt_from(vm, node),
+			});
+	}
+}
+
+static size_t gather_from(const struct controller *c, const struct node *node,
+			  struct plan_item *items)
+{
+	struct vm *vm;
+	size_t n = 0;
+
+	INDEX_FOREACH(vm, &node->claimed)
+		if (vm->node == node && !vm->move)
+			wish_away(c, vm, &items[n++]);
+	return n;
+}
+
+size_t drain_count(const struct controller *c)
+{
+	struct node *node;
+	size_t n = 0;
+
+	INDEX_FOREACH(node, &c->fleet.nodes)
+		n += node->drained && node_is_up(node) ? node->claimed.n : 0;
+	return n;
+}
+
+size_t drain_gather(const struct controller *c, struct plan_item *items)
+{
+	struct node *node;
+	size_t n = 0;
+
+	INDEX_FOREACH(node, &c->fleet.nodes)
+		if (node->drained && node_is_up(node))
+			n += gather_from(c, node, items + n);
+	return n;
+}
+
+void drain_tick(struct controller *c)
+{
+	if (drain_count(c) > 0)
+		decide_soon(c);
+}
+
+/* ---- What operators ask -------------------------------------------------------------- */
+
+static void fill_step(const struct controller *c, const struct plan_item *item,
+		      Tagalong__DrainStep *step)
+{
+	const char *problem = item->refusal ? item->refusal : "no node has room for it";
+
+	tagalong__drain_step__init(step);
+	step->vm = item->vm->name;
+	if (item->granted)
+		step->target = c->fleet.by_number[item->granted->target]->name;
+	else
+		step->problem = (char *)problem;
+}
+
+/* The whole drain as one plan, as if any number of VMs could move at once. */
+static int make_plan(struct controller *c, const struct node *node, struct arena *arena,
+		     Tagalong__DrainPlan *ret)
+{
+	const struct planner_limits limits = { .moves = UINT32_MAX, .moves_per_node = UINT32_MAX };
+	struct plan_item *items = arena_alloc(arena, node->claimed.n + 1, sizeof(*items));
+	struct traffic traffic = {
+		.nodes = arena_alloc(arena, c->fleet.nodes.n + 1, sizeof(*traffic.nodes)),
+	};
+	Tagalong__DrainStep *steps;
+	size_t n;
+
+	if (arena->failed)
+		return -ENOMEM;
+	n = gather_from(c, node, items);
+	executor_traffic(&c->executor, &traffic);
+	if (planner_plan(&c->fleet, &limits, c->fx.now_utc_ns, &traffic, items, n) < 0)
+		return -ENOMEM;
+	steps = arena_alloc(arena, n + 1, sizeof(*steps));
+	ret->steps = arena_alloc(arena, n + 1, sizeof(*ret->steps));
+	if (arena->failed)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		fill_step(c, &items[i], &steps[i]);
+		ret->steps[ret->n_steps++] = &steps[i];
+	}
+	return 0;
+}
+
+static void set_drained(struct controller *c, struct node *node, bool drained, const char *who)
+{
+	Tagalong__Placement__NodeEntry entry = TAGALONG__PLACEMENT__NODE_ENTRY__INIT;
+	char key[STORE_KEY_SIZE];
+
+	if (node->drained == drained)
+		return;
+	node->drained = drained;
+	entry.name = node->name;
+	entry.has_drained = true;
+	entry.drained = drained;
+	snprintf(key, sizeof(key), "nodes/%s", node->name);
+	effects_put(&c->fx, key, &entry.base);
+	effects_decide(&c->fx, drained ? "drain" : "undrain", "node=%s by=%s", node->name, who);
+}
+
+void drain_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	const Tagalong__NodeDrain *request = e->node_drain;
+	struct node *node = fleet_node(&c->fleet, request->node);
+	Tagalong__DrainPlan plan = TAGALONG__DRAIN_PLAN__INIT;
+	Envelope answer = TAGALONG__ENVELOPE__INIT;
+	struct arena arena = { 0 };
+	int r = 0;
+
+	if (!node) {
+		effects_reply_failure(&c->fx, from, e->seq, ENOENT,
+				      "no node named '%s'; 'migrator node list' shows those that "
+				      "are", request->node);
+		return;
+	}
+	if (request->drained)
+		r = make_plan(c, node, &arena, &plan);
+	if (r < 0) {
+		c->fx.error = r;
+	} else {
+		answer.body_case = TAGALONG__ENVELOPE__BODY_DRAIN_PLAN;
+		answer.drain_plan = &plan;
+		effects_reply(&c->fx, from, e->seq, &answer);
+		if (!request->dry_run)
+			set_drained(c, node, request->drained, from->name);
+		drain_tick(c);
+	}
+	arena_free(&arena);
+}
