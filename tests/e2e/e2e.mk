@@ -20,6 +20,7 @@ E2E_TESTS = \
 	$(NULL)
 # These look at the tree and its programs, and need no guest.
 TREE_TESTS = \
+	tests/e2e/commit-model.sh \
 	tests/e2e/completion.sh \
 	tests/e2e/dist.sh \
 	tests/e2e/gallery.sh \
@@ -40,6 +41,7 @@ tests_e2e_relay_SOURCES = tests/e2e/relay.c
 tests_e2e_say_SOURCES = tests/e2e/say.c
 tests_e2e_say_LDADD = libcommon.la
 
+EXTRA_DIST += tests/model/commit.pml
 EXTRA_DIST += tests/e2e/functions.sh tests/e2e/nodes.sh tests/e2e/runs_once.py
 
 # The guest is built for those tests that run, and not for the others.
