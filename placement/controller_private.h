@@ -17,6 +17,12 @@ enum controller_timer {
 
 #define TICK_NS UINT64_C(1000000000)
 
+/* See views.c. */
+struct arena {
+	struct arena_block *first;
+	bool failed;
+};
+
 /* A request that was passed on to a node. */
 struct forwarded {
 	uint64_t request; /* ours */
@@ -61,6 +67,12 @@ size_t drain_gather(const struct controller *c, struct plan_item *items);
 void drain_tick(struct controller *c);
 void drain_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e);
 
+/* why.c: records what a policy's order rests on, and tells it. What evidence is given
+ * lives as long as the arena. */
+void why_record(struct controller *c, const struct plan_item *item, const struct policy_view *view,
+		struct arena *arena, Tagalong__Placement__Evidence *evidence);
+void why_on_query(struct controller *c, const struct bus_peer *from, const Envelope *e);
+
 /* watch.c: sends each node the list of clients that it should watch, when that
  * has changed, until it is answered. */
 void watch_update(struct controller *c);
@@ -77,10 +89,6 @@ void request_clear(struct controller *c);
 
 /* views.c: messages made of the controller's state; they live until the arena
  * is freed, and not longer than the next input. */
-struct arena {
-	struct arena_block *first;
-	bool failed;
-};
 void *arena_alloc(struct arena *arena, size_t n, size_t size); /* zeroed; NULL: arena->failed */
 void arena_free(struct arena *arena);
 Tagalong__NodeList *view_nodes(const struct controller *c, struct arena *arena);

@@ -137,9 +137,12 @@ static void order(struct controller *c, const struct plan_item *item)
 	Tagalong__Placement__Evidence evidence = TAGALONG__PLACEMENT__EVIDENCE__INIT;
 	Tagalong__MoveOrder move = TAGALONG__MOVE_ORDER__INIT;
 	Tagalong__MoveReason reason = TAGALONG__MOVE_REASON__INIT;
+	struct arena arena = { 0 };
+	struct policy_view seen;
 	uint8_t id[UUID_SIZE];
 	struct mg_error err;
 	char text[256];
+	int r;
 
 	make_move_id(c, id);
 	reason_text(item, target, text, sizeof(text));
@@ -157,7 +160,11 @@ static void order(struct controller *c, const struct plan_item *item)
 	move.has_device = item->vm->device != NULL;
 	if (move.has_device)
 		move.device = (ProtobufCBinaryData){ UUID_SIZE, item->vm->device->id.bytes };
-	if (executor_order(&c->executor, item->vm, target, &move, &evidence, NULL, &err) < 0) {
+	if (!item->urgent && view(c, item->vm->device, &seen))
+		why_record(c, item, &seen, &arena, &evidence);
+	r = executor_order(&c->executor, item->vm, target, &move, &evidence, NULL, &err);
+	arena_free(&arena);
+	if (r < 0) {
 		effects_decide(&c->fx, "fail", "vm=%s to=%s %s", item->vm->name, target->name,
 			       err.text);
 		return;

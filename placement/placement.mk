@@ -44,6 +44,7 @@ libplacement_la_SOURCES = \
 	placement/takeover.h \
 	placement/views.c \
 	placement/watch.c \
+	placement/why.c \
 	$(NULL)
 nodist_libplacement_la_SOURCES = \
 	placement/proto/placement.pb-c.c \

@@ -595,6 +595,7 @@ request_fn request_find(Tagalong__Envelope__BodyCase body)
 		{ BODY(VM_STOP), on_vm_stop },
 		{ BODY(VM_FREEZE), on_vm_freeze },
 		{ BODY(NODE_DRAIN), drain_on_request },
+		{ BODY(WHY_QUERY), why_on_query },
 		{ BODY(MOVE_QUERY), on_move_query },
 		{ BODY(MOVE_ORDER), on_move_order },
 		{ BODY(MOVE_CANCEL), on_move_cancel },

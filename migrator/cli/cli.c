@@ -53,6 +53,8 @@ static const struct command {
 	  ASKS | OPTION_ON | OPTION_RUN_HERE | OPTION_DISCARD | OPTION_YES,
 	  "settle a move that is in doubt because a node is gone" },
 	{ "history", cmd_history, "", 0, ASKS | OPTION_VM | OPTION_LIMIT, "moves, newest first" },
+	{ "why", cmd_why, "MOVE", 1, COMMON | OPTION_TIMEOUT,
+	  "what a move was ordered for, and what came of it" },
 	{ "image add", cmd_image_add, "NAME", 1, ASKS | OPTION_OF_VM | OPTION_FROM,
 	  "give a node a base image that VMs take pages from" },
 	{ "image list", cmd_image_list, "", 0, ASKS, "the RAM of VMs that a node keeps" },

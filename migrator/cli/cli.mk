@@ -12,6 +12,7 @@ libmigratorcli_la_SOURCES = \
 	migrator/cli/cmd_pair.c \
 	migrator/cli/cmd_status.c \
 	migrator/cli/cmd_vm.c \
+	migrator/cli/cmd_why.c \
 	migrator/cli/commands.h \
 	migrator/cli/follow.c \
 	migrator/cli/follow.h \

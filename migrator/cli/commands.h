@@ -18,7 +18,7 @@ command_fn cmd_vm_start, cmd_vm_list, cmd_vm_show, cmd_vm_stop, cmd_vm_freeze, c
 command_fn cmd_pair_set, cmd_pair_remove, cmd_pair_list;
 command_fn cmd_move, cmd_warm, cmd_cancel, cmd_resolve;
 command_fn cmd_image_add, cmd_image_list, cmd_image_remove;
-command_fn cmd_status, cmd_history;
+command_fn cmd_status, cmd_history, cmd_why;
 command_fn cmd_keys_make, cmd_keys_show, cmd_keys_allow, cmd_keys_device;
 
 /* What a command that speaks to a server starts from. */

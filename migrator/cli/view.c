@@ -134,6 +134,41 @@ const struct column view_drain_columns[] = {
 	{ NULL },
 };
 
+const struct column view_why_fields[] = {
+	{ "Move", "move", COLUMN_TEXT },
+	{ "VM", "vm", COLUMN_TEXT },
+	{ "From", "source", COLUMN_TEXT },
+	{ "To", "target", COLUMN_TEXT },
+	{ "Reason", "reason", COLUMN_TEXT },
+	{ "", "reason_text", COLUMN_TEXT },
+	{ "Policy", "policy", COLUMN_TEXT },
+	{ "  threshold", "parameters.threshold_ns", COLUMN_DURATION },
+	{ "  hold", "parameters.hold_ns", COLUMN_DURATION },
+	{ "  margin", "parameters.margin_ns", COLUMN_DURATION },
+	{ "  minimum stay", "parameters.min_stay_ns", COLUMN_DURATION },
+	{ "RTT at the source", "here_ns", COLUMN_DURATION },
+	{ "  for", "held_ns", COLUMN_DURATION },
+	{ "RTT expected", "target_ns", COLUMN_DURATION },
+	{ "RTT there now", "now_ns", COLUMN_DURATION },
+	{ "Outcome", "state", COLUMN_TEXT },
+	{ "  failure", "failure", COLUMN_TEXT },
+	{ "  blackout", "blackout_ns", COLUMN_DURATION },
+	{ "  took", "elapsed_ns", COLUMN_DURATION },
+	{ "  sent", "wire_bytes", COLUMN_SIZE },
+	{ NULL },
+};
+
+const struct column view_alternative_columns[] = {
+	{ "NODE", "node", COLUMN_TEXT },
+	{ "AVAILABLE", "available", COLUMN_FLAG },
+	{ "RTT", "srtt_ns", COLUMN_DURATION },
+	{ "VARIATION", "rttvar_ns", COLUMN_DURATION },
+	{ "CONFIDENCE", "confidence", COLUMN_COUNT },
+	{ "AGE", "age_ns", COLUMN_DURATION },
+	{ "BENEFIT", "benefit_ns", COLUMN_DURATION },
+	{ NULL },
+};
+
 const struct column view_forecast_fields[] = {
 	{ "  would take", "left_ns", COLUMN_DURATION },
 	{ "  blackout", "blackout_ns", COLUMN_DURATION },
@@ -430,6 +465,36 @@ json_t *view_move_list(const Tagalong__MoveList *list)
 	json_t *o = json_object();
 
 	PUT_LIST(o, "moves", view_move, list->moves, list->n_moves);
+	return o;
+}
+
+static json_t *view_alternative(const Tagalong__MoveAlternative *a)
+{
+	json_t *o = json_object();
+
+	put_text(o, "node", a->node);
+	put_flag(o, "available", a->available);
+	put_number(o, "srtt_ns", a->has_srtt_ns, a->srtt_ns);
+	put_number(o, "rttvar_ns", a->has_rttvar_ns, a->rttvar_ns);
+	put_number(o, "confidence", a->has_confidence, a->confidence);
+	put_number(o, "age_ns", a->has_age_ns, a->age_ns);
+	put_number(o, "benefit_ns", a->has_benefit_ns, a->benefit_ns);
+	return o;
+}
+
+json_t *view_why(const Tagalong__MoveWhy *why)
+{
+	json_t *o = view_move(why->info), *parameters = json_object();
+
+	put_text(o, "policy", why->policy);
+	for (size_t i = 0; i < why->n_parameters; i++)
+		put_number(parameters, why->parameters[i]->name, true, why->parameters[i]->value);
+	json_object_set_new(o, "parameters", parameters);
+	put_number(o, "here_ns", why->has_here_ns, why->here_ns);
+	put_number(o, "target_ns", why->has_target_ns, why->target_ns);
+	put_number(o, "held_ns", why->has_held_ns, why->held_ns);
+	put_number(o, "now_ns", why->has_now_ns, why->now_ns);
+	PUT_LIST(o, "alternatives", view_alternative, why->alternatives, why->n_alternatives);
 	return o;
 }
 

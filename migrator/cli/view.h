@@ -23,6 +23,8 @@ extern const struct column view_move_columns[];      /* as history has them */
 extern const struct column view_move_fields[];       /* how one ended */
 extern const struct column view_image_columns[];
 extern const struct column view_drain_columns[];
+extern const struct column view_why_fields[];
+extern const struct column view_alternative_columns[];
 extern const struct column view_forecast_fields[];   /* what a dry run predicts */
 
 /* "running", "moving"; never NULL. */
@@ -40,6 +42,7 @@ json_t *view_pair_list(const Tagalong__PairList *list);
 json_t *view_move_list(const Tagalong__MoveList *list);
 json_t *view_image_list(const Tagalong__ImageList *list);
 json_t *view_drain_plan(const char *node, bool dry_run, const Tagalong__DrainPlan *plan);
+json_t *view_why(const Tagalong__MoveWhy *why);
 json_t *view_status(const Tagalong__Status *status);
 
 #endif

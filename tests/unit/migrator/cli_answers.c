@@ -102,6 +102,10 @@ void answer_all(struct fake *f, const Envelope *request)
 	Tagalong__PairList pair_list = TAGALONG__PAIR_LIST__INIT;
 	Tagalong__Status status = TAGALONG__STATUS__INIT;
 	Tagalong__DrainStep step = TAGALONG__DRAIN_STEP__INIT, *steps[] = { &step };
+	Tagalong__NamedNumber threshold = TAGALONG__NAMED_NUMBER__INIT, *parameters[] = { &threshold };
+	Tagalong__MoveAlternative alternative = TAGALONG__MOVE_ALTERNATIVE__INIT;
+	Tagalong__MoveAlternative *alternatives[] = { &alternative };
+	Tagalong__MoveWhy why = TAGALONG__MOVE_WHY__INIT;
 	Tagalong__DrainPlan plan = TAGALONG__DRAIN_PLAN__INIT;
 	Tagalong__VmInfo *vms[] = { sample_vm(&vm, "web", "tower-a") };
 	Tagalong__MoveInfo *moves[] = {
@@ -131,6 +135,16 @@ void answer_all(struct fake *f, const Envelope *request)
 	status.moves = moves;
 	status.n_vms = status.n_moves = 1;
 	status.epoch = 7;
+	threshold.name = (char *)"threshold_ns";
+	threshold.value = 20000000;
+	alternative.node = (char *)"tower-b";
+	alternative.available = alternative.has_benefit_ns = true;
+	alternative.benefit_ns = 36000000;
+	why.info = moves[0];
+	why.policy = (char *)"threshold";
+	why.parameters = parameters;
+	why.alternatives = alternatives;
+	why.n_parameters = why.n_alternatives = 1;
 	step.vm = (char *)"web";
 	step.target = (char *)"tower-b";
 	plan.steps = steps;
@@ -139,6 +153,10 @@ void answer_all(struct fake *f, const Envelope *request)
 	case TAGALONG__ENVELOPE__BODY_NODE_QUERY:
 		e.body_case = TAGALONG__ENVELOPE__BODY_NODE_LIST;
 		e.node_list = &node_list;
+		break;
+	case TAGALONG__ENVELOPE__BODY_WHY_QUERY:
+		e.body_case = TAGALONG__ENVELOPE__BODY_MOVE_WHY;
+		e.move_why = &why;
 		break;
 	case TAGALONG__ENVELOPE__BODY_NODE_DRAIN:
 		e.body_case = TAGALONG__ENVELOPE__BODY_DRAIN_PLAN;

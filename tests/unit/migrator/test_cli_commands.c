@@ -203,6 +203,27 @@ Test(cli, nodes_are_emptied)
 	fake_stop(&f);
 }
 
+Test(cli, why_a_move)
+{
+	struct fake f;
+	json_t *v;
+
+	fake_start(&f, answer_all);
+	fake_run(&f, "why", "3f2a1199-5c00-4001-8002-000000000000", NULL);
+	assert_exit(f, CLI_OK);
+	assert_has(f.out, "Policy       threshold\n");
+	assert_has(f.out, "20.0 ms");
+	assert_has(f.out, "tower-b  yes");
+	cr_assert_eq(memcmp(f.request->why_query->move.data, ID_A, UUID_SIZE), 0);
+	fake_run(&f, "why", "3f2a1199-5c00-4001-8002-000000000000", "--json", NULL);
+	v = json_of(f.out);
+	cr_assert_eq(json_integer_value(json_object_get(json_object_get(v, "parameters"),
+							"threshold_ns")), 20000000);
+	cr_assert_str_eq(json_string_value(json_object_get(v, "vm")), "web");
+	json_decref(v);
+	fake_stop(&f);
+}
+
 Test(cli, vms_are_left_alone)
 {
 	struct fake f;

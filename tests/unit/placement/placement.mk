@@ -13,6 +13,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_record_log \
 	tests/unit/placement/test_requests \
 	tests/unit/placement/test_store \
+	tests/unit/placement/test_why \
 	$(NULL)
 if HAVE_CLP
 UNIT_TESTS += tests/unit/placement/test_assign
@@ -46,3 +47,9 @@ tests_unit_placement_test_requests_SOURCES = \
 	$(NULL)
 tests_unit_placement_test_requests_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_store_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_why_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/test_why.c \
+	$(NULL)
+tests_unit_placement_test_why_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
