@@ -42,7 +42,7 @@ slow_move() {
 mover_ends() {
 	local status=0
 	wait "$mover" || status=$?
-	[ "$status" -eq "$1" ] || fail "the move ends with $status: $(cat "$tmpdir/error" "$tmpdir/progress")"
+	[ "$status" -eq "$1" ] || fail "the move ends with $status: $(cat "$tmpdir/error" && tail -n 1 "$tmpdir/progress")"
 }
 
 nodes_make a b
@@ -57,7 +57,7 @@ vm_start a web
 
 say "a cut of $cut_s s"
 mark=$(guest_mark "$(vm_console a web)")
-slow_move a b
+slow_move a b --patience "$((cut_s + 60))s"
 link_cut
 sleep "$cut_s"
 [ "$(progress link_down)" = True ] || fail "nobody says that the link is down: $(tail -n 1 "$tmpdir/progress")"
