@@ -345,9 +345,17 @@ static void on_qemu_read(struct ring_op *op, int res)
 	}
 }
 
+/* What the target could not make goes first: QEMU does not know of it, and would stop the guest
+ * over all that is still to be sent. */
+static bool is_behind(const struct outflow *o)
+{
+	return o->asked.count && !o->stopped;
+}
+
 static void read_qemu(struct outflow *o)
 {
-	if (o->qemu_op.pending || o->qemu_eof || o->holding || o->input_at < o->input_end)
+	if (o->qemu_op.pending || o->qemu_eof || o->holding || o->input_at < o->input_end ||
+	    is_behind(o))
 		return;
 	ring_recv(&o->flow.ring, &o->qemu_op, o->qemu_fd, o->input, QEMU_READ);
 }
@@ -358,7 +366,7 @@ static int take_input(struct outflow *o)
 	struct mg_error err;
 	ssize_t n;
 
-	if (o->input_at == o->input_end || o->holding || !begin_tail(o) || make_room(o))
+	if (o->input_at == o->input_end || o->holding || is_behind(o) || !begin_tail(o) || make_room(o))
 		return 0;
 	n = ramstream_feed(o->stream, o->input + o->input_at, o->input_end - o->input_at, &err);
 	if (n < 0) {

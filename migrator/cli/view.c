@@ -424,8 +424,8 @@ static void put_figures(json_t *o, const Tagalong__MoveFigures *f)
 	put_number(o, "image_bytes", f->has_image_bytes, f->image_bytes);
 	put_number(o, "reconnects", f->has_reconnects, f->reconnects);
 	put_number(o, "resent_bytes", f->has_resent_bytes, f->resent_bytes);
-	if (f->has_link_down && f->link_down)
-		put_flag(o, "link_down", true);
+	if (f->has_link_down)
+		put_flag(o, "link_down", f->link_down);
 	put_number(o, "tail_bytes", f->has_tail_bytes, f->tail_bytes);
 	put_number(o, "remaining_bytes", f->has_remaining_bytes, f->remaining_bytes);
 	put_number(o, "dirty_bytes_per_s", f->has_dirty_bps, f->dirty_bps);

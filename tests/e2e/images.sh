@@ -150,7 +150,7 @@ with open(sys.argv[1], "r+b") as f:
 PY
 moved home a b
 [ "$(figure pages_asked)" -gt 0 ] || fail "nobody noticed that the image was damaged"
-say "a damaged image: $(bytes) bytes, $(figure pages_asked) pages asked for"
+say "a damaged image: $(bytes) bytes, $(figure pages_asked) pages asked for, blackout $(($(figure blackout_ns) / 1000000)) ms"
 
 # Cut short, it is not even opened.
 wait_for 30 images_are a 1
