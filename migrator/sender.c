@@ -96,8 +96,8 @@ uint64_t sender_pump(struct sender *s)
 
 	if (s->error.code || s->lost.code)
 		return TICK_NS;
-	if (pace_silence(&s->pace, now) > STALL_NS ||
-	    (!s->greeted && now - s->started_ns > STALL_NS)) {
+	/* before the greeting what was under way is that of a connection that was lost */
+	if ((s->greeted ? pace_silence(&s->pace, now) : now - s->started_ns) > STALL_NS) {
 		lose(s, -ETIMEDOUT, "the peer has not acknowledged anything for 10 s");
 		return TICK_NS;
 	}
