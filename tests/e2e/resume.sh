@@ -8,7 +8,7 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
 . "$top_srcdir/tests/e2e/nodes.sh"
 
-cut_s=${CUT_S:-4}
+cut_s=${CUT_S:-12} # longer than the silence after which a connection is given up
 
 # progress FIELD: of the newest progress line.
 progress() {
