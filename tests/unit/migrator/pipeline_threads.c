@@ -43,13 +43,11 @@ int main(void)
 		ok = pipeline_run(&p, &c);
 		outflow_get_stats(p.out, &out);
 		inflow_get_stats(p.in, &in);
-		ok = ok && (c.harm ? p.in_failed && p.out_failed : pipeline_same(&p));
+		ok = ok && (c.harm ? pipe_is_broken(&p) : pipeline_same(&p));
 		printf("seed %" PRIu64 ": %s, %" PRIu64 " of guest, %" PRIu64 " bytes\n", seed,
 		       ok ? "ok" : "FAILED", in.guest_bytes, out.wire_bytes);
-		if (p.out_failed)
-			printf("  source: %s\n", outflow_error(p.out)->text);
-		if (p.in_failed)
-			printf("  target: %s\n", inflow_error(p.in)->text);
+		if (pipe_is_broken(&p))
+			printf("  source: %s\n  target: %s\n", pipe_out_error(&p), pipe_in_error(&p));
 		pipeline_end(&p);
 		if (!ok)
 			return 1;
