@@ -26,7 +26,7 @@ int main(void)
 
 	if (!have_ring())
 		return 77;
-	for (uint64_t seed = 1; seed <= 6; seed++) {
+	for (uint64_t seed = 1; seed <= 8; seed++) {
 		struct pipeline_config c = { .seed = seed,
 					     .pages = 2000,
 					     .rounds = 4,
@@ -39,11 +39,17 @@ int main(void)
 			c.harm = HARM_FLIP;
 			c.frame = 5;
 			c.at = 100;
+		} else if (seed > 6) { /* and so has a connection that takes another's place */
+			c.harm = HARM_CUT;
+			c.frame = 4;
+			c.cuts = 2;
+			c.target_unaware = seed & 1;
 		}
 		ok = pipeline_run(&p, &c);
 		outflow_get_stats(p.out, &out);
 		inflow_get_stats(p.in, &in);
-		ok = ok && (c.harm ? pipe_is_broken(&p) : pipeline_same(&p));
+		ok = ok && (c.harm == HARM_FLIP ? pipe_is_broken(&p) : pipeline_same(&p));
+		ok = ok && p.resumed_in == c.cuts;
 		printf("seed %" PRIu64 ": %s, %" PRIu64 " of guest, %" PRIu64 " bytes\n", seed,
 		       ok ? "ok" : "FAILED", in.guest_bytes, out.wire_bytes);
 		if (pipe_is_broken(&p))
