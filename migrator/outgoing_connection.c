@@ -189,6 +189,9 @@ void connection_tick(struct outgoing *o)
 
 void connection_end(struct outgoing *o)
 {
+	if (o->lost_since_ns)
+		move_figures(&o->m)->link_down = false; /* as a record it would say so for ever */
+	o->lost_since_ns = 0;
 	sd_event_source_disable_unref(o->again_later);
 	o->again_later = NULL;
 	drop_try(o);

@@ -82,6 +82,7 @@ slow_move b a --patience 1s
 link_cut
 mover_ends 4
 file_has "$tmpdir/progress" 'no other within 1 s' || fail "$(tail -n 1 "$tmpdir/progress")"
+[ "$(progress link_down)" = False ] || fail "an aborted move still waits for its link"
 wait_for 10 vm_runs_at b web
 wait_for 30 only_one_is_left
 nodes_link 1
