@@ -39,7 +39,7 @@ YAML
 
 say "nobody is there yet"
 ends 3 "cannot reach placementd at tcp://127.0.0.1:$orders: Connection refused" \
-	migrator status --timeout 500ms
+	migrator status --timeout 2s
 
 background main "$top_builddir/placementd" --config "$tmpdir/main.yaml"
 node_start a

@@ -139,7 +139,7 @@ say "nobody is there"
 node_stop b
 ends 4 'aborted, web stays on a: ' migrator_at a move web b --timeout 3s
 wait_for 10 vm_runs_at a web
-ends 3 'cannot reach b at tcp://.*: Connection refused' migrator_at b vm list --timeout 500ms
+ends 3 'cannot reach b at tcp://.*: Connection refused' migrator_at b vm list --timeout 2s
 ends 3 'b at tcp://' migrator_at b move web a
 runs_once
 
