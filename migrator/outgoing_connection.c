@@ -15,6 +15,7 @@
 #define AGAIN_NS NS_PER_S /* between tries; one that hangs is given up by then */
 #define ASK_NS (500 * NS_PER_MS)
 #define LINK_SILENCE_MS 10000
+#define HANDSHAKES 4 /* that are measured, before a promise is held to be too short */
 
 #define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
 
@@ -27,6 +28,15 @@ static void measure_rtt(struct outgoing *o, int fd)
 		o->rtt_ns = info.tcpi_rtt * NS_PER_US;
 }
 
+/* One handshake may have been slow for reasons that are not the link's. The promise is refused
+ * only when it is too short by several. */
+static bool measure_again(struct outgoing *o)
+{
+	return !o->outflow && !outgoing_promise_fits(o) && ++o->handshakes < HANDSHAKES;
+}
+
+static void try_to_connect(struct outgoing *o);
+
 static void connected(struct outgoing *o)
 {
 	int fd = TAKE_FD(o->connecting_fd), on = 1, silence = LINK_SILENCE_MS;
@@ -34,6 +44,11 @@ static void connected(struct outgoing *o)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence, sizeof(silence));
 	measure_rtt(o, fd);
+	if (measure_again(o)) {
+		close(fd);
+		try_to_connect(o);
+		return;
+	}
 	o->incarnation++;
 	if (!o->outflow) {
 		copy_connected(o, fd);

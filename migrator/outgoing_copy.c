@@ -133,12 +133,17 @@ static void give_fd(struct outgoing *o)
 		o->pending++;
 }
 
+/* The tail, READY and COMMIT: what the commit costs in round trips. */
+bool outgoing_promise_fits(const struct outgoing *o)
+{
+	return o->promise_ns >= o->rtt_ns * 3 / 2;
+}
+
 void copy_connected(struct outgoing *o, int fd)
 {
 	struct mg_error err = { 0 };
 
-	/* The tail, READY and COMMIT: what the commit costs in round trips. */
-	if (o->promise_ns < o->rtt_ns * 3 / 2) {
+	if (!outgoing_promise_fits(o)) {
 		close(fd);
 		outgoing_give_up(o, "a blackout of %llu us cannot be kept: the way to %s and back "
 				 "takes %llu us, and the commit 1.5 of those",

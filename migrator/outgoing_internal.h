@@ -88,6 +88,7 @@ struct outgoing {
 	struct outflow *outflow;
 	struct steer steer;
 	uint64_t rtt_ns;
+	unsigned handshakes; /* that were too slow for the promise */
 	uint64_t stop_utc_ns, resume_utc_ns;
 	bool asking_progress, asking_downtime;
 };
@@ -168,6 +169,9 @@ void connection_end(struct outgoing *o);
 /* ---- outgoing_copy.c ---- */
 void copy_begin(struct outgoing *o);
 void copy_connected(struct outgoing *o, int fd); /* takes the socket over */
+
+/* By the measured way to the target the promised blackout can be kept. */
+bool outgoing_promise_fits(const struct outgoing *o);
 void copy_tick(struct outgoing *o);
 void copy_event(struct outgoing *o, const char *event, json_t *data, uint64_t utc_ns);
 void copy_ready(struct outgoing *o); /* the target has loaded everything */
