@@ -35,6 +35,7 @@ listen: tcp://127.0.0.1:$orders
 listen_reports: tcp://127.0.0.1:$(free_port)
 store: $tmpdir/main.db
 policy: { threshold: 20ms, hold: 1s, margin: 5ms }
+limits: { blackout_max: 20s }
 YAML
 
 say "nobody is there yet"

@@ -45,7 +45,7 @@ ends 2 "unknown command 'mvoe'; did you mean 'move'" "$MIGRATOR" help mvoe
 
 say "a move, as JSON"
 mark=$(guest_mark "$(vm_console a web)")
-migrator_at a move web b --json >"$tmpdir/lines"
+migrator_at a move web b "${patient[@]}" --json >"$tmpdir/lines"
 python3 - "$tmpdir/lines" <<'PYTHON'
 import json, sys
 events = [json.loads(line) for line in open(sys.argv[1])]
@@ -75,13 +75,13 @@ assert source["pages_asked"] == 0, source
 assert target["incoming"] and "failure" not in target, target
 assert target["guest_bytes"] == 4096 * sum(target[k] for k in target if k.startswith("pages_")), target
 assert 1 << 20 < target["wire_bytes"] <= source["wire_bytes"], both
-assert 0 < target["blackout_ns"] < 5e9 and target["elapsed_ns"] > target["blackout_ns"], both
+assert 0 < target["blackout_ns"] < 20e9 and target["elapsed_ns"] > target["blackout_ns"], both
 PYTHON
 ends 0 '^[0-9a-f]{8} .* a  *b  *done .* [0-9.]+ m?s  *[0-9.]+ MiB  *operator' migrator_at b history
 ends 0 '^no moves yet$' migrator_at b history --vm other
 
 say "cancelled by name, while a second order is refused"
-migrator_at b move web a --bandwidth 20Mbit >"$tmpdir/slow" 2>&1 &
+migrator_at b move web a --bandwidth 8Mbit >"$tmpdir/slow" 2>&1 &
 slow=$!
 wait_for 20 file_has "$tmpdir/slow" '^copying'
 ends 1 'web is being moved already' migrator_at b move web a

@@ -35,6 +35,7 @@ controller_make() {
 		record: $tmpdir/main.record
 		decisions: $tmpdir/main.decisions
 		policy: {threshold: 20ms, hold: 1s, margin: 5ms}
+		limits: {blackout_max: 20s}
 	END
 	cat >"$tmpdir/operator.yaml" <<-END
 		name: me

@@ -39,7 +39,7 @@ PY
 move_over() {
 	local mark
 	mark=$(guest_mark "$(vm_console "$2" "$1")")
-	migrator_at "$2" move "$1" "$3" >/dev/null
+	migrator_at "$2" move "$1" "$3" "${patient[@]}" >/dev/null
 	wait_for 60 guest_verified "$(vm_console "$3" "$1")" "$mark"
 }
 
@@ -105,7 +105,7 @@ done
 moved() {
 	local mark
 	mark=$(guest_mark "$(vm_console "$2" "$1")")
-	figures=$(migrator_at "$2" move "$1" "$3" --json | tail -n 1)
+	figures=$(migrator_at "$2" move "$1" "$3" "${patient[@]}" --json | tail -n 1)
 	wait_for 60 guest_verified "$(vm_console "$3" "$1")" "$mark"
 }
 

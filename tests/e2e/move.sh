@@ -14,7 +14,7 @@ promises=(1ms 5ms 20ms 50ms 200ms)
 move_once() {
 	local mark answer
 	mark=$(guest_mark "$(vm_console "$2" "$1")")
-	answer=$(migrator_at "$2" move "$1" "$3" --blackout "$4" --json | tail -n 1) ||
+	answer=$(migrator_at "$2" move "$1" "$3" --blackout "$4" "${patient[@]}" --json | tail -n 1) ||
 		fail "the move of $1 from $2 to $3 failed: $answer"
 	wait_for 5 vm_runs_at "$3" "$1"
 	[ -z "$(vm_field "$2" "$1" state)" ] || fail "$1 is still on $2"

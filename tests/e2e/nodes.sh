@@ -117,6 +117,9 @@ link_cut() {
 	kill -9 "$link_pid"
 }
 
+# For a move that has to succeed: on a machine that stalls no guest is surely stopped for less.
+patient=(--blackout-max 20s)
+
 # order FROM ARGUMENT...: 'migrator ARGUMENT... --node FROM'; the other nodes are
 # reached through the link, if there is one.
 order() {

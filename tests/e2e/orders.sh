@@ -95,7 +95,7 @@ refused 4 "may not understand" migrator_at a move web older
 vm_memory=64M vm_describe big
 migrator_at newer vm start "$tmpdir/big.yaml" >/dev/null
 refused 4 "could not leave b again|may not understand" migrator_at newer move big b
-migrator_at newer move big b --force >/dev/null
+migrator_at newer move big b "${patient[@]}" --force >/dev/null
 refused 4 "multiple of 256 KiB" migrator_at b move big a
 migrator_at b vm stop big >/dev/null
 refused 4 "no machine type 'pc-q35-7.2'" migrator_at a move web other

@@ -22,6 +22,6 @@ done
 vm_describe web tagguest.mem=32M tagguest.rate=4M
 vm_start a web
 mark=$(guest_mark "$(vm_console a web)")
-migrator_at a move web b
+migrator_at a move web b "${patient[@]}"
 vm_runs_at b web || fail "it does not run at b"
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"

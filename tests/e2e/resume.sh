@@ -34,7 +34,7 @@ only_one_is_left() {
 # slow_move FROM TO [OPTION]...: in the background, with its progress in a file; returns in its midst.
 slow_move() {
 	: >"$tmpdir/progress"
-	order "$1" move web "$2" --bandwidth 40Mbit --json "${@:3}" >"$tmpdir/progress" 2>"$tmpdir/error" &
+	order "$1" move web "$2" --bandwidth 40Mbit "${patient[@]}" --json "${@:3}" >"$tmpdir/progress" 2>"$tmpdir/error" &
 	mover=$!
 	wait_for 60 half_is_sent
 }
