@@ -90,13 +90,16 @@ refused 1 "no VM named 'nosuch'" migrator_at a move nosuch b
 refused 1 "is on a already" migrator_at a move web a
 refused 4 "small is full" migrator_at a move web small
 refused 4 "may not understand" migrator_at a move web older
+qemu_major=$(qemu-system-x86_64 --version | sed -n 's/^QEMU emulator version \([0-9]*\).*/\1/p')
 # Memory of a size that QEMU 9 may have, and with which 7.2 loses writes: nobody is led there
 # unknowingly. Who insists gets it as it is, and cannot leave again unknowingly either.
 vm_memory=64M vm_describe big
 migrator_at newer vm start "$tmpdir/big.yaml" >/dev/null
 refused 4 "could not leave b again|may not understand" migrator_at newer move big b
 migrator_at newer move big b "${patient[@]}" --force >/dev/null
-refused 4 "multiple of 256 KiB" migrator_at b move big a
+if [ "$qemu_major" -lt 9 ]; then
+	refused 4 "multiple of 256 KiB" migrator_at b move big a
+fi
 migrator_at b vm stop big >/dev/null
 refused 4 "no machine type 'pc-q35-7.2'" migrator_at a move web other
 refused 4 "plain" migrator_at a move web plain
