@@ -14,6 +14,8 @@ libmigrator_la_SOURCES = \
 	migrator/daemon_internal.h \
 	migrator/daemon_orders.c \
 	migrator/data_listener.c \
+	migrator/effort.c \
+	migrator/effort.h \
 	migrator/fault.c \
 	migrator/fault.h \
 	migrator/flow.c \

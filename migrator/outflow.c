@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/cursor.h"
+#include "migrator/effort.h"
 #include "migrator/flow.h"
 #include "migrator/image_index.h"
 #include "migrator/page_ask.h"
@@ -73,7 +74,7 @@ struct outflow {
 	struct page_set asked; /* by the target */
 	int ram_fd;
 	struct ram_image *ram; /* NULL until the first is asked for */
-	int effort;
+	struct effort effort;
 	bool thrifty;
 	uint8_t stream_buf[STREAM_FRAME_BYTES];
 	struct streamwriter writer;
@@ -113,28 +114,29 @@ int outflow_socketpair(int *ret_ours, int *ret_qemu)
 
 /* ---- From batches to frames --------------------------------------------------------- */
 
-/* When the link waits for us, the codec should be quick; when we wait for the link, thorough. */
-static void adapt_effort(struct outflow *o)
+static int next_effort(struct outflow *o)
 {
-	if (o->thrifty)
-		return;
-	if (sender_starved(&o->sender))
-		o->effort += o->effort < PAGE_EFFORT_FASTEST;
-	else
-		o->effort -= o->effort > PAGE_EFFORT_SMALLEST;
-	o->batch->hurry = o->effort == PAGE_EFFORT_FASTEST;
+	int level = PAGE_EFFORT_THRIFTY;
+
+	if (!o->thrifty)
+		level = effort_next(&o->effort, sender_starved(&o->sender));
+	o->batch->hurry = level == PAGE_EFFORT_FASTEST;
+	return level;
 }
 
 static bool send_batch(struct outflow *o)
 {
 	uint8_t *payload = sender_payload(&o->sender);
 	struct page_stats stats;
+	uint64_t since, rate;
 	size_t len;
 
 	if (!payload)
 		return false;
-	adapt_effort(o);
-	len = page_batch_encode(o->batch, o->effort, payload, &stats);
+	since = clock_mono_ns();
+	len = page_batch_encode(o->batch, next_effort(o), payload, &stats);
+	rate = pace_rate(&o->sender.pace);
+	effort_note(&o->effort, clock_mono_ns() - since, rate ? len * NS_PER_S / rate : 0);
 	sender_commit(&o->sender, FRAME_PAGES, 0, len);
 	page_batch_reset(o->batch);
 	page_counts_add(o->counters.pages, &stats);
@@ -581,7 +583,7 @@ static struct outflow *outflow_new(const struct outflow_config *config)
 	o->hold_at = config->warm ? warm_end(config->ram_bytes / RAMSTREAM_PAGE) : UINT64_MAX;
 	o->ram_block = NO_BLOCK;
 	o->thrifty = config->thrifty;
-	o->effort = o->thrifty ? PAGE_EFFORT_SMALLEST : PAGE_EFFORT_FASTEST - 1;
+	effort_init(&o->effort);
 	o->writer = (struct streamwriter){ .data = o->stream_buf, .size = sizeof(o->stream_buf) };
 	o->rate_since_ns = clock_mono_ns();
 	snprintf(o->ram_id, sizeof(o->ram_id), "%s", config->ram_id);

@@ -69,6 +69,8 @@ static const struct {
 	enum page_codec codec;
 	int level; /* Zstandard's level, LZ4's acceleration */
 } efforts[PAGE_EFFORT_FASTEST + 1] = {
+	{ PAGE_CODEC_ZSTD, 6 },
+	{ PAGE_CODEC_ZSTD, 3 },
 	{ PAGE_CODEC_ZSTD, 1 },
 	{ PAGE_CODEC_LZ4, 1 },
 	{ PAGE_CODEC_LZ4, 2 },

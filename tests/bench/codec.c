@@ -6,7 +6,7 @@
  *     codec IMAGE [LATER]...
  *
  * The first image is sent as a cold move: whole pages by LZ4, then with all ways to send
- * a page, and then by Zstandard, as it is on a link that is the bottleneck. Each later one (of the
+ * a page, and then by Zstandard, as it is on a link that is the bottleneck, at each level. Each later one (of the
  * same guest, after a while) is sent as a further round of that move, pages that changed only, and
  * as the way back to a host that kept the first one, all pages. What the target has in the end is
  * compared with the image.
@@ -22,7 +22,7 @@
 #include "migrator/page_batch.h"
 #include "migrator/page_placer.h"
 
-#define LZ4 1 /* as an effort */
+#define LZ4 (PAGE_EFFORT_THRIFTY + 1) /* as an effort */
 #define SHADOWS ((size_t)64 << 20)
 
 struct image {
@@ -212,10 +212,10 @@ static void run_later(struct ends *e, const struct image *first, const struct im
 		fprintf(stderr, "codec: images of different sizes\n");
 		exit(1);
 	}
-	run(e, "round", PAGE_EFFORT_SMALLEST, later, before, page_batch_add);
+	run(e, "round", PAGE_EFFORT_THRIFTY, later, before, page_batch_add);
 	ends_open(&back, first->pages);
 	keep(&back, first);
-	run(&back, "way back", PAGE_EFFORT_SMALLEST, later, NULL, page_batch_add);
+	run(&back, "way back", PAGE_EFFORT_THRIFTY, later, NULL, page_batch_add);
 	ends_close(&back);
 }
 
@@ -237,8 +237,13 @@ int main(int argc, char **argv)
 	ends_open(&e, first.pages);
 	run(&e, "cold lz4", LZ4, &first, NULL, page_batch_add);
 	ends_close(&e);
+	for (int effort = PAGE_EFFORT_SMALLEST; effort < PAGE_EFFORT_THRIFTY; effort++) {
+		ends_open(&e, first.pages);
+		run(&e, "thorough", effort, &first, NULL, page_batch_add);
+		ends_close(&e);
+	}
 	ends_open(&e, first.pages);
-	run(&e, "cold", PAGE_EFFORT_SMALLEST, &first, NULL, page_batch_add);
+	run(&e, "cold", PAGE_EFFORT_THRIFTY, &first, NULL, page_batch_add);
 	before = first;
 	for (int i = 2; i < argc; i++) {
 		struct image later = open_image(argv[i]);

@@ -3,6 +3,7 @@ include tests/unit/migrator/cli.mk
 
 UNIT_TESTS += \
 	tests/unit/migrator/test_commit \
+	tests/unit/migrator/test_effort \
 	tests/unit/migrator/test_flow \
 	tests/unit/migrator/test_frame \
 	tests/unit/migrator/test_frame_reader \
@@ -28,6 +29,7 @@ UNIT_TESTS += \
 	$(NULL)
 tests_unit_migrator_pipeline_threads_LDADD = libmigrator.la libcommon.la
 tests_unit_migrator_test_commit_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_effort_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_flow_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_frame_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_frame_reader_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)

@@ -118,8 +118,8 @@ Test(page, what_goes_in_comes_out)
 		}
 		flush(&in);
 		cr_assert_eq(in.codec, round & 1 ? PAGE_CODEC_RAW
-				       : effort  ? PAGE_CODEC_LZ4
-						 : PAGE_CODEC_ZSTD);
+				       : effort > PAGE_EFFORT_THRIFTY ? PAGE_CODEC_LZ4
+								      : PAGE_CODEC_ZSTD);
 		cr_assert_eq(page_placer_missing(placer), 0);
 		cr_assert(arrived(), "round %u", round);
 	}

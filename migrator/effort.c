@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "migrator/effort.h"
+
+#include "migrator/page.h"
+
+#define HEADROOM 4 /* a step among the last costs up to three times as much */
+
+void effort_init(struct effort *e)
+{
+	*e = (struct effort){ .level = PAGE_EFFORT_FASTEST - 1 };
+}
+
+void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns)
+{
+	e->encode_ns = encode_ns;
+	e->wire_ns = wire_ns;
+}
+
+int effort_next(struct effort *e, bool starved)
+{
+	if (starved)
+		e->level += e->level < PAGE_EFFORT_FASTEST;
+	else if (e->level > PAGE_EFFORT_THRIFTY)
+		e->level--;
+	else if (e->level < PAGE_EFFORT_THRIFTY && e->encode_ns > e->wire_ns / 2)
+		e->level++;
+	else if (e->level > PAGE_EFFORT_SMALLEST && e->wire_ns &&
+		 e->encode_ns * HEADROOM <= e->wire_ns)
+		e->level--;
+	return e->level;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How thoroughly pages are compressed: as far as the link leaves time for it. While the link waits
+ * for the processor every batch is packed faster than the one before; while it is the other way
+ * round, more thoroughly. The last steps save little (3 to 7 % of the bytes) for much: they are
+ * taken only where the processor has most of its time left.
+ */
+#ifndef MIGRATOR_EFFORT_H
+#define MIGRATOR_EFFORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct effort {
+	int level; /* of page_packer_pack() */
+	uint64_t encode_ns, wire_ns;
+};
+
+/* Between: what is found out soon is which way to go. */
+void effort_init(struct effort *e);
+
+/* What the last batch took to encode, and takes on the link; ns. 0: not known. */
+void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns);
+
+/* The next batch's level. `starved`: the link has nothing to do. */
+int effort_next(struct effort *e, bool starved);
+
+#endif

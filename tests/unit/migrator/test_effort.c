@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+
+#include "migrator/effort.h"
+#include "migrator/page.h"
+
+static int settle(struct effort *e, bool starved)
+{
+	for (int i = 0; i < 20; i++)
+		effort_next(e, starved);
+	return e->level;
+}
+
+Test(effort, a_link_that_waits_gets_pages_faster)
+{
+	struct effort e;
+
+	effort_init(&e);
+	cr_assert_eq(settle(&e, true), PAGE_EFFORT_FASTEST);
+	cr_assert_eq(settle(&e, false), PAGE_EFFORT_THRIFTY);
+	cr_assert_eq(effort_next(&e, true), PAGE_EFFORT_THRIFTY + 1);
+}
+
+Test(effort, nothing_is_known_of_the_link_yet)
+{
+	struct effort e;
+
+	effort_init(&e);
+	effort_note(&e, 1000, 0);
+	cr_assert_eq(settle(&e, false), PAGE_EFFORT_THRIFTY);
+}
+
+Test(effort, the_last_steps_need_time_to_spare)
+{
+	struct effort e;
+
+	effort_init(&e);
+	settle(&e, false);
+	effort_note(&e, 1001, 4000);
+	cr_assert_eq(effort_next(&e, false), PAGE_EFFORT_THRIFTY);
+	effort_note(&e, 1000, 4000);
+	cr_assert_eq(effort_next(&e, false), PAGE_EFFORT_THRIFTY - 1);
+	effort_note(&e, 2000, 4000);
+	cr_assert_eq(effort_next(&e, false), PAGE_EFFORT_THRIFTY - 1, "in between it stays");
+	effort_note(&e, 2001, 4000);
+	cr_assert_eq(effort_next(&e, false), PAGE_EFFORT_THRIFTY, "half is the limit");
+	effort_note(&e, 1, 4000);
+	cr_assert_eq(settle(&e, false), PAGE_EFFORT_SMALLEST);
+	cr_assert_eq(effort_next(&e, true), PAGE_EFFORT_SMALLEST + 1);
+}
