@@ -168,6 +168,27 @@ $(GUEST_IMAGE): sim/guest/tagguest$(EXEEXT) $(srcdir)/sim/guest/build-guest $(sr
 CLEANFILES += guest/vmlinuz guest/initrd.img
 .PHONY: guest
 
+# A Debian with services, for benchmarks: its packages are downloaded, and it needs root.
+DEBIAN_FILES = \
+	sim/guest/debian/etc/systemd/system/redis-load.service \
+	sim/guest/debian/etc/systemd/system/settle.service \
+	sim/guest/debian/etc/systemd/system/tagguest.service \
+	sim/guest/debian/etc/systemd/system/use.service \
+	sim/guest/debian/etc/systemd/system/verify.socket \
+	sim/guest/debian/etc/systemd/system/verify@.service \
+	sim/guest/debian/usr/lib/tagguest/redis-load \
+	sim/guest/debian/usr/lib/tagguest/settle \
+	sim/guest/debian/usr/lib/tagguest/use \
+	sim/guest/debian/usr/lib/tagguest/verify \
+	$(NULL)
+EXTRA_DIST += sim/guest/build-debian $(DEBIAN_FILES)
+DEBIAN_IMAGE = guest-debian/initrd.img
+guest-debian: $(DEBIAN_IMAGE)
+$(DEBIAN_IMAGE): $(GUEST_IMAGE) $(srcdir)/sim/guest/build-debian $(DEBIAN_FILES)
+	$(AM_V_GEN)$(srcdir)/sim/guest/build-debian guest $(srcdir)/sim/guest/debian guest-debian
+CLEANFILES += $(DEBIAN_IMAGE)
+.PHONY: guest-debian
+
 # The testbed plays scenarios with the programs of this build.
 noinst_PROGRAMS += sim/testbed/testbed
 sim_testbed_testbed_SOURCES = sim/testbed/testbed.c
