@@ -52,7 +52,7 @@ bench-codec: tests/bench/codec$(EXEEXT)
 	tests/bench/codec$(EXEEXT) $(IMAGES)
 .PHONY: bench-codec
 
-bench-migration: all $(GUEST_IMAGE) tests/bench/delay-link$(EXEEXT) tests/bench/echo-client$(EXEEXT)
+bench-migration: all $(GUEST_IMAGE) $(DEBIAN_IMAGE) tests/bench/delay-link$(EXEEXT) tests/bench/echo-client$(EXEEXT)
 	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/migration.py --build .
 
 bench-placement: tests/bench/planning$(EXEEXT)

@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest that every engine moves, and what its console says."""
+"""The guests that every engine moves, and what their consoles say."""
 
+import os
 import re
 import time
 
 import lab
 
-# No multiple of 256 KiB: QEMU before 9.0 loses dirty pages of such guests under
+# No memory is a multiple of 256 KiB: QEMU before 9.0 loses dirty pages of such guests under
 # TCG. All engines get the same size.
-MEMORY_KIB = 524280
+MACHINES = {
+    "pattern": {"memory_kib": 524280, "initrd": "guest/initrd.img", "up_s": 90},
+    "debian": {"memory_kib": 1048568, "initrd": "guest-debian/initrd.img", "up_s": 300},
+}
+
+# What the Debian guest answers at this port is "whole", or what is wrong.
+VERIFY_PORT = 7008
+VERIFY_S = 120
+
+# How long a guest lives at the other host before its way back.
+AWAY_S = int(os.environ.get("AWAY_S", "600"))
 
 # Compresses as the memory of a used Debian guest does: 1.93 by LZ4 (pages of
 # 4 KiB), about 2.9 by zstd.
@@ -17,20 +28,31 @@ COMPRESS = "tagguest.compress=1.93 tagguest.bits=5"
 # What migratord keeps of pages that come again, by default (migratord(5)).
 SHADOW_BYTES = 64 << 20
 
+PATTERN = {"machine": "pattern", "mem": "160M", "ws": "32M"}
+DEBIAN = {"machine": "debian", "mem": "16M", "rate": "64K", "ws": "4M", "verify": "8M"}
+
 SCENARIOS = {
     # 160 MiB in use, little of it changing.
-    "idle": {"mem": "160M", "rate": "1M", "ws": "8M", "marks": "plain",
+    "idle": {**PATTERN, "rate": "1M", "ws": "8M", "marks": "plain", "encrypted": True,
              "links": ["unshaped", "1gbit", "200mbit", "200mbit-20ms", "25mbit-40ms"]},
     # The same, and 8 MB a second dirtied: a third of the slowest link, so that
     # QEMU's own migration ends, too.
-    "busy": {"mem": "160M", "rate": "8M", "ws": "32M", "marks": "plain",
+    "busy": {**PATTERN, "rate": "8M", "marks": "plain", "encrypted": True,
              "links": ["unshaped", "1gbit", "200mbit"]},
     # Dirtied at half the rate of the link.
-    "writer": {"mem": "160M", "rate": None, "ws": "32M", "marks": "writer",
+    "writer": {**PATTERN, "rate": None, "marks": "writer",
                "links": ["1gbit", "200mbit-20ms", "25mbit-40ms"]},
-    # Back where it was ten minutes ago. QEMU's own knows no way back: it moves a guest of
-    # that age.
-    "back": {"mem": "160M", "rate": "256K", "ws": "8M", "marks": "back", "away_s": 600,
+    # A Debian with its services, which has just been booted and has nothing to do.
+    "debian": {**DEBIAN, "marks": "debian", "encrypted": True,
+               "links": ["unshaped", "1gbit", "200mbit-20ms", "25mbit-40ms"]},
+    # The same, and its Redis has much to do.
+    "redis": {**DEBIAN, "unit": "redis-load.service", "marks": "load",
+              "links": ["1gbit", "200mbit-20ms"]},
+    # A host that has the memory of another VM that was booted from the same image.
+    "base": {**DEBIAN, "base": True, "marks": "base", "links": ["25mbit-40ms"]},
+    # Back where it was ten minutes ago, after normal use. QEMU's own knows no way back: it
+    # moves a guest of that age.
+    "back": {**DEBIAN, "unit": "use.service", "marks": "back", "away_s": AWAY_S,
              "links": ["200mbit-20ms", "25mbit-40ms"]},
 }
 
@@ -41,12 +63,35 @@ def rate_of(scenario, link):
     return rate or f"{lab.LINKS[link]['bits'] // 16 >> 10}K"
 
 
+def machine_of(scenario):
+    return MACHINES[SCENARIOS[scenario]["machine"]]
+
+
+def is_debian(scenario):
+    return SCENARIOS[scenario]["machine"] == "debian"
+
+
 def cmdline(scenario, link, seed):
     settings = SCENARIOS[scenario]
-    return ("console=hvc0 quiet tsc=reliable "
-            f"tagguest.mem={settings['mem']} tagguest.rate={rate_of(scenario, link)} "
-            f"tagguest.ws={settings['ws']} tagguest.seed={seed} {COMPRESS} "
-            f"tagguest.ip={lab.GUEST_ADDRESS}/24")
+    words = ["console=hvc0 quiet tsc=reliable net.ifnames=0",
+             f"tagguest.mem={settings['mem']} tagguest.rate={rate_of(scenario, link)}",
+             f"tagguest.ws={settings['ws']} tagguest.seed={seed} {COMPRESS}",
+             f"tagguest.ip={lab.GUEST_ADDRESS}/24"]
+    if "verify" in settings:
+        words.append(f"tagguest.verify={settings['verify']}")
+    if "unit" in settings:
+        words.append(f"systemd.wants={settings['unit']}")
+    return " ".join(words)
+
+
+def verify_whole(client):
+    """Asks a Debian guest whether all of its files and services are what they were."""
+    with client.connect(VERIFY_PORT, lab.GUEST_ADDRESS) as connection:
+        connection.settimeout(VERIFY_S)
+        with connection.makefile("r", errors="replace") as answer:
+            said = answer.read().strip()
+    if said != "whole":
+        raise GuestError(f"it is not whole: {said[-400:]}")
 
 
 class GuestError(Exception):
@@ -91,8 +136,9 @@ class Console:
                 raise GuestError(f"not within {seconds} s: {what}")
             time.sleep(0.1)
 
-    def wait_up(self):
-        return self.wait(lambda r: r["passes"] >= 1, "the first pass over the guest's memory", 90)
+    def wait_up(self, seconds):
+        return self.wait(lambda r: r["passes"] >= 1, "the first pass over the guest's memory",
+                         seconds)
 
     def wait_verified(self, mark):
         """All memory verified since the report `mark`."""

@@ -158,8 +158,8 @@ class Host:
                                 stdin=subprocess.DEVNULL,
                                 preexec_fn=self.cgroup.join if self.cgroup else None, **options)
 
-    def connect(self, port):
-        """A TCP connection to the host's own loopback."""
+    def connect(self, port, address="127.0.0.1"):
+        """A TCP connection from the host: to its own loopback, or elsewhere."""
         result = []
 
         def inside():
@@ -169,7 +169,7 @@ class Host:
                     result.append(OSError(ctypes.get_errno(), "setns"))
                     return
             try:
-                result.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+                result.append(socket.create_connection((address, port), timeout=10))
             except OSError as error:
                 result.append(error)
 

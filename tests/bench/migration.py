@@ -4,8 +4,9 @@
 QEMU alone, interleaved, several times. See docs/benchmarks.md.
 
 Environment: ONLY=SCENARIO[/LINK[/ENGINE]] runs a part, RUNS=N sets how often
-(default 5; encrypted rows a third of it, at least 2), PREFER=1 lets everything
-that is measured go before the machine's other work.
+(default 5; encrypted rows a third of it, at least 2), AWAY_S=N how long a guest is
+away before its way back (600), PREFER=1 lets everything that is measured go before
+the machine's other work.
 """
 
 import argparse
@@ -29,7 +30,8 @@ from tagalong_engine import TagalongEngine
 
 ECHO_PORT = "7"
 ECHO_INTERVAL_US = "1000"
-BASELINE_S = 1.5
+BASELINE_S = 5  # of replies, and of the guest's own work, before each move
+BASE_SEED = 1000
 SLOW_LINK, SLOW_RUNS = "25mbit-40ms", 3
 AFTER_S = 0.7
 
@@ -62,33 +64,58 @@ COLUMNS = {
     "wire_bytes": lambda value: f"{value / 1e6:.1f} MB",
     "cpu_s_source": "{:.2f}".format,
     "cpu_s_destination": "{:.2f}".format,
+    "cpu_s_net": "{:.2f}".format,
     "guest_ops_per_s": "{:.0f}".format,
     "memory_source": lambda value: f"{value / 1e6:.0f} MB",
     "memory_destination": lambda value: f"{value / 1e6:.0f} MB",
+    "tail_bytes": "{:.0f}".format,
     "rounds": "{:.0f}".format,
     "order_s": "{:.2f}".format,
 }
+
+
+def own_cost(moved, elapsed_s, guest_rate):
+    """Of the processor time of both ends, what is the guest's own: what it took a second before
+    the move, for as long as it ran; the rest is the move's."""
+    ran_s = elapsed_s - moved.get("stop_to_resume_ms", 0) / 1e3
+    both = moved["cpu_s_source"] + moved["cpu_s_destination"]
+    return {"cpu_s_guest": round(guest_rate * ran_s, 3),
+            "cpu_s_net": round(both - guest_rate * ran_s, 3)}
 
 
 class Bench:
     def __init__(self, build, network):
         self.build = build
         self.network = network
-        self.kernel = {"vmlinuz": f"{build}/guest/vmlinuz", "initrd": f"{build}/guest/initrd.img"}
+
+    def _machine(self, scenario):
+        machine = guest.machine_of(scenario)
+        return {**machine, "kernel": f"{self.build}/guest/vmlinuz",
+                "initrd": f"{self.build}/{machine['initrd']}"}
+
+    def _start(self, engine, row):
+        """The guest runs, and the hosts have what the scenario wants them to have."""
+        scenario, link = row["scenario"], row["link"]
+        machine = self._machine(scenario)
+        if guest.SCENARIOS[scenario].get("base"):
+            self.network.shape("unshaped")  # how it came there is not what is measured
+            engine.install_base(machine, guest.cmdline(scenario, link, BASE_SEED + row["run"]))
+        self.network.shape(link)
+        engine.start(machine, guest.cmdline(scenario, link, seed=row["run"] + 1))
+        engine.console("a").wait_up(machine["up_s"])
 
     def measure(self, wanted):
         """One run: a fresh guest, one move. Returns the whole row."""
         row = dict(wanted)
         directory = tempfile.mkdtemp(prefix="tagalong-bench-")
-        self.network.shape(row["link"])
         engine = ENGINES[row["engine"]](self, self.network, directory,
                                          limits_of(row["link"]), row["encrypted"])
         try:
-            engine.start(self.kernel,
-                         guest.cmdline(row["scenario"], row["link"], seed=row["run"] + 1))
-            engine.console("a").wait_up()
+            self._start(engine, row)
             row["outcome"] = "completed"
             row.update(self._move(engine, directory, self._age(engine, row["scenario"])))
+            if row["outcome"] == "completed" and guest.is_debian(row["scenario"]):
+                guest.verify_whole(self.network.client)
         except (guest.GuestError, qmp.QmpError, OSError, ValueError) as error:
             row["outcome"] = f"failed: {error}"
             self._keep_logs(row, directory)
@@ -125,9 +152,17 @@ class Bench:
                 "cpu_s_source": hosts["a"].cgroup.cpu_seconds(),
                 "cpu_s_destination": hosts["b"].cgroup.cpu_seconds()}
 
+    def _guest_rate(self, side):
+        """Processor time a second of a host on which nothing moves."""
+        cgroup = self.network.hosts[side].cgroup
+        begin, before = time.monotonic(), cgroup.cpu_seconds()
+        time.sleep(BASELINE_S)
+        return (cgroup.cpu_seconds() - before) / (time.monotonic() - begin)
+
     def _run_order(self, engine, back):
         """The move, and what it took. A move that takes too long is cut."""
         ends = ("b", "a") if back else ("a", "b")
+        guest_rate = self._guest_rate(ends[0])
         peaks = {end: lab.PeakMemory(pid) for end, pid in
                  zip(("source", "destination"), map(engine.memory_pid, ends)) if pid}
         work, before, begin = engine.console(ends[0]).report(), self._counters(back), time.time()
@@ -138,8 +173,9 @@ class Bench:
         finally:
             for peak in peaks.values():
                 peak.end()
-        after = self._counters(back)
+        after, elapsed_s = self._counters(back), time.time() - begin
         moved.update({name: round(after[name] - before[name], 3) for name in before})
+        moved.update(own_cost(moved, elapsed_s, guest_rate))
         for end in ("source", "destination"):
             moved[f"memory_{end}"] = engine.own_memory(peaks[end]) if end in peaks else None
         return moved, work, begin
@@ -152,7 +188,6 @@ class Bench:
                 [f"{self.build}/tests/bench/echo-client", lab.GUEST_ADDRESS, ECHO_PORT,
                  ECHO_INTERVAL_US], stdout=output)
             try:
-                time.sleep(BASELINE_S)
                 moved, work, begin = self._run_order(engine, back)
                 time.sleep(AFTER_S)
             finally:
@@ -177,7 +212,7 @@ def plan(only, runs):
         for link in settings["links"]:
             for run in range(min(runs, SLOW_RUNS) if link == SLOW_LINK else runs):
                 for encrypted in (False, True):
-                    if encrypted and (settings["marks"] != "plain" or run >= max(2, runs // 3)):
+                    if encrypted and (not settings.get("encrypted") or run >= max(2, runs // 3)):
                         continue
                     for engine in ENGINES:
                         row = dict(zip(KEY, (scenario, link, engine, encrypted, run)))
@@ -204,7 +239,7 @@ def main():
     build = os.path.abspath(parser.parse_args().build)
     only, runs = os.environ.get("ONLY", ""), int(os.environ.get("RUNS", "5"))
     wanted = plan(only, runs)
-    settings = {"runs": runs, "only": only, "limits": LIMITS, "memory_kib": guest.MEMORY_KIB,
+    settings = {"runs": runs, "only": only, "limits": LIMITS, "machines": guest.MACHINES,
                 "scenarios": guest.SCENARIOS}
     rows = results.Rows(f"{build}/bench/migration.json", KEY, settings)
     if rows.resumed:

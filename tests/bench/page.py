@@ -11,23 +11,16 @@ PLOTS = {
     "wire_bytes": ("bytes on the wire", 1e6, "MB"),
     "total_s": ("time", 1, "s"),
     "blackout_ms": ("blackout", 1, "ms"),
-    "cpu_s": ("processor time, both ends", 1, "s"),
+    "cpu_s_net": ("processor time, both ends, less the guest's own", 1, "s"),
 }
 STYLE = """body { font: 15px sans-serif; max-width: 60em; margin: 2em auto; color: #222 }
 td, th { padding: 2px 12px 2px 0; text-align: left } .no { color: #b00 }
 svg { font: 12px sans-serif } .ours { fill: #2a7ab0 } .peer { fill: #b9bec4 } .run { fill: #222 }"""
 
 
-def value_of(row, field):
-    if field != "cpu_s":
-        return row.get(field)
-    ends = [row.get("cpu_s_source"), row.get("cpu_s_destination")]
-    return None if None in ends else sum(ends)
-
-
 def bar(engine, rows, field, unit, scale, top, most):
     """One line of a plot: of moves that were cut, what they had taken by then."""
-    values = [value for row in rows if (value := value_of(row, field)) is not None]
+    values = [value for row in rows if (value := row.get(field)) is not None]
     cut = sum(row["outcome"] == "timeout" for row in rows)
     label = f'<text x="{LEFT - 8}" y="{top + BAR - 4}" text-anchor="end">{html.escape(engine)}</text>'
     if not values:
@@ -46,8 +39,8 @@ def bar(engine, rows, field, unit, scale, top, most):
 def plot(rows, field):
     title, scale, unit = PLOTS[field]
     engines = list(dict.fromkeys(row["engine"] for row in rows))
-    most = max((value for row in rows if (value := value_of(row, field)) is not None), default=0)
-    if not most:
+    most = max((value for row in rows if (value := row.get(field)) is not None), default=0)
+    if most <= 0:
         return ""
     bars = "".join(bar(engine, [row for row in rows if row["engine"] == engine], field, unit, scale,
                        n * (BAR + GAP), most) for n, engine in enumerate(engines))
@@ -79,5 +72,5 @@ def write(path, rows, found):
         parts += [plot(group, field) for field in PLOTS]
     with open(path, "w", encoding="utf-8") as file:
         file.write('<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>bench-migration'
-                   f"</title><style>{STYLE}</style><h1>Moves of one guest</h1>{marks_of(found)}"
+                   f"</title><style>{STYLE}</style><h1>Moves of a guest</h1>{marks_of(found)}"
                    f"{''.join(parts)}</html>\n")

@@ -11,8 +11,11 @@ import lab
 import qmp
 
 MIGRATION_PORT = 4444
-# As large as the guest; QEMU wants a power of two.
-XBZRLE_CACHE = 1 << (guest.MEMORY_KIB * 1024 - 1).bit_length()
+
+
+def xbzrle_cache(memory_kib):
+    """As large as the guest; QEMU wants a power of two."""
+    return 1 << (memory_kib * 1024 - 1).bit_length()
 
 
 def set_limits(monitor, limits):
@@ -33,6 +36,7 @@ class QemuEngine:
         self.encrypted = encrypted
         self.monitors = {}
         self.processes = []
+        self.machine = self.cmdline = None
         if encrypted:
             self._make_keys()
 
@@ -53,9 +57,9 @@ class QemuEngine:
         monitor = f"{self.directory}/qmp-{side}.sock"
         command = [
             "qemu-system-x86_64", "-M", "pc-q35-7.2", "-accel", "tcg", "-cpu", "qemu64",
-            "-smp", "1", "-m", f"{guest.MEMORY_KIB}K", "-nodefaults", "-vga", "none",
+            "-smp", "1", "-m", f"{self.machine['memory_kib']}K", "-nodefaults", "-vga", "none",
             "-display", "none", "-no-reboot",
-            "-kernel", self.kernel["vmlinuz"], "-initrd", self.kernel["initrd"],
+            "-kernel", self.machine["kernel"], "-initrd", self.machine["initrd"],
             "-append", self.cmdline,
             "-device", "virtio-serial-pci",
             "-chardev", f"file,id=console,path={self.directory}/console-{side}.log",
@@ -85,8 +89,11 @@ class QemuEngine:
                         raise qmp.QmpError(f"QEMU does not start: {text.read()}") from error
                 time.sleep(0.05)
 
-    def start(self, kernel, cmdline):
-        self.kernel = kernel
+    def install_base(self, _machine, _cmdline):
+        """It has no use for one."""
+
+    def start(self, machine, cmdline):
+        self.machine = machine
         self.cmdline = cmdline
         self._start_qemu("a", [])
 
@@ -100,7 +107,7 @@ class QemuEngine:
             monitor.command("migrate-set-parameters", multifd_channels=2,
                             multifd_compression=self.multifd, multifd_zstd_level=1)
         if self.xbzrle:
-            monitor.command("migrate-set-parameters", xbzrle_cache_size=XBZRLE_CACHE)
+            monitor.command("migrate-set-parameters", xbzrle_cache_size=xbzrle_cache(self.machine["memory_kib"]))
         if self.encrypted:
             monitor.command("migrate-set-parameters", tls_creds="tls0")
 

@@ -24,6 +24,8 @@ esac
 exec qemu-system-x86_64 "$@"
 """
 VM = "bench"
+BASE = "base"  # the VM and the image that is made of it
+BASE_TIMEOUT = "300s"
 
 
 class TagalongEngine:
@@ -39,6 +41,7 @@ class TagalongEngine:
         self.monitors = {}
         self.ram = f"/dev/shm/{network.name}"
         self.keys = {}
+        self.base = {}
 
     def _migrator(self, *arguments):
         return [f"{self.build}/migrator/cli/migrator", *arguments,
@@ -102,8 +105,8 @@ class TagalongEngine:
                         {"plain_text_bus": True})
         self._write("migrator.yaml", operator)
 
-    def console(self, side):
-        found = glob.glob(f"{self.directory}/state-{side}/vm/{VM}/*/console.log")
+    def console(self, side, name=VM):
+        found = glob.glob(f"{self.directory}/state-{side}/vm/{name}/*/console.log")
         return guest.Console(max(found, key=os.path.getmtime) if found else "/nonexistent")
 
     def _watch(self, side, seconds):
@@ -119,7 +122,9 @@ class TagalongEngine:
                     raise guest.GuestError(f"no QEMU on host {side}: {error}") from error
                 time.sleep(0.02)
 
-    def start(self, kernel, cmdline):
+    def _start_daemons(self):
+        if self.daemons:
+            return
         if self.encrypted:
             self._make_keys()
         self._write_settings()
@@ -128,11 +133,14 @@ class TagalongEngine:
                 self.daemons.append(self.network.hosts[side].popen(
                     [f"{self.build}/migratord", "--config",
                      f"{self.directory}/migratord-{side}.yaml"], stdout=log, stderr=log))
-        vm = self._write("vm.yaml", {
-            "name": VM, "memory": f"{guest.MEMORY_KIB}K", "vcpus": 1, "machine": "pc-q35-7.2",
-            "cpu": "qemu64", "accelerator": "tcg", "kernel": kernel["vmlinuz"],
-            "initrd": kernel["initrd"], "cmdline": cmdline,
-            "networks": [{"bridge": lab.BRIDGE, "mac": lab.GUEST_MAC}]})
+
+    def _start_vm(self, name, machine, cmdline, **settings):
+        self._start_daemons()
+        vm = self._write(f"{name}.yaml", {
+            "name": name, "memory": f"{machine['memory_kib']}K", "vcpus": 1,
+            "machine": "pc-q35-7.2", "cpu": "qemu64", "accelerator": "tcg",
+            "kernel": machine["kernel"], "initrd": machine["initrd"], "cmdline": cmdline,
+            "networks": [{"bridge": lab.BRIDGE, "mac": lab.GUEST_MAC}], **settings})
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -142,6 +150,18 @@ class TagalongEngine:
                 if time.monotonic() > deadline or self.daemons[0].poll() is not None:
                     raise
                 time.sleep(0.2)
+
+    def install_base(self, machine, cmdline):
+        """Lets both hosts have the memory of another VM that was booted in the same way."""
+        self._start_vm(BASE, machine, cmdline)
+        self.console("a", BASE).wait_up(machine["up_s"])
+        self._run("image", "add", BASE, "--vm", BASE, "--node", "a", "--timeout", BASE_TIMEOUT)
+        self._run("image", "add", BASE, "--from", "a", "--node", "b", "--timeout", BASE_TIMEOUT)
+        self._run("vm", "stop", BASE, "--node", "a")
+        self.base = {"base_image": BASE}
+
+    def start(self, machine, cmdline):
+        self._start_vm(VM, machine, cmdline, **self.base)
         self.monitors["a"] = self._watch("a", 20)
 
     def live_elsewhere(self, seconds):
@@ -188,6 +208,8 @@ class TagalongEngine:
                 "stop_to_resume_ms": round((resumed - stopped) * 1e3, 2),
                 "qemu_downtime_ms": result.get("qemu_downtime_ns", 0) / 1e6,
                 "tail_bytes": result.get("tail_bytes", 0),
+                "pages": {name.removeprefix("pages_"): count for name, count in result.items()
+                          if name.startswith("pages_")},
                 "rounds": result.get("round", 0)}
 
     def stop(self):

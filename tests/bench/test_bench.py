@@ -129,7 +129,7 @@ class Simulation(unittest.TestCase):
 
 class Marks(unittest.TestCase):
     PLAIN = {"wire_bytes": 100, "total_s": 10, "blackout_ms": 20, "start_stall_ms": 0,
-             "cpu_s_source": 5, "cpu_s_destination": 5, "memory_source": 1 << 20,
+             "cpu_s_net": 10, "memory_source": 1 << 20,
              "memory_destination": 1 << 20, "tail_bytes": 400}
 
     def row(self, scenario, engine, link, encrypted=False, outcome="completed", **figures):
@@ -156,15 +156,41 @@ class Marks(unittest.TestCase):
         self.assertTrue(self.find("unshaped", blackout_ms=25)["busy/unshaped blackout"])
         self.assertFalse(self.find("unshaped", blackout_ms=25.1)["busy/unshaped blackout"])
 
-    def test_processor_time_is_that_of_both_ends(self):
-        self.assertTrue(self.find("1gbit", cpu_s_source=1)["busy/1gbit processor time"])
-        self.assertFalse(self.find("1gbit", cpu_s_source=1.1)["busy/1gbit processor time"])
+    def test_processor_time_is_less_the_guests_own(self):
+        self.assertTrue(self.find("1gbit", cpu_s_net=6)["busy/1gbit processor time"])
+        self.assertFalse(self.find("1gbit", cpu_s_net=6.1)["busy/1gbit processor time"])
 
-    def test_memory(self):
-        limit = (64 << 20) + 288 * guest.MEMORY_KIB // 4 + guest.SHADOW_BYTES
-        name = "busy/1gbit memory at the source"
-        self.assertTrue(self.find("1gbit", memory_source=limit)[name])
-        self.assertFalse(self.find("1gbit", memory_source=limit + 1)[name])
+    def test_processor_time_of_encrypted_moves_is_beside_it(self):
+        peer = self.row("debian", marks.MULTIFD_ZSTD, "1gbit", True, cpu_s_net=20)
+        ours = self.row("debian", marks.OURS, "1gbit", True, cpu_s_net=12)
+        found = self.find("1gbit", "debian", [peer, ours])
+        self.assertFalse(found["debian/1gbit processor time"])
+        self.assertTrue(found["debian/1gbit encrypted processor time"])
+
+    def test_memory_is_by_the_guests(self):
+        for scenario, machine in (("busy", "pattern"), ("debian", "debian")):
+            pages = guest.MACHINES[machine]["memory_kib"] // 4
+            limit = (64 << 20) + 288 * pages + guest.SHADOW_BYTES
+            name = f"{scenario}/1gbit memory at the source"
+            self.assertTrue(self.find("1gbit", scenario, memory_source=limit)[name])
+            self.assertFalse(self.find("1gbit", scenario, memory_source=limit + 1)[name])
+
+    def test_a_cold_debian(self):
+        found = self.find("1gbit", "debian", wire_bytes=115, total_s=8.5)
+        self.assertTrue(found["debian/1gbit bytes"] and found["debian/1gbit total"])
+        found = self.find("200mbit-20ms", "debian", wire_bytes=101, total_s=8.6)
+        self.assertFalse(found["debian/200mbit-20ms bytes"] or found["debian/200mbit-20ms total"])
+        self.assertTrue(self.find("25mbit-40ms", "debian", wire_bytes=100)
+                        ["debian/25mbit-40ms bytes"])
+        self.assertTrue(self.find("unshaped", "debian", total_s=10)["debian/unshaped total"])
+        self.assertFalse(self.find("unshaped", "debian", total_s=10.1)["debian/unshaped total"])
+
+    def test_a_base_image_meets_the_best_peer(self):
+        best = self.row("base", "qemu-xbzrle", "25mbit-40ms", wire_bytes=90, total_s=9)
+        found = self.find("25mbit-40ms", "base", [best], wire_bytes=30, total_s=3)
+        self.assertTrue(found["base/25mbit-40ms bytes"] and found["base/25mbit-40ms total"])
+        found = self.find("25mbit-40ms", "base", [best], wire_bytes=31, total_s=3.1)
+        self.assertFalse(found["base/25mbit-40ms bytes"] or found["base/25mbit-40ms total"])
 
     def test_way_back(self):
         found = self.find("200mbit-20ms", "back", wire_bytes=4, total_s=2.5, start_stall_ms=1000)
@@ -191,6 +217,17 @@ class Marks(unittest.TestCase):
                                               outcome="failed: x")])[0]["holds"])
 
 
+class Cost(unittest.TestCase):
+    def test_the_guest_does_not_run_in_its_blackout(self):
+        moved = {"cpu_s_source": 4.0, "cpu_s_destination": 3.0, "stop_to_resume_ms": 500}
+        found = migration.own_cost(moved, 6.5, 0.5)
+        self.assertEqual(found, {"cpu_s_guest": 3.0, "cpu_s_net": 4.0})
+
+    def test_a_move_that_was_cut_has_none(self):
+        moved = {"cpu_s_source": 70.0, "cpu_s_destination": 3.0}
+        self.assertEqual(migration.own_cost(moved, 120, 0.5)["cpu_s_net"], 13.0)
+
+
 class Plan(unittest.TestCase):
     def test_a_scenario_has_its_links(self):
         wanted = migration.plan("back", 5)
@@ -207,6 +244,16 @@ class Plan(unittest.TestCase):
     def test_settings_outlive_a_file(self):
         self.assertEqual(json.loads(json.dumps(guest.SCENARIOS)), guest.SCENARIOS)
 
+    def test_every_scenario_has_a_machine_and_marks(self):
+        for settings in guest.SCENARIOS.values():
+            self.assertIn(settings["machine"], guest.MACHINES)
+            self.assertIn(settings["marks"], marks.FINDERS)
+
+    def test_what_the_guests_are_told(self):
+        self.assertIn(" systemd.wants=use.service", guest.cmdline("back", "25mbit-40ms", 1))
+        self.assertIn(" tagguest.verify=8M", guest.cmdline("debian", "1gbit", 1))
+        self.assertNotIn("systemd", guest.cmdline("busy", "1gbit", 1))
+
     def test_a_writer_takes_half_of_its_link(self):
         self.assertEqual(guest.rate_of("writer", "25mbit-40ms"), "1525K")
         self.assertEqual(guest.rate_of("busy", "1gbit"), "8M")
@@ -216,7 +263,7 @@ class Page(unittest.TestCase):
     def test_it_is_whole_and_needs_nothing(self):
         rows = [{"scenario": "a<b", "link": "1gbit", "engine": engine, "encrypted": False,
                  "run": 0, "outcome": outcome, "wire_bytes": 5e6, "total_s": 2.0,
-                 "blackout_ms": 3.0, "cpu_s_source": 1, "cpu_s_destination": 1}
+                 "blackout_ms": 3.0, "cpu_s_net": 2}
                 for engine, outcome in (("tagalong", "completed"), ("qemu", "timeout"))]
         rows.append({"scenario": "a<b", "link": "1gbit", "engine": "qemu-xbzrle",
                      "encrypted": False, "run": 0, "outcome": "failed: x"})
