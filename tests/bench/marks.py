@@ -124,16 +124,13 @@ def way_back(rows, scenario, link):
         stall = rows.median(scenario, link, engine, "start_stall_ms")
         return None if total is None or stall is None else total - stall / 1e3
 
-    found = [results.mark(f"{scenario}/{link} bytes",
-                          rows.ratio(scenario, link, "wire_bytes", MULTIFD_ZSTD),
-                          "× multifd+zstd", 1 / 25),
-             results.mark(f"{scenario}/{link} tail",
-                          rows.median(scenario, link, OURS, "tail_bytes"), "bytes", 4096)]
-    if lab.LINKS[link]["bits"] >= SLOW_BITS:
-        found.append(results.mark(f"{scenario}/{link} total less the start's stall",
-                                  ratio(less_stall(OURS), less_stall(MULTIFD_ZSTD)),
-                                  "× multifd+zstd", 1 / 6))
-    return found
+    return [results.mark(f"{scenario}/{link} bytes",
+                         rows.ratio(scenario, link, "wire_bytes", MULTIFD_ZSTD),
+                         "× multifd+zstd", 1 / 25),
+            results.mark(f"{scenario}/{link} total less the start's stall",
+                         ratio(less_stall(OURS), less_stall(MULTIFD_ZSTD)), "× multifd+zstd", 1 / 6),
+            results.mark(f"{scenario}/{link} tail",
+                         rows.median(scenario, link, OURS, "tail_bytes"), "bytes", 4096)]
 
 
 # By a scenario's "marks".

@@ -26,9 +26,10 @@ def bar(engine, rows, field, unit, scale, top, most):
     if not values:
         return f'{label}<text x="{LEFT}" y="{top + BAR - 4}">no run that ended</text>'
     middle = results.median([{"v": v, "outcome": "completed"} for v in values], "v")
-    length = WIDTH * middle / most
-    dots = "".join(f'<circle class="run" cx="{LEFT + WIDTH * v / most:.1f}" cy="{top + BAR / 2}" r="2"/>'
-                   for v in values)
+    # Below zero is what is too little to be told from the guest's own work.
+    length, *ends = (WIDTH * max(v, 0) / most for v in (middle, *values))
+    dots = "".join(f'<circle class="run" cx="{LEFT + end:.1f}" cy="{top + BAR / 2}" r="2"/>'
+                   for end in ends)
     note = f" (timeout: {cut} of {len(rows)})" if cut else ""
     kind = "ours" if engine == "tagalong" else "peer"
     return (f'{label}<rect class="{kind}" x="{LEFT}" y="{top}" width="{length:.1f}" height="{BAR}"/>'

@@ -267,6 +267,7 @@ class Page(unittest.TestCase):
                 for engine, outcome in (("tagalong", "completed"), ("qemu", "timeout"))]
         rows.append({"scenario": "a<b", "link": "1gbit", "engine": "qemu-xbzrle",
                      "encrypted": False, "run": 0, "outcome": "failed: x"})
+        rows[1]["cpu_s_net"] = -0.5
         with tempfile.TemporaryDirectory() as directory:
             page.write(f"{directory}/x.html", rows, [results.mark("m", None, "×", 1)])
             with open(f"{directory}/x.html", encoding="utf-8") as file:
@@ -277,6 +278,7 @@ class Page(unittest.TestCase):
         self.assertIn("a&lt;b", text)
         self.assertNotIn("a<b", text)
         self.assertNotIn("http", text)
+        self.assertNotIn('width="-', text)
 
 
 if __name__ == "__main__":
