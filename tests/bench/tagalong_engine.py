@@ -150,6 +150,7 @@ class TagalongEngine:
                 if time.monotonic() > deadline or self.daemons[0].poll() is not None:
                     raise
                 time.sleep(0.2)
+        self.monitors["a"] = self._watch("a", 20)
 
     def install_base(self, machine, cmdline):
         """Lets both hosts have the memory of another VM that was booted in the same way."""
@@ -158,11 +159,11 @@ class TagalongEngine:
         self._run("image", "add", BASE, "--vm", BASE, "--node", "a", "--timeout", BASE_TIMEOUT)
         self._run("image", "add", BASE, "--from", "a", "--node", "b", "--timeout", BASE_TIMEOUT)
         self._run("vm", "stop", BASE, "--node", "a")
+        self.monitors.pop("a").close()
         self.base = {"base_image": BASE}
 
     def start(self, machine, cmdline):
         self._start_vm(VM, machine, cmdline, **self.base)
-        self.monitors["a"] = self._watch("a", 20)
 
     def live_elsewhere(self, seconds):
         """Moves it to b, where it lives for a while; what is measured next is the way back."""
