@@ -209,6 +209,7 @@ class TagalongEngine:
                 "stop_to_resume_ms": round((resumed - stopped) * 1e3, 2),
                 "qemu_downtime_ms": result.get("qemu_downtime_ns", 0) / 1e6,
                 "tail_bytes": result.get("tail_bytes", 0),
+                "image_bytes": result.get("image_bytes", 0),
                 "pages": {name.removeprefix("pages_"): count for name, count in result.items()
                           if name.startswith("pages_")},
                 "rounds": result.get("round", 0)}
