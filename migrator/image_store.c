@@ -301,8 +301,8 @@ static uint64_t job_bytes(const struct job *j)
 }
 
 /* Takes the descriptor over. */
-static struct job *job_new(struct image_store *s, const char *name, const uint8_t *key, int ram_fd,
-			   uint64_t ram_bytes)
+static struct job *job_new(struct image_store *s, const struct uuid *id, const char *name,
+			   const uint8_t *key, int ram_fd, uint64_t ram_bytes)
 {
 	struct job *j = ram_bytes % PAGE_SIZE_BYTES == 0 ? calloc(1, sizeof(*j)) : NULL;
 
@@ -314,7 +314,7 @@ static struct job *job_new(struct image_store *s, const char *name, const uint8_
 	j->r = -ECANCELED;
 	snprintf(j->vm, sizeof(j->vm), "%s", name);
 	memcpy(j->key, key, sizeof(j->key));
-	j->source = (struct image_source){ .id = uuid_random(),
+	j->source = (struct image_source){ .id = *id,
 					   .name = j->vm,
 					   .key = j->key,
 					   .ram_fd = ram_fd,
@@ -328,8 +328,8 @@ static struct job *job_new(struct image_store *s, const char *name, const uint8_
 	return j;
 }
 
-void image_store_keep(struct image_store *s, const char *vm, const uint8_t key[IMAGE_KEY_SIZE],
-		      int ram_fd, uint64_t ram_bytes)
+void image_store_keep(struct image_store *s, const struct uuid *id, const char *vm,
+		      const uint8_t key[IMAGE_KEY_SIZE], int ram_fd, uint64_t ram_bytes)
 {
 	struct uuid key_id = image_key_id(key);
 	struct job *j;
@@ -339,7 +339,7 @@ void image_store_keep(struct image_store *s, const char *vm, const uint8_t key[I
 		ram_release(ram_fd);
 		return;
 	}
-	j = job_new(s, vm, key, ram_fd, ram_bytes);
+	j = job_new(s, id, vm, key, ram_fd, ram_bytes);
 	if (!j)
 		return;
 	j->source.release = true;
@@ -459,7 +459,8 @@ const struct image_info *image_store_at(const struct image_store *s, size_t i)
 int image_store_add_base(struct image_store *s, const char *name, int ram_fd, uint64_t ram_bytes,
 			 image_done_fn done, void *userdata, struct mg_error *err)
 {
-	struct job *j = job_new(s, name, base_key, ram_fd, ram_bytes);
+	const struct uuid id = uuid_random();
+	struct job *j = job_new(s, &id, name, base_key, ram_fd, ram_bytes);
 
 	if (!j)
 		return mg_error_set(err, -ENOMEM, "out of memory");

@@ -38,10 +38,11 @@ int image_store_open(sd_event *loop, const struct image_store_config *config,
 void image_store_free(struct image_store *s);
 DEFINE_CLEANUP(struct image_store, image_store_free)
 
-/* Begins to keep the RAM of a VM that has left; an older image under the same key is
- * replaced. Takes the descriptor over, and gives its memory back while it writes. */
-void image_store_keep(struct image_store *s, const char *vm, const uint8_t key[IMAGE_KEY_SIZE],
-		      int ram_fd, uint64_t ram_bytes);
+/* Begins to keep the RAM of a VM that has left, under an id that no image has had (it goes
+ * into the key); an older image under the VM's key is replaced. Takes the descriptor over, and
+ * gives its memory back while it writes. */
+void image_store_keep(struct image_store *s, const struct uuid *id, const char *vm,
+		      const uint8_t key[IMAGE_KEY_SIZE], int ram_fd, uint64_t ram_bytes);
 
 /* Memory of VMs that have left and wait to be written. */
 uint64_t image_store_waiting_bytes(const struct image_store *s);

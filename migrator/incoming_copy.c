@@ -74,6 +74,7 @@ static void on_inflow(struct inflow *flow, enum inflow_event event, void *userda
 	case INFLOW_LOADED:
 		in->loaded = true;
 		in->deadline_ns = 0;
+		incoming_end_arrival(in);
 		in->qemu = COMMIT_QEMU_PAUSED;
 		incoming_reconcile(in);
 		break;
@@ -137,6 +138,7 @@ static int start_inflow(struct incoming *in, int fd, const struct link_hello *he
 			  .plain_text = n->config->plain_text_data },
 		.hello = *hello,
 		.image = in->image,
+		.arrival = in->arrival,
 		.base = in->base,
 		.last_tail = in->last_tail,
 	};
@@ -171,6 +173,8 @@ void incoming_data(struct incoming *in, int fd, const struct link_hello *hello)
 		close(fd);
 		return;
 	}
+	if (first && !in->arrival)
+		incoming_begin_arrival(in);
 	r = first ? start_inflow(in, fd, hello, &err) : inflow_resume(in->inflow, fd, hello, &err);
 	if (r < 0) {
 		log_warning("incoming", "move=%s vm=%s data connection refused: %s", in->m.id_text,
@@ -221,6 +225,7 @@ void incoming_copy_end(struct incoming *in)
 	in->inflow = NULL;
 	tail_free(in->last_tail);
 	in->last_tail = NULL;
+	arrival_free(TAKE_PTR(in->arrival));
 	incoming_drop_image(in);
 	if (in->qemu_fd >= 0)
 		close(TAKE_FD(in->qemu_fd));

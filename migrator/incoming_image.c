@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What this node still has of a VM that comes back: an image from an earlier visit. The
- * source is told that there is one, and asks for the hashes of its pages; the pages
- * themselves are put into the VM's memory before those that the source sends (inflow.c).
+ * source is told which one; unless it knows what is in it, it asks for the hashes of its pages. The
+ * pages themselves are put into the VM's memory before those that the source sends (inflow.c).
+ * And what comes is written down, for the way back from here (arrival.h).
  */
 #include <string.h>
 
+#include "common/log.h"
 #include "migrator/image_store.h"
 #include "migrator/incoming_internal.h"
 #include "migrator/ram_image.h"
@@ -16,19 +18,14 @@
 void incoming_find_image(struct incoming *in)
 {
 	const VmLuggage *l = in->m.row.luggage;
-	const struct image_manifest *m;
+	struct image *image;
 
-	if (!l || image_store_find(in->m.node->images, l->image_key.data, &in->image) < 0)
+	if (!l || image_store_find(in->m.node->images, l->image_key.data, &image) < 0)
 		return;
-	m = image_manifest(in->image);
-	in->manifest_len =
-		image_manifest_size(image_manifest_guest_pages(m), image_manifest_slots(m));
-	if (image_manifest_guest_pages(m) * RAM_IMAGE_PAGE == in->m.row.spec->memory_bytes)
-		in->manifest = malloc(in->manifest_len);
-	if (in->manifest)
-		image_manifest_pack(m, in->manifest);
+	if (image_header(image)->guest_pages * RAM_IMAGE_PAGE == in->m.row.spec->memory_bytes)
+		in->image = image;
 	else
-		incoming_drop_image(in);
+		image_free(image);
 }
 
 bool incoming_image_is_coming(const struct incoming *in)
@@ -60,6 +57,30 @@ void incoming_drop_image(struct incoming *in)
 	free(TAKE_PTR(in->manifest));
 }
 
+void incoming_begin_arrival(struct incoming *in)
+{
+	_cleanup_free_ char *path = NULL;
+	struct mg_error err = { 0 };
+
+	if (!in->source_keeps || !in->m.row.luggage ||
+	    asprintf(&path, "%s/" ARRIVAL_FILE, guest_directory(in->vm->guest)) < 0)
+		return;
+	if (arrival_new(path, &in->source_image, guest_ram_bytes(in->vm->guest) / RAM_IMAGE_PAGE,
+			&in->arrival, &err) < 0)
+		log_warning("incoming", "move=%s vm=%s its way back will cost more: %s",
+			    in->m.id_text, in->m.row.info->vm, err.text);
+}
+
+void incoming_end_arrival(struct incoming *in)
+{
+	struct mg_error err = { 0 };
+
+	if (in->arrival && arrival_finish(in->arrival, &err) < 0)
+		log_warning("incoming", "move=%s vm=%s its way back will cost more: %s",
+			    in->m.id_text, in->m.row.info->vm, err.text);
+	arrival_free(TAKE_PTR(in->arrival));
+}
+
 void incoming_describe_image(const struct incoming *in, Tagalong__HeldImage *ret)
 {
 	const struct image_header *h = image_header(in->image);
@@ -67,6 +88,25 @@ void incoming_describe_image(const struct incoming *in, Tagalong__HeldImage *ret
 	tagalong__held_image__init(ret);
 	ret->guest_pages = h->guest_pages;
 	ret->slots = h->slots;
+	ret->has_id = true;
+	ret->id = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)h->id.bytes };
+}
+
+static int make_manifest(struct incoming *in)
+{
+	const struct image_header *h;
+
+	if (in->manifest)
+		return 0;
+	if (!in->image)
+		return -ENOENT;
+	h = image_header(in->image);
+	in->manifest_len = image_manifest_size(h->guest_pages, h->slots);
+	in->manifest = malloc(in->manifest_len);
+	if (!in->manifest)
+		return -ENOMEM;
+	image_manifest_pack(image_manifest(in->image), in->manifest);
+	return 0;
 }
 
 void incoming_answer_image_query(struct incoming *in, struct bus_socket *s,
@@ -76,7 +116,7 @@ void incoming_answer_image_query(struct incoming *in, struct bus_socket *s,
 	Envelope answer = TAGALONG__ENVELOPE__INIT;
 	uint64_t offset = e->peer_image_query->offset;
 
-	if (!in->manifest || offset >= in->manifest_len)
+	if (make_manifest(in) < 0 || offset >= in->manifest_len)
 		return;
 	data.move = e->peer_image_query->move;
 	data.offset = offset;

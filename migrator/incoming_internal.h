@@ -6,6 +6,7 @@
 #define MIGRATOR_INCOMING_INTERNAL_H
 
 #include "common/clock.h"
+#include "migrator/arrival.h"
 #include "migrator/commit.h"
 #include "migrator/image.h"
 #include "migrator/incoming.h"
@@ -38,8 +39,12 @@ struct incoming {
 	bool waits_for_image;
 	struct image *base;     /* the same as the source's; NULL: none */
 	struct tail *last_tail; /* of the VM; NULL: none */
-	uint8_t *manifest;
+	uint8_t *manifest; /* made when the source asks for it */
 	size_t manifest_len;
+	/* The image that the source will keep of what comes; and what is written down of that */
+	bool source_keeps;
+	struct uuid source_image;
+	struct arrival *arrival;
 	/* QEMU and the pages */
 	struct qemu_question question;
 	bool commanding;
@@ -86,6 +91,10 @@ void incoming_find_image(struct incoming *in);
 bool incoming_image_is_coming(const struct incoming *in);
 void incoming_find_base(struct incoming *in, const struct uuid *id); /* as the source has it */
 void incoming_drop_image(struct incoming *in);
+
+/* Writes down what comes, if the source keeps that as an image. */
+void incoming_begin_arrival(struct incoming *in);
+void incoming_end_arrival(struct incoming *in); /* all has come */
 void incoming_describe_image(const struct incoming *in, Tagalong__HeldImage *ret);
 void incoming_answer_image_query(struct incoming *in, struct bus_socket *s,
 				 const struct bus_peer *from, const Envelope *e);

@@ -115,6 +115,9 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 
 		incoming_find_base(in, &base);
 	}
+	in->source_keeps = p->has_incarnation && !p->warm;
+	if (in->source_keeps)
+		in->source_image = uuid_of(&p->incarnation);
 	in->vm->keep_image = p->warm; /* it never runs here, so what it gets is what is kept */
 	*ret = in;
 	return 0;

@@ -336,6 +336,8 @@ static int make_placer(struct inflow *i, const struct inflow_config *config, str
 		r = ram_image_set_source(i->image, config->image);
 	if (r == 0 && config->base)
 		page_placer_set_source(i->placer, PAGE_SOURCE_BASE, image_page_source(config->base));
+	if (r == 0)
+		page_placer_set_arrival(i->placer, config->arrival);
 	i->out_size = QEMU_BUFFER;
 	i->out = malloc(i->out_size);
 	if (r < 0 || !i->out)

@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/error.h"
+#include "migrator/arrival.h"
 #include "migrator/link.h"
 #include "migrator/page.h"
 #include "migrator/tail.h"
@@ -39,6 +40,8 @@ struct inflow_config {
 	struct link_hello hello; /* as link_read_hello() returned it */
 	const struct image *base; /* that the source has too; NULL: none. As the next one */
 	struct tail *last_tail;   /* of the VM, likewise */
+	struct arrival *arrival; /* what comes is written down there; NULL: nowhere. Likewise, and
+				    the owner's again from INFLOW_LOADED on */
 	const struct image *image; /* of an earlier visit, which the source knows of; NULL: none.
 				      Remains the caller's and must outlive this */
 };

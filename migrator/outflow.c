@@ -68,7 +68,9 @@ struct outflow {
 	uint64_t last_offset;
 
 	struct reference *ref;
-	const struct image *base;
+	const struct image *base; /* the owner's, as the next two */
+	const struct image_manifest *held;
+	const struct arrived *arrived;
 	struct image_index *base_index;
 	struct page_batch *batch;
 	struct page_set asked; /* by the target */
@@ -502,7 +504,23 @@ static int step(struct outflow *o)
 	return r < 0 ? r : check_eof(o);
 }
 
-/* Here and not by the owner: all of the image is read. */
+/* What the target has of an earlier visit. Here and not by the owner, as it takes a while. What
+ * cannot be read is as if it were not there: it is sent. */
+static void load_held(struct outflow *o)
+{
+	const struct image_manifest *held = o->held;
+
+	if (o->arrived)
+		(void)arrived_load(o->arrived, o->ref);
+	for (uint64_t page = 0; held && page < image_manifest_guest_pages(held); page++) {
+		uint32_t slot = image_manifest_slot(held, page);
+
+		if (slot != IMAGE_NO_SLOT)
+			reference_load(o->ref, page, image_manifest_hash(held, slot), NULL);
+	}
+}
+
+/* Likewise: all of the image is read. */
 static int index_base(struct outflow *o)
 {
 	int r;
@@ -521,6 +539,7 @@ static void outflow_run(struct flow *flow)
 	int r = 0;
 
 	flow_watch_wake(flow);
+	load_held(o);
 	r = index_base(o);
 	sender_start(&o->sender);
 	while (r >= 0 && !atomic_load(&flow->stopping))
@@ -540,16 +559,6 @@ static void on_event(struct flow *flow, unsigned event)
 	o->fn(o, (enum outflow_event)event, o->userdata);
 }
 
-static void load_held(struct reference *ref, const struct image_manifest *held)
-{
-	for (uint64_t page = 0; page < image_manifest_guest_pages(held); page++) {
-		uint32_t slot = image_manifest_slot(held, page);
-
-		if (slot != IMAGE_NO_SLOT)
-			reference_load(ref, page, image_manifest_hash(held, slot), NULL);
-	}
-}
-
 static int make_reference(struct outflow *o, const struct outflow_config *config)
 {
 	uint64_t pages = config->ram_bytes / RAMSTREAM_PAGE;
@@ -558,8 +567,6 @@ static int make_reference(struct outflow *o, const struct outflow_config *config
 	r = reference_new(pages, config->link.page_secret, config->shadow_bytes, &o->ref);
 	if (r < 0)
 		return r;
-	if (config->held)
-		load_held(o->ref, config->held);
 	return page_set_init(&o->asked, pages);
 }
 
@@ -618,6 +625,8 @@ int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_e
 	o->qemu_fd = config->qemu_fd;
 	o->ram_fd = config->ram_fd;
 	o->base = config->base;
+	o->held = config->held;
+	o->arrived = config->arrived;
 	o->last_tail = config->last_tail;
 	return_path_tune(o->qemu_fd);
 	r = flow_start(&o->flow, err);

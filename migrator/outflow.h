@@ -21,6 +21,7 @@
 
 #include "common/cleanup.h"
 #include "common/error.h"
+#include "migrator/arrival.h"
 #include "migrator/image.h"
 #include "migrator/link.h"
 #include "migrator/page.h"
@@ -55,7 +56,9 @@ struct outflow_config {
 	int ram_fd; /* the guest's RAM file, for pages that the target asks for; taken over
 		       on success */
 	const struct image_manifest *held; /* what the target has already, of as many pages;
-					      NULL: nothing. Not used after the start */
+					      NULL: nothing. Remains the caller's and must outlive
+					      this */
+	const struct arrived *arrived; /* the same, as the VM's arrival told; NULL: it did not */
 	uint64_t shadow_bytes;  /* budget for the old bytes of pages that come again */
 	const struct image *base; /* an image that the target has too; NULL: none. Remains
 				     the caller's and must outlive this */

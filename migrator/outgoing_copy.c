@@ -96,6 +96,7 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 		.ram_bytes = guest_ram_bytes(o->vm->guest),
 		.bandwidth_bps = o->bandwidth_bps,
 		.held = o->held,
+		.arrived = o->arrived,
 		.base = o->both_have_base ? o->base : NULL,
 		.last_tail = o->last_tail,
 		.warm = o->warm,

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the target still has of the VM from an earlier visit. It says so with
- * PeerPrepared; the hashes of the pages are then fetched from it piece by piece, before
- * pages flow. Without them, for whatever reason, all pages are sent.
+ * PeerPrepared. When the VM came from there last, its arrival has told what that is. Else
+ * the hashes of the pages are fetched from the target piece by piece, before pages flow.
+ * Without them, for whatever reason, all pages are sent.
  */
 #include <string.h>
 
 #include "common/log.h"
 #include "common/units.h"
 #include "migrator/image_store.h"
+#include "migrator/node_config.h"
 #include "migrator/outgoing_internal.h"
 #include "migrator/ram_image.h"
 
@@ -26,7 +28,12 @@ void image_find_base(struct outgoing *o)
 
 void image_describe(const struct outgoing *o, Tagalong__PeerPrepare *p)
 {
+	const struct node *n = o->m.node;
+
 	p->luggage = o->vm->luggage;
+	p->has_incarnation = n->config->image_budget_bytes > 0 && !o->warm;
+	p->incarnation = (ProtobufCBinaryData){ UUID_SIZE,
+						 (uint8_t *)o->m.row.incarnation.bytes };
 	p->has_base_id = o->base != NULL;
 	if (o->base)
 		p->base_id = (ProtobufCBinaryData){ UUID_SIZE,
@@ -61,6 +68,33 @@ static void take_tail(struct outgoing *o, const Tagalong__PeerPrepared *p)
 	}
 }
 
+/* Whether the VM arrived from where just this image was left. */
+static bool know_image(struct outgoing *o, const Tagalong__HeldImage *image)
+{
+	_cleanup_free_ char *path = NULL;
+	Tagalong__MoveFigures *figures = move_figures(&o->m);
+	struct uuid id;
+	int r;
+
+	if (!image->has_id ||
+	    asprintf(&path, "%s/" ARRIVAL_FILE, guest_directory(o->vm->guest)) < 0)
+		return false;
+	id = uuid_of(&image->id);
+	r = arrived_open(path, &id, image->guest_pages, &o->arrived);
+	if (r < 0 && r != -ENOENT && r != -ESTALE)
+		log_warning("outgoing", "move=%s vm=%s %s: %s", o->m.id_text, o->m.row.info->vm,
+			    path, strerror(-r));
+	if (r < 0)
+		return false;
+	figures->has_known_pages = true;
+	figures->known_pages = arrived_known(o->arrived);
+	log_info("outgoing", "move=%s vm=%s %s has the image that it left there, with %llu of %llu "
+		 "pages", o->m.id_text, o->m.row.info->vm, o->m.row.peer,
+		 (unsigned long long)figures->known_pages,
+		 (unsigned long long)image->guest_pages);
+	return true;
+}
+
 bool image_fetch_begin(struct outgoing *o, const Tagalong__PeerPrepared *p)
 {
 	const Tagalong__HeldImage *image = p->image;
@@ -69,7 +103,7 @@ bool image_fetch_begin(struct outgoing *o, const Tagalong__PeerPrepared *p)
 	o->both_have_base = p->has_the_base;
 	take_tail(o, p);
 	if (!image || image->guest_pages != guest_ram_bytes(o->vm->guest) / RAM_IMAGE_PAGE ||
-	    image->slots > image->guest_pages)
+	    image->slots > image->guest_pages || know_image(o, image))
 		return false;
 	f->len = image_manifest_size(image->guest_pages, image->slots);
 	f->data = malloc(f->len);
@@ -140,6 +174,7 @@ void image_fetch_free(struct outgoing *o)
 	free(TAKE_PTR(o->fetch.data));
 	image_manifest_free(o->held);
 	o->held = NULL;
+	arrived_free(TAKE_PTR(o->arrived));
 	image_free(o->base);
 	o->base = NULL;
 	tail_free(o->last_tail);

@@ -6,6 +6,7 @@
 #define MIGRATOR_OUTGOING_INTERNAL_H
 
 #include "common/clock.h"
+#include "migrator/arrival.h"
 #include "migrator/commit.h"
 #include "migrator/image.h"
 #include "migrator/move.h"
@@ -76,6 +77,7 @@ struct outgoing {
 	struct image *base; /* of the VM; NULL: none */
 	bool both_have_base;
 	struct tail *last_tail; /* of the VM, which the target has too; NULL: none */
+	struct arrived *arrived; /* the target's image, as the VM's arrival told; or */
 	struct image_manifest *held; /* what the target has of the VM already; NULL: nothing */
 	char data_endpoint[128];
 	int connecting_fd;
@@ -153,7 +155,7 @@ void image_find_base(struct outgoing *o);
 void image_describe(const struct outgoing *o, Tagalong__PeerPrepare *p);
 
 /* Fetches what there is to know of the target's image; copy_begin() follows. False when
- * there is nothing to fetch. */
+ * there is nothing to fetch: it has none, or the VM's arrival has told all. */
 bool image_fetch_begin(struct outgoing *o, const Tagalong__PeerPrepared *p);
 void image_fetch_data(struct outgoing *o, const Tagalong__PeerImageData *data);
 void image_fetch_tick(struct outgoing *o);

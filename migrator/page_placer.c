@@ -11,6 +11,7 @@ struct page_placer {
 	struct page_source sources[PAGE_SOURCES];
 	struct page_set missing, unasked;
 	struct page_packer *packer;
+	struct arrival *arrival; /* NULL: what comes is not written down */
 	uint8_t body[PAGE_BATCH_BODY];
 	uint8_t pages[PAGE_CHECK_RUN * PAGE_SIZE_BYTES]; /* of a record, to be checked */
 };
@@ -167,23 +168,27 @@ static int check_records(struct rcursor c, uint32_t n, struct rcursor body,
 
 static int place_plain(struct page_placer *p, const struct page_record *r, struct rcursor *body)
 {
-	int res;
+	const uint8_t *data;
 
-	if (r->kind == PAGE_ZERO)
-		res = ram_image_zero(p->image, r->page, r->count);
-	else
-		res = ram_image_put(p->image, r->page, r->count,
-				    rcursor_bytes(body, r->count * PAGE_SIZE_BYTES));
-	return res;
+	if (r->kind == PAGE_ZERO) {
+		if (p->arrival)
+			arrival_note_zero(p->arrival, r->page, r->count);
+		return ram_image_zero(p->image, r->page, r->count);
+	}
+	data = rcursor_bytes(body, r->count * PAGE_SIZE_BYTES);
+	if (p->arrival)
+		arrival_note(p->arrival, &p->hasher, r->page, r->count, data, NULL);
+	return ram_image_put(p->image, r->page, r->count, data);
 }
 
-/* Puts the pages of a record together; 0 when they are what they should be. */
-static int make_pages(struct page_placer *p, const struct page_record *r, struct rcursor *body)
+/* Puts the pages of a record together, with their hashes; 0 when they are what they should be. */
+static int make_pages(struct page_placer *p, const struct page_record *r, struct rcursor *body,
+		      struct page_hash hashes[PAGE_CHECK_RUN])
 {
 	const struct kind *k = &kinds[r->kind];
 	const uint8_t *check = rcursor_bytes(body, sizeof(struct page_hash));
 	const uint8_t *head = rcursor_bytes(body, k->head);
-	struct page_hash hashes[PAGE_CHECK_RUN], all;
+	struct page_hash all;
 	int res = 0;
 
 	for (uint64_t i = 0; i < r->count; i++) {
@@ -206,13 +211,17 @@ static int make_pages(struct page_placer *p, const struct page_record *r, struct
 static int place_checked(struct page_placer *p, const struct page_record *r, struct rcursor *body,
 			 struct page_stats *stats)
 {
-	if (make_pages(p, r, body) < 0) {
+	struct page_hash hashes[PAGE_CHECK_RUN];
+
+	if (make_pages(p, r, body, hashes) < 0) {
 		/* what was missing before has been asked for, and comes whole */
 		for (uint64_t i = r->page; i < r->page + r->count; i++)
 			if (page_set_add(&p->missing, i, 1))
 				stats->asked += page_set_add(&p->unasked, i, 1);
 		return 1;
 	}
+	if (p->arrival)
+		arrival_note(p->arrival, &p->hasher, r->page, r->count, p->pages, hashes);
 	return r->kind == PAGE_SAME ? 0 : ram_image_put(p->image, r->page, r->count, p->pages);
 }
 
@@ -300,6 +309,11 @@ static const struct page_source_ops own_ops = { .read = own_read };
 void page_placer_set_source(struct page_placer *p, unsigned number, struct page_source source)
 {
 	p->sources[number] = source;
+}
+
+void page_placer_set_arrival(struct page_placer *p, struct arrival *arrival)
+{
+	p->arrival = arrival;
 }
 
 int page_placer_new(struct ram_image *image, const uint8_t secret[PAGE_SECRET_SIZE],

@@ -7,6 +7,7 @@
 #ifndef MIGRATOR_PAGE_PLACER_H
 #define MIGRATOR_PAGE_PLACER_H
 
+#include "migrator/arrival.h"
 #include "migrator/page.h"
 #include "migrator/page_ask.h"
 #include "migrator/ram_image.h"
@@ -22,6 +23,9 @@ DEFINE_CLEANUP(struct page_placer, page_placer_free)
 
 /* Plugs an image in that both ends know by this number (1 to PAGE_SOURCES - 1). */
 void page_placer_set_source(struct page_placer *p, unsigned number, struct page_source source);
+
+/* Writes down what comes; it remains the caller's and must outlive this. */
+void page_placer_set_arrival(struct page_placer *p, struct arrival *arrival);
 
 /* Places the pages of a payload. Its form is checked before the first page is
  * written. Returns 0, -EPROTO or what the RAM file says. */

@@ -307,7 +307,7 @@ static bool keep_image(struct vm *vm)
 		close(fd);
 		return false;
 	}
-	image_store_keep(vm->node->images, vm->spec->name, vm->luggage->image_key.data, fd,
+	image_store_keep(vm->node->images, &vm->incarnation, vm->spec->name, vm->luggage->image_key.data, fd,
 			 (uint64_t)st.st_size);
 	return true;
 }

@@ -36,11 +36,27 @@ sys.exit(0 if any(key in open(f, "rb").read() for f in sys.argv[2:]) else 1)
 PY
 }
 
-move_over() {
+# moved VM FROM TO: moves it, has its memory verified; figures of the move in $figures.
+moved() {
 	local mark
 	mark=$(guest_mark "$(vm_console "$2" "$1")")
-	migrator_at "$2" move "$1" "$3" "${patient[@]}" >/dev/null
+	figures=$(migrator_at "$2" move "$1" "$3" "${patient[@]}" --json | tail -n 1)
 	wait_for 60 guest_verified "$(vm_console "$3" "$1")" "$mark"
+}
+
+# figure NAME: of the last move; 0 when it has none.
+figure() {
+	python3 -c 'import json, sys; print(json.loads(sys.argv[1]).get(sys.argv[2], 0))' "$figures" "$1"
+}
+
+# All that went between the two: the pages, and what was asked of the target before.
+bytes() {
+	echo $(($(figure wire_bytes) + $(figure image_bytes)))
+}
+
+# What NODE noted of VM when it arrived there.
+arrival() {
+	echo "$(vm_field "$1" "$2" directory)/arrival"
 }
 
 nodes_make a b
@@ -48,7 +64,7 @@ node_start a
 node_start b
 vm_describe web tagguest.mem=32M tagguest.rate=1M
 vm_start a web
-move_over web a b
+moved web a b
 wait_for 30 images_are a 1
 images_are b 0 || fail "b keeps an image of what it runs"
 
@@ -71,8 +87,14 @@ node_start a
 images_are a 1 || fail "the image was not found again"
 [ ! -e "$file.part" ] || fail "half an image is left"
 
-# Back where it was, the image has done its duty; now the other side has one.
-move_over web b a
+# Back where it was, the image has done its duty; now the other side has one. What b noted when the
+# VM arrived is gone, so a is asked what is in the image.
+[ "$(stat -c %a "$(arrival b web)")" = 600 ] || fail "others may read what b noted"
+rm "$(arrival b web)"
+moved web b a
+[ "$(figure image_bytes)" -gt 0 ] || fail "nobody asked what is in the image"
+[ "$(figure known_pages)" -eq 0 ] || fail "b knows what is in the image"
+[ "$(figure pages_same)" -gt 0 ] || fail "no page was found in the image"
 wait_for 30 images_are b 1
 wait_for 30 images_are a 0
 
@@ -82,12 +104,12 @@ ends 1 'no image' migrator_at b image remove nothing
 migrator_at b image remove "${id:0:8}" >/dev/null
 images_are b 0 || fail "the image is still there"
 rm -r "$tmpdir/a/images"
-move_over web a b
+moved web a b
 wait_for 30 file_has "$tmpdir/a.log" 'vm=web is not kept: .*No such file'
 mkdir -m 700 "$tmpdir/a/images"
 
 # With the VM its key ends, and every image of it that can be reached.
-move_over web b a
+moved web b a
 wait_for 30 images_are b 1
 key=$(image_key a)
 migrator_at a vm stop web >/dev/null
@@ -101,24 +123,6 @@ done
 
 # --- the way back --------------------------------------------------------------
 
-# moved VM FROM TO: moves it, has its memory verified; figures of the move in $figures.
-moved() {
-	local mark
-	mark=$(guest_mark "$(vm_console "$2" "$1")")
-	figures=$(migrator_at "$2" move "$1" "$3" "${patient[@]}" --json | tail -n 1)
-	wait_for 60 guest_verified "$(vm_console "$3" "$1")" "$mark"
-}
-
-# figure NAME: of the last move; 0 when it has none.
-figure() {
-	python3 -c 'import json, sys; print(json.loads(sys.argv[1]).get(sys.argv[2], 0))' "$figures" "$1"
-}
-
-# All that went between the two: the pages, and what was asked of the target before.
-bytes() {
-	echo $(($(figure wire_bytes) + $(figure image_bytes)))
-}
-
 vm_describe home "tagguest.mem=32M tagguest.ws=2M tagguest.rate=256K"
 vm_start a home
 moved home a b
@@ -126,10 +130,15 @@ cold=$(bytes)
 cold_tail=$(figure tail_bytes)
 [ "$(figure image_bytes)" -eq 0 ] || fail "b had an image of a VM that it had never seen"
 wait_for 30 images_are a 1
+node_kill b # what it noted of the arrival is found again
+node_start b
 moved home b a
 back=$(bytes)
-say "there $cold bytes, back $back bytes ($(figure image_bytes) of them hashes), $(figure pages_same) pages the same"
+say "there $cold bytes, back $back bytes, $(figure pages_same) pages the same of $(figure known_pages) known"
 [ "$(figure pages_same)" -gt 0 ] || fail "no page was found in the image"
+[ "$(figure known_pages)" -gt 0 ] || fail "b does not know what is in the image"
+[ "$(figure image_bytes)" -eq 0 ] || fail "b asked for what it knows"
+[ "$(figure pages_asked)" -eq 0 ] || fail "the image was not just what b had noted"
 say "the state of the devices: there $cold_tail bytes, back $(figure tail_bytes)"
 [ $(($(figure tail_bytes) * 4)) -lt "$cold_tail" ] || fail "the last tail was no dictionary"
 [ $((back * 3)) -lt "$cold" ] || fail "the way back is no shorter"
@@ -156,9 +165,26 @@ say "a damaged image: $(bytes) bytes, $(figure pages_asked) pages asked for, bla
 wait_for 30 images_are a 1
 truncate -s -1 "$(find "$tmpdir/a/images" -name '*.image')"
 moved home b a
-[ "$(figure image_bytes)" -eq 0 ] || fail "an image that was cut short was used"
+[ $(($(figure image_bytes) + $(figure known_pages))) -eq 0 ] || fail "an image that was cut short was used"
 file_has "$tmpdir/a.log" 'vm=home image dropped: .*not a whole image' || fail "it was not dropped"
-migrator_at a vm stop home >/dev/null
+
+# What was noted of the arrival is damaged: nothing but bytes is lost.
+wait_for 30 images_are b 1
+python3 - "$(arrival a home)" <<'PY'
+import os, sys
+with open(sys.argv[1], "r+b") as f:
+    pages = int.from_bytes(f.read(40)[32:40], "big")
+    assert 4096 + pages * 272 == os.path.getsize(sys.argv[1]), "the format has changed"
+    for page in range(0, pages, 3): # its hash, or that of a block of it
+        f.seek(4096 + page * 16 if page % 2 else 4096 + pages * 16 + page * 256 + 8)
+        byte = f.read(1)[0]
+        f.seek(-1, 1)
+        f.write(bytes([byte ^ 1]))
+PY
+moved home a b
+[ "$(figure known_pages)" -gt 0 ] || fail "what a had noted was not used"
+say "damaged notes: $(bytes) bytes, $(figure pages_asked) pages asked for"
+migrator_at b vm stop home >/dev/null
 
 # --- sent ahead ------------------------------------------------------------------
 

@@ -6,6 +6,7 @@
 # otherwise it replays its corpus, and mutations of it, under make check.
 FUZZERS = \
 	tests/fuzz/fuzz_allow_list \
+	tests/fuzz/fuzz_arrival \
 	tests/fuzz/fuzz_cells \
 	tests/fuzz/fuzz_envelope \
 	tests/fuzz/fuzz_frame \
@@ -37,6 +38,9 @@ endif
 tests_fuzz_fuzz_allow_list_SOURCES = tests/fuzz/fuzz_allow_list.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_allow_list_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_allow_list_LDADD = libcommon.la
+tests_fuzz_fuzz_arrival_SOURCES = tests/fuzz/fuzz_arrival.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_arrival_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_arrival_LDADD = libmigrator.la libcommon.la
 tests_fuzz_fuzz_cells_SOURCES = tests/fuzz/fuzz_cells.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_cells_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_cells_LDADD = libsim.la libcommon.la

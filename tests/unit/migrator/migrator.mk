@@ -2,6 +2,7 @@
 include tests/unit/migrator/cli.mk
 
 UNIT_TESTS += \
+	tests/unit/migrator/test_arrival \
 	tests/unit/migrator/test_commit \
 	tests/unit/migrator/test_effort \
 	tests/unit/migrator/test_flow \
@@ -28,6 +29,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_vm_spec \
 	$(NULL)
 tests_unit_migrator_pipeline_threads_LDADD = libmigrator.la libcommon.la
+tests_unit_migrator_test_arrival_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_commit_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_effort_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_flow_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)

@@ -69,10 +69,12 @@ static int make_ram(uint8_t fill)
 
 static void begin(struct image_store *s, unsigned vm)
 {
+	const struct uuid id = uuid_random();
 	char name[16];
 
 	snprintf(name, sizeof(name), "vm%u", vm);
-	image_store_keep(s, name, keys[vm], make_ram((uint8_t)(vm + 1)), PAGES * PAGE_SIZE_BYTES);
+	image_store_keep(s, &id, name, keys[vm], make_ram((uint8_t)(vm + 1)),
+			 PAGES * PAGE_SIZE_BYTES);
 }
 
 static void finish(struct image_store *s)

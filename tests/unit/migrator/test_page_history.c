@@ -3,7 +3,7 @@
  * Random histories of a guest's pages between the two ends of the codec, with
  * everything that can be lost or wrong on the way: the image that the target says it
  * has, a base image, what it holds by now, and answers that come late. Whatever
- * happens, in the end the target has the source's memory.
+ * happens, in the end the target has the source's memory, and has noted just that.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -36,6 +36,7 @@ struct world {
 	struct page_batch batch;
 	struct page_set asked;
 	struct page_placer *placer;
+	struct arrival *arrival;
 	struct ram_image *image;
 	int fd;
 	struct queue there, back;
@@ -44,6 +45,8 @@ struct world {
 };
 
 static const uint8_t secret[PAGE_SECRET_SIZE] = "secret";
+static const struct uuid noted_image = { { 1 } };
+static char notes[] = "/tmp/test-page-history-XXXXXX";
 static struct world w;
 
 static uint64_t draw(uint64_t below)
@@ -281,6 +284,8 @@ static void begin(uint64_t seed, bool image)
 	cr_assert_eq(page_batch_init(&w.batch, w.ref), 0);
 	reference_set_source(w.ref, 1, (struct page_source){ .ops = &base_ops });
 	page_placer_set_source(w.placer, 1, (struct page_source){ .ops = &base_ops });
+	cr_assert_eq(arrival_new(notes, &noted_image, PAGES, &w.arrival, NULL), 0);
+	page_placer_set_arrival(w.placer, w.arrival);
 	for (unsigned i = 0; image && i < PAGES; i++)
 		mislead(i);
 }
@@ -299,10 +304,37 @@ static void finish(void)
 	} while (!page_batch_empty(&w.batch) || w.back.count);
 }
 
+/* What a source would load that sends this memory back. */
+static void check_notes(uint64_t seed)
+{
+	struct reference *ref;
+	struct arrived *a;
+
+	cr_assert_eq(arrival_finish(w.arrival, NULL), 0);
+	cr_assert_eq(arrived_open(notes, &noted_image, PAGES, &a), 0);
+	cr_assert_eq(reference_new(PAGES, secret, 0, &ref), 0);
+	cr_assert_eq(arrived_load(a, ref), 0);
+	for (uint64_t i = 0; i < PAGES; i++) {
+		static const uint8_t zero[PAGE_SIZE_BYTES];
+		struct page_hash hash = page_hash(reference_hasher(ref), w.memory[i]);
+
+		if (memcmp(w.memory[i], zero, sizeof(zero)) == 0)
+			cr_assert_eq(reference_at(ref, i), REFERENCE_NONE);
+		else
+			cr_assert(reference_same(ref, i, &hash) &&
+					  reference_changed(ref, i, w.memory[i]) == 0,
+				  "seed %lu, page %lu", (unsigned long)seed, (unsigned long)i);
+	}
+	reference_free(ref);
+	arrived_free(a);
+}
+
 static void end(void)
 {
 	page_batch_exit(&w.batch);
 	page_placer_free(w.placer);
+	arrival_free(w.arrival);
+	(void)unlink(notes);
 	ram_image_free(w.image);
 	reference_free(w.ref);
 	page_set_exit(&w.asked);
@@ -313,6 +345,8 @@ Test(page_history, the_target_ends_up_with_the_sources_memory)
 {
 	uint64_t answered = 0, kinds[PAGE_KINDS] = { 0 };
 
+	close(mkstemp(notes));
+	(void)unlink(notes);
 	for (uint64_t seed = 1; seed <= 24; seed++) {
 		const uint8_t *ram;
 
@@ -327,6 +361,7 @@ Test(page_history, the_target_ends_up_with_the_sources_memory)
 				memcmp(ram + i * PAGE_SIZE_BYTES, w.memory[i], PAGE_SIZE_BYTES), 0,
 				"seed %lu, page %u", (unsigned long)seed, i);
 		munmap((void *)ram, sizeof(w.memory));
+		check_notes(seed);
 		answered += w.answered;
 		for (unsigned k = 0; k < PAGE_KINDS; k++)
 			kinds[k] += w.kinds[k];
