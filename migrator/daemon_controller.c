@@ -14,6 +14,7 @@
 
 #define TICK_NS (NS_PER_S)
 #define STATUS_NS (2 * NS_PER_S)
+#define IMAGES_TOLD 64
 #define HELLO_NS (15 * NS_PER_S) /* again, should a restart of the controller go unseen */
 #define SOON_NS (20 * NS_PER_MS) /* several changes at once make one status */
 
@@ -32,6 +33,7 @@ static void send_hello(struct controller_link *l)
 	Tagalong__NodeHello hello = TAGALONG__NODE_HELLO__INIT;
 	Envelope e = TAGALONG__ENVELOPE__INIT;
 	char *accelerators[] = { (char *)"tcg", (char *)"kvm" };
+	Tagalong__ImageInfo infos[IMAGES_TOLD], *images[IMAGES_TOLD];
 	size_t n_machines = 0;
 	int64_t seq;
 
@@ -51,6 +53,8 @@ static void send_hello(struct controller_link *l)
 	hello.machine_types = n->host.machine_types;
 	hello.n_machine_types = n_machines;
 	hello.epoch_seen = n->epoch;
+	hello.images = images;
+	hello.n_images = daemon_images(n, infos, images, IMAGES_TOLD);
 	if (vm_infos(n, NULL, &hello.vms, &hello.n_vms) < 0)
 		return;
 	if (daemon_open_moves(n, &hello.moves, &hello.n_moves) == 0) {

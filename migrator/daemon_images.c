@@ -27,19 +27,28 @@ static void fill(Tagalong__ImageInfo *to, const struct image_info *from)
 	to->is_base = image_is_base(h);
 }
 
+size_t daemon_images(const struct node *n, Tagalong__ImageInfo *infos, Tagalong__ImageInfo **list,
+		     size_t max)
+{
+	const struct image_info *info;
+	size_t count = 0;
+
+	while (count < max && (info = image_store_at(n->images, count))) {
+		fill(&infos[count], info);
+		list[count] = &infos[count];
+		count++;
+	}
+	return count;
+}
+
 void daemon_on_image_query(struct node *n, struct bus_socket *s, const struct bus_peer *from,
 			   const Envelope *e)
 {
 	Tagalong__ImageInfo infos[LIST_MAX], *list[LIST_MAX];
 	Tagalong__ImageList images = TAGALONG__IMAGE_LIST__INIT;
 	Envelope answer = TAGALONG__ENVELOPE__INIT;
-	const struct image_info *info;
 
-	while (images.n_images < LIST_MAX && (info = image_store_at(n->images, images.n_images))) {
-		fill(&infos[images.n_images], info);
-		list[images.n_images] = &infos[images.n_images];
-		images.n_images++;
-	}
+	images.n_images = daemon_images(n, infos, list, LIST_MAX);
 	images.images = list;
 	answer.body_case = TAGALONG__ENVELOPE__BODY_IMAGE_LIST;
 	answer.image_list = &images;

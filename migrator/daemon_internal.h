@@ -35,6 +35,10 @@ void daemon_on_image_query(struct node *n, struct bus_socket *s, const struct bu
 void daemon_on_image_remove(struct node *n, struct bus_socket *s, const struct bus_peer *from,
 			    const Envelope *e);
 
+/* The newest images, `max` at most: how many. What `infos` point to is the store's. */
+size_t daemon_images(const struct node *n, Tagalong__ImageInfo *infos, Tagalong__ImageInfo **list,
+		     size_t max);
+
 /* ---- daemon_controller.c ---- */
 int controller_link_new(struct daemon *d, struct controller_link **ret, struct mg_error *err);
 void controller_link_free(struct controller_link *l);

@@ -372,6 +372,8 @@ int fleet_hello(struct fleet *fleet, struct node *node, const Tagalong__NodeHell
 	if (telemetry)
 		return 0;
 	bare.n_vms = bare.n_moves = 0;
+	if (bare.n_images > FLEET_IMAGES_MAX)
+		bare.n_images = FLEET_IMAGES_MAX;
 	copy = message_copy(&bare.base);
 	if (!copy)
 		return -ENOMEM;

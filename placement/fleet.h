@@ -135,7 +135,10 @@ void fleet_clear(struct fleet *fleet);
 struct node *fleet_node(const struct fleet *fleet, const char *name);
 int fleet_add_node(struct fleet *fleet, const char *name, struct node **ret);
 
-/* A hello of either program. That of a migratord brings its VMs. */
+#define FLEET_IMAGES_MAX 64 /* of a node; what it says beyond that is not kept */
+
+/* A hello of either program. That of a migratord brings its VMs, and the images that it
+ * keeps, the newest first: node->hello has them. */
 int fleet_hello(struct fleet *fleet, struct node *node, const Tagalong__NodeHello *hello,
 		const struct bus_peer *peer, uint64_t now_ns, uint64_t now_utc_ns);
 

@@ -38,7 +38,23 @@ void arena_free(struct arena *arena)
 
 /* ---- Nodes ------------------------------------------------------------------------ */
 
-static Tagalong__NodeInfo *view_node(const struct node *node, struct arena *arena)
+/* Of all nodes together, that all fit into a message. */
+#define IMAGES_SHOWN 2048
+
+/* The node's own with its share of images. */
+static Tagalong__NodeHello *view_hello(const struct node *node, size_t n_nodes, struct arena *arena)
+{
+	Tagalong__NodeHello *hello = arena_alloc(arena, 1, sizeof(*hello));
+
+	if (!hello)
+		return NULL;
+	*hello = *node->hello;
+	if (hello->n_images > IMAGES_SHOWN / n_nodes)
+		hello->n_images = IMAGES_SHOWN / n_nodes;
+	return hello;
+}
+
+static Tagalong__NodeInfo *view_node(const struct node *node, size_t n_nodes, struct arena *arena)
 {
 	Tagalong__NodeInfo *info = arena_alloc(arena, 1, sizeof(*info));
 
@@ -48,7 +64,7 @@ static Tagalong__NodeInfo *view_node(const struct node *node, struct arena *aren
 	info->name = (char *)node->name;
 	info->migrator_up = node->programs[PROGRAM_MIGRATOR].up;
 	info->telemetry_up = node->programs[PROGRAM_TELEMETRY].up;
-	info->hello = node->hello;
+	info->hello = node->hello ? view_hello(node, n_nodes, arena) : NULL;
 	info->has_memory_used_bytes = true;
 	info->memory_used_bytes = node->load.memory;
 	info->has_last_seen_utc_ns = node->heard_utc_ns > 0;
@@ -76,7 +92,8 @@ Tagalong__NodeList *view_nodes(const struct controller *c, struct arena *arena)
 	if (!list)
 		return NULL;
 	tagalong__node_list__init(list);
-	VIEW_ALL(list->nodes, list->n_nodes, &c->fleet.nodes, node, view_node(node, arena));
+	VIEW_ALL(list->nodes, list->n_nodes, &c->fleet.nodes, node,
+		 view_node(node, c->fleet.nodes.n, arena));
 	return list;
 }
 

@@ -83,7 +83,9 @@ void output_value(const json_t *row, const struct column *column, char *text, si
 	const json_t *v = member_find(row, column->key);
 
 	text[0] = '\0';
-	if (json_is_array(v))
+	if (json_is_array(v) && column->kind == COLUMN_COUNT)
+		snprintf(text, size, "%zu", json_array_size(v));
+	else if (json_is_array(v))
 		join(v, text, size);
 	else if (json_is_boolean(v))
 		snprintf(text, size, "%s", json_is_true(v) ? "yes" : "no");

@@ -16,7 +16,7 @@ enum column_kind {
 	COLUMN_TEXT,
 	COLUMN_LIST,      /* array, joined by ", "; of an object its first member */
 	COLUMN_FLAG,      /* "yes", "no" */
-	COLUMN_COUNT,
+	COLUMN_COUNT,     /* of an array its length */
 	COLUMN_SIZE,      /* bytes */
 	COLUMN_DURATION,  /* nanoseconds */
 	COLUMN_BIT_RATE,  /* bits a second */

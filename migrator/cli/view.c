@@ -13,6 +13,7 @@ const struct column view_node_columns[] = {
 	{ "USED", "memory_used_bytes", COLUMN_SIZE },
 	{ "MEMORY", "memory_bytes", COLUMN_SIZE },
 	{ "VCPUS", "vcpus", COLUMN_COUNT },
+	{ "IMAGES", "images", COLUMN_COUNT },
 	{ "QEMU", "qemu_version", COLUMN_TEXT },
 	{ "LAST SEEN", "last_seen_utc_ns", COLUMN_TIME },
 	{ "DRAINED", "drained", COLUMN_FLAG },
@@ -299,6 +300,20 @@ json_t *view_vm_list(const Tagalong__VmList *list)
 
 /* ---- Nodes ------------------------------------------------------------------ */
 
+static json_t *view_image(const Tagalong__ImageInfo *image)
+{
+	json_t *o = json_object();
+
+	put_id(o, "image", true, &image->image);
+	put_text(o, image->is_base ? "base" : "vm", image->vm);
+	put_number(o, "bytes", true, image->bytes);
+	put_number(o, "guest_bytes", true, image->guest_bytes);
+	put_number(o, "pages", true, image->pages);
+	put_number(o, "made_utc_ns", true, image->made_utc_ns);
+	put_number(o, "used_utc_ns", image->has_used_utc_ns, image->used_utc_ns);
+	return o;
+}
+
 json_t *view_node(const Tagalong__NodeInfo *node)
 {
 	const Tagalong__NodeHello *hello = node->hello;
@@ -321,6 +336,7 @@ json_t *view_node(const Tagalong__NodeInfo *node)
 	put_text(o, "qemu_version", hello->qemu_version);
 	put_texts(o, "accelerators", hello->accelerators, hello->n_accelerators);
 	put_texts(o, "machine_types", hello->machine_types, hello->n_machine_types);
+	PUT_LIST(o, "images", view_image, hello->images, hello->n_images);
 	return o;
 }
 
@@ -500,20 +516,6 @@ json_t *view_why(const Tagalong__MoveWhy *why)
 }
 
 /* ---- Images ------------------------------------------------------------------ */
-
-static json_t *view_image(const Tagalong__ImageInfo *image)
-{
-	json_t *o = json_object();
-
-	put_id(o, "image", true, &image->image);
-	put_text(o, image->is_base ? "base" : "vm", image->vm);
-	put_number(o, "bytes", true, image->bytes);
-	put_number(o, "guest_bytes", true, image->guest_bytes);
-	put_number(o, "pages", true, image->pages);
-	put_number(o, "made_utc_ns", true, image->made_utc_ns);
-	put_number(o, "used_utc_ns", image->has_used_utc_ns, image->used_utc_ns);
-	return o;
-}
 
 json_t *view_image_list(const Tagalong__ImageList *list)
 {

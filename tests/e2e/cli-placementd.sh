@@ -18,6 +18,14 @@ prints() {
 	migrator "$@" >"$tmpdir/prints" 2>&1 && file_has "$tmpdir/prints" "$pattern"
 }
 
+# tells_image NODE VM: the controller knows that the node keeps an image of it.
+tells_image() {
+	migrator node list --json | python3 -c '
+import json, sys
+nodes = {node["name"]: node for node in json.load(sys.stdin)["nodes"]}
+sys.exit(sys.argv[2] not in [image.get("vm") for image in nodes[sys.argv[1]]["images"]])' "$@"
+}
+
 nodes_make a b
 "$MIGRATOR" keys make "$tmpdir/keys/main" >"$tmpdir/keys/main.pub"
 orders=$(free_port)
@@ -91,6 +99,9 @@ wait "$slow" || status=$?
 file_has "$tmpdir/slow" '"event":"result".*"state":"aborted"' || fail "$(tail -n 3 "$tmpdir/slow")"
 wait_for 20 prints '^web  *running  *b ' vm list
 runs_once
+
+say "what a keeps of it"
+wait_for 60 tells_image a web
 
 say "pairs, and the end"
 ends 0 '^paired: web follows phone$' \

@@ -95,6 +95,8 @@ void answer_all(struct fake *f, const Envelope *request)
 	struct sample_vm vm;
 	struct sample_move move;
 	Tagalong__NodeInfo node = TAGALONG__NODE_INFO__INIT, *nodes[] = { &node };
+	Tagalong__NodeHello hello = TAGALONG__NODE_HELLO__INIT;
+	Tagalong__ImageInfo image = TAGALONG__IMAGE_INFO__INIT, *images[] = { &image };
 	Tagalong__RttSample sample = TAGALONG__RTT_SAMPLE__INIT;
 	Tagalong__NodeRtt rtt = TAGALONG__NODE_RTT__INIT, *rtts[] = { &rtt };
 	Tagalong__Pair pair = TAGALONG__PAIR__INIT, *pairs[] = { &pair };
@@ -116,6 +118,12 @@ void answer_all(struct fake *f, const Envelope *request)
 	node.name = (char *)"tower-a";
 	node.migrator_up = node.has_vms = true;
 	node.vms = 1;
+	node.hello = &hello;
+	hello.role = TAGALONG__NODE_ROLE__NODE_MIGRATOR;
+	hello.images = images;
+	hello.n_images = 1;
+	image.image = id_of(ID_A);
+	image.vm = (char *)"desk";
 	sample.device = id_of(ID_B);
 	sample.srtt_ns = 12300000;
 	rtt.node = (char *)"tower-a";

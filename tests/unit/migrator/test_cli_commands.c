@@ -53,6 +53,24 @@ Test(cli, json_of_every_list)
 	fake_stop(&f);
 }
 
+Test(cli, nodes_and_the_images_that_they_keep)
+{
+	json_t *v, *image;
+	struct fake f;
+
+	fake_start(&f, answer_all);
+	fake_run(&f, "node", "list", NULL);
+	assert_exit(f, CLI_OK);
+	assert_has(f.out, "IMAGES");
+	fake_run(&f, "node", "list", "--json", NULL);
+	v = json_of(f.out);
+	image = json_array_get(json_object_get(json_array_get(json_object_get(v, "nodes"), 0),
+					       "images"), 0);
+	cr_assert_str_eq(json_string_value(json_object_get(image, "vm")), "desk");
+	json_decref(v);
+	fake_stop(&f);
+}
+
 Test(cli, status_of_all_and_of_one_node)
 {
 	struct fake f;

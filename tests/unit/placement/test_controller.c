@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "placement/fleet.h"
 #include "placement/takeover.h"
 #include "tests/unit/placement/harness.h"
 
@@ -395,5 +396,76 @@ Test(controller, a_deposed_controller_stops)
 	cr_assert_eq(harness_input(&h, &record), -ESTALE);
 	cr_assert_eq(h.n_sent, before, "nothing that is not stored is told");
 	cr_assert_eq(harness_decided(&h, "vm=mail"), 0);
+	harness_close(&h);
+}
+
+/* ---- What nodes keep ------------------------------------------------------------------- */
+
+#define TOLD 100
+
+static void tell_images(struct harness *h, const char *node)
+{
+	Tagalong__NodeHello hello = TAGALONG__NODE_HELLO__INIT;
+	Tagalong__ImageInfo infos[TOLD], *list[TOLD];
+	uint8_t ids[TOLD][UUID_SIZE] = { { 0 } };
+	char names[TOLD][16], key[41] = "";
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	for (unsigned i = 0; i < TOLD; i++) {
+		snprintf(names[i], sizeof(names[i]), "vm%u", i);
+		ids[i][0] = (uint8_t)i;
+		tagalong__image_info__init(&infos[i]);
+		infos[i].image = (ProtobufCBinaryData){ UUID_SIZE, ids[i] };
+		infos[i].vm = names[i];
+		list[i] = &infos[i];
+	}
+	memset(key, node[strlen(node) - 1], 40);
+	hello.role = TAGALONG__NODE_ROLE__NODE_MIGRATOR;
+	hello.control_endpoint = (char *)"tcp://10.0.0.1:7000";
+	hello.public_key = key;
+	hello.images = list;
+	hello.n_images = TOLD;
+	e.body_case = BODY(NODE_HELLO);
+	e.node_hello = &hello;
+	harness_receive(h, PEER_ROLE_NODE, node, 0, &e);
+}
+
+Test(controller, knows_the_newest_images_of_nodes)
+{
+	Tagalong__NodeQuery query = TAGALONG__NODE_QUERY__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	const Tagalong__NodeList *list;
+	struct harness h;
+
+	setup(&h);
+	tell_images(&h, "tower-b");
+	e.body_case = BODY(NODE_QUERY);
+	e.node_query = &query;
+	list = ask(&h, &e)->node_list;
+	cr_assert_eq(list->n_nodes, 2);
+	cr_assert_eq(list->nodes[0]->hello->n_images, 0);
+	cr_assert_eq(list->nodes[1]->hello->n_images, FLEET_IMAGES_MAX);
+	cr_assert_str_eq(list->nodes[1]->hello->images[1]->vm, "vm1");
+	harness_close(&h);
+}
+
+/* However many nodes and images there are, they are told in one message. */
+Test(controller, nodes_with_images_fit_into_a_message)
+{
+	Tagalong__NodeQuery query = TAGALONG__NODE_QUERY__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	const Envelope *answer;
+	struct harness h;
+
+	setup(&h);
+	for (char name[] = "node-aa"; name[5] <= 'j'; name[5]++)
+		for (name[6] = 'a'; name[6] <= 'j'; name[6]++)
+			tell_images(&h, name);
+	e.body_case = BODY(NODE_QUERY);
+	e.node_query = &query;
+	answer = ask(&h, &e);
+	cr_assert_eq(answer->node_list->n_nodes, 102);
+	for (size_t i = 0; i < answer->node_list->n_nodes; i++)
+		cr_assert_leq(answer->node_list->nodes[i]->hello->n_images, 20);
 	harness_close(&h);
 }
