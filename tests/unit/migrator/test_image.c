@@ -13,6 +13,8 @@
 
 #include "migrator/image.h"
 #include "migrator/image_index.h"
+#include "migrator/page_batch.h"
+#include "migrator/page_placer.h"
 #include "migrator/ram_image.h"
 
 #define PAGES 300
@@ -335,6 +337,109 @@ Test(image, lies_below_the_memory_of_a_guest)
 	ram_image_free(ram);
 	image_free(image);
 	close(ram_fd);
+}
+
+/* One move of a guest whose memory is what the image has, and the table says so. */
+struct same_move {
+	struct reference *ref;
+	struct page_batch batch;
+	struct page_placer *placer;
+	struct ram_image *ram;
+	int ram_fd;
+};
+
+static void same_move_begin(struct same_move *m, const struct image *image)
+{
+	const struct image_manifest *manifest = image_manifest(image);
+	uint8_t secret[PAGE_SECRET_SIZE];
+
+	image_hash_key(key, secret);
+	m->ram_fd = memfd_create("guest", MFD_CLOEXEC);
+	cr_assert_eq(ftruncate(m->ram_fd, PAGES * PAGE_SIZE_BYTES), 0);
+	cr_assert_eq(ram_image_open(m->ram_fd, PAGES * PAGE_SIZE_BYTES, &m->ram, NULL), 0);
+	cr_assert_eq(ram_image_set_source(m->ram, image), 0);
+	cr_assert_eq(page_placer_new(m->ram, secret, &m->placer), 0);
+	cr_assert_eq(reference_new(PAGES, secret, 0, &m->ref), 0);
+	cr_assert_eq(page_batch_init(&m->batch, m->ref), 0);
+	for (unsigned i = 0; i < PAGES; i++)
+		if (page_is_data(i))
+			reference_load(m->ref, i,
+				       image_manifest_hash(manifest, image_manifest_slot(manifest, i)),
+				       NULL);
+}
+
+static void same_move_end(struct same_move *m)
+{
+	page_batch_exit(&m->batch);
+	page_placer_free(m->placer);
+	reference_free(m->ref);
+	ram_image_free(m->ram);
+	close(m->ram_fd);
+}
+
+static void deliver(struct same_move *m)
+{
+	static uint8_t payload[PAGE_PAYLOAD_MAX];
+	struct mg_error err = { 0 };
+	struct page_stats stats;
+	size_t len = page_batch_encode(&m->batch, PAGE_EFFORT_FASTEST, payload, &stats);
+
+	cr_assert_eq(page_placer_place(m->placer, payload, len, &stats, &err), 0, "%s", err.text);
+	page_batch_reset(&m->batch);
+}
+
+static void send_pages(struct same_move *m, unsigned first, unsigned end)
+{
+	uint8_t page[PAGE_SIZE_BYTES];
+
+	for (unsigned i = first; i < end; i++) {
+		fill_page(i, page);
+		page_batch_add(&m->batch, i, page);
+	}
+	deliver(m);
+}
+
+static void answer(struct same_move *m)
+{
+	struct page_set *asked = page_placer_unasked(m->placer);
+	uint8_t page[PAGE_SIZE_BYTES];
+	uint64_t i;
+
+	while (asked->count) {
+		page_set_take(asked, 1, &i);
+		fill_page((unsigned)i, page);
+		page_batch_add_whole(&m->batch, i, page);
+		if (page_batch_full(&m->batch))
+			deliver(m);
+	}
+	deliver(m);
+}
+
+Test(image, lost_in_the_middle_of_a_move_its_pages_are_asked_for)
+{
+	uint8_t page[PAGE_SIZE_BYTES], expected[PAGE_SIZE_BYTES];
+	struct image_header h;
+	struct same_move m;
+	struct image *image;
+
+	write_whole(&h);
+	cr_assert_eq(image_open(path, key, &image, NULL), 0);
+	same_move_begin(&m, image);
+	send_pages(&m, 0, PAGES / 2);
+	cr_assert_eq(page_placer_missing(m.placer), 0, "what is in the image was not found");
+	cr_assert_eq(truncate(path, IMAGE_HEADER_SIZE), 0);
+	send_pages(&m, PAGES / 2, PAGES);
+	cr_assert_eq(page_placer_missing(m.placer), PAGES / 2 / 3);
+	answer(&m);
+	cr_assert_eq(page_placer_missing(m.placer), 0);
+	for (unsigned i = 0; i < PAGES; i++) {
+		fill_page(i, expected);
+		cr_assert_eq(pread(m.ram_fd, page, sizeof(page), i * PAGE_SIZE_BYTES),
+			     PAGE_SIZE_BYTES);
+		cr_assert_arr_eq(page, expected, sizeof(page), "page %u", i);
+	}
+	same_move_end(&m);
+	image_free(image);
 }
 
 /* Both ends of a base image: where the source finds a page, the target reads it. */
