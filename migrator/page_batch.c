@@ -33,7 +33,8 @@ void page_batch_reset(struct page_batch *b)
 	b->n_records = 0;
 	b->body_len = 0;
 	memset(b->pages, 0, sizeof(b->pages));
-	b->asked = 0;
+	b->end = 0;
+	b->asked = b->replaced = 0;
 }
 
 bool page_batch_empty(const struct page_batch *b)
@@ -132,6 +133,7 @@ static bool continues(const struct page_batch *b, uint64_t page, const struct wa
 static void open_record(struct page_batch *b, uint64_t page, const struct way *way)
 {
 	close_record(b);
+	b->body_at[b->n_records] = (uint32_t)b->body_len;
 	b->records[b->n_records++] = (struct page_record){ .kind = way->kind, .page = page };
 	if (kinds[way->kind].checked) {
 		b->check_at = b->body_len;
@@ -157,16 +159,72 @@ static void put(struct page_batch *b, uint64_t page, const struct way *way,
 		b->checks[r->count] = *hash;
 	r->count++;
 	b->pages[way->kind]++;
+	if (page >= b->end)
+		b->end = page + 1;
 	if (kinds[way->kind].append)
 		kinds[way->kind].append(b, way, data);
 }
-
-/* ---- The choice ------------------------------------------------------------------------------ */
 
 static bool is_zero(const uint8_t *data)
 {
 	return data[0] == 0 && memcmp(data, data + 1, PAGE_SIZE_BYTES - 1) == 0;
 }
+
+/* ---- A page that still waits -------------------------------------------------------------- */
+
+static bool covers(uint64_t first, uint64_t count, uint64_t page)
+{
+	return page >= first && page - first < count;
+}
+
+/* Whether a record is made from what the target has at the page by then. */
+static bool copies_from(const struct page_batch *b, unsigned i, uint64_t page)
+{
+	const struct page_record *r = &b->records[i];
+	uint64_t from;
+
+	if (r->kind != PAGE_COPY)
+		return false;
+	memcpy(&from, b->body + b->body_at[i] + sizeof(struct page_hash), sizeof(from));
+	from = be64toh(from);
+	return from >> 56 == PAGE_SOURCE_OWN && covers(from, r->count, page);
+}
+
+/* Where the bytes of a page wait to which nothing has been done since; NULL: nowhere. */
+static uint8_t *find_waiting(struct page_batch *b, uint64_t page)
+{
+	if (page >= b->end)
+		return NULL;
+	for (unsigned i = b->n_records; i-- > 0;) {
+		const struct page_record *r = &b->records[i];
+
+		if (copies_from(b, i, page))
+			return NULL;
+		if (!covers(r->page, r->count, page))
+			continue;
+		return r->kind != PAGE_DATA
+			       ? NULL
+			       : b->body + b->body_at[i] + (page - r->page) * PAGE_SIZE_BYTES;
+	}
+	return NULL;
+}
+
+/* The record is what it was, so zeros go as bytes, too. */
+static void replace(struct page_batch *b, uint64_t page, const uint8_t *data, uint8_t *waiting)
+{
+	struct page_hash hash = page_hash(reference_hasher(b->ref), data);
+
+	memcpy(waiting, data, PAGE_SIZE_BYTES);
+	b->replaced++;
+	if (is_zero(data)) {
+		reference_note_zero(b->ref, page);
+	} else {
+		reference_forget(b->ref, page); /* the old bytes do not make a shadow */
+		reference_note(b->ref, page, &hash, data);
+	}
+}
+
+/* ---- The choice ------------------------------------------------------------------------------ */
 
 /* How many words differ. */
 static unsigned words_changed(const uint8_t *a, const uint8_t *b)
@@ -211,9 +269,15 @@ static void put_zero(struct page_batch *b, uint64_t page)
 
 void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data)
 {
+	static const uint8_t zero[PAGE_SIZE_BYTES];
 	struct way way = { .kind = PAGE_SAME };
+	uint8_t *waiting = find_waiting(b, page);
 	struct page_hash hash;
 
+	if (waiting) {
+		replace(b, page, data ? data : zero, waiting);
+		return;
+	}
 	if (!data || is_zero(data)) {
 		put_zero(b, page);
 		return;
@@ -268,5 +332,6 @@ size_t page_batch_encode(struct page_batch *b, int effort, uint8_t *out, struct 
 		wcursor_u64(&c, page_record_pack(b->records[i]));
 	memcpy(ret->pages, b->pages, sizeof(ret->pages));
 	ret->asked = b->asked;
+	ret->replaced = b->replaced;
 	return (size_t)(body - out) + n;
 }

@@ -19,12 +19,14 @@ struct page_batch {
 	bool hurry; /* the link is faster than we: see page_batch_add() */
 	unsigned n_records;
 	struct page_record records[PAGE_BATCH_RECORDS];
+	uint32_t body_at[PAGE_BATCH_RECORDS]; /* where that of each record begins */
+	uint64_t end; /* one more than the highest page in it */
 	/* of the last record, when it has a check */
 	size_t check_at; /* where that goes in the body */
 	struct reference_place from;
 	struct page_hash checks[PAGE_CHECK_RUN];
 
-	uint32_t pages[PAGE_KINDS], asked;
+	uint32_t pages[PAGE_KINDS], asked, replaced;
 	size_t body_len;
 	uint8_t body[PAGE_BATCH_BODY];
 };
@@ -40,7 +42,9 @@ bool page_batch_empty(const struct page_batch *b);
 bool page_batch_full(const struct page_batch *b);
 
 /* Adds a page; the batch must not be full. data is NULL for a zero page; what
- * is zero is found out. Pages of one address keep their order. In a hurry, and when
+ * is zero is found out. Pages of one address keep their order, and one that waits in the
+ * batch whole is replaced, as long as nothing else in it was made from that one: QEMU sends
+ * a page again only in its next pass, so this needs a pass of few pages. In a hurry, and when
  * there is no image to look into, a page of which nothing is known goes whole, and
  * nothing is known of it afterwards: hashing would take a fifth of the processor's
  * time and save bytes that nobody waits for. */

@@ -138,6 +138,7 @@ void page_counts_add(_Atomic uint64_t counts[PAGE_COUNTS], const struct page_sta
 		atomic_fetch_add_explicit(&counts[count_of(k, stats->codec)], stats->pages[k],
 					  memory_order_relaxed);
 	atomic_fetch_add_explicit(&counts[PAGES_ASKED], stats->asked, memory_order_relaxed);
+	atomic_fetch_add_explicit(&counts[PAGES_REPLACED], stats->replaced, memory_order_relaxed);
 }
 
 uint64_t page_counts_bytes(const uint64_t counts[PAGE_COUNTS])
