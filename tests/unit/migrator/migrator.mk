@@ -66,4 +66,8 @@ EXTRA_DIST += \
 check_PROGRAMS += tests/unit/migrator/pipeline_threads
 TESTS += tests/unit/migrator/pipeline_threads
 THREAD_TESTS += tests/unit/migrator/pipeline_threads
-EXTRA_DIST += tests/unit/migrator/pipeline.h
+EXTRA_DIST += \
+	tests/unit/migrator/flow_history.h \
+	tests/unit/migrator/pipeline.h \
+	tests/unit/migrator/relay.h \
+	$(NULL)

@@ -10,7 +10,6 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,13 +19,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <arpa/inet.h>
 
 #include "common/clock.h"
 #include "common/cursor.h"
 #include "migrator/inflow.h"
 #include "migrator/outflow.h"
 #include "migrator/ramstream.h"
+#include "tests/unit/migrator/relay.h"
 
 #define PIPE_PAGE 4096
 #define PIPE_ROM_PAGES 3
@@ -34,35 +33,17 @@
 #define PIPE_SHORT_TAIL 90000
 #define PIPE_SECONDS 60
 
-#define MUST(cond)                                                                 \
-	do {                                                                       \
-		if (!(cond)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			abort();                                                   \
-		}                                                                  \
-	} while (0)
-
-enum harm { /* what the relay does, to the n-th frame from the source */
-	HARM_NONE,
-	HARM_FLIP,      /* one bit at `at` */
-	HARM_CUT,       /* the connection ends after `at` bytes of it */
-	HARM_DROP,
-	HARM_TWICE,
-	HARM_SWAP,      /* with the next one */
-	HARM_STOP,      /* nothing more goes through, but nothing is closed */
-};
-
 struct pipeline_config {
-	uint64_t seed;
+	uint64_t seed; /* of the guest */
 	unsigned pages;
 	unsigned rounds;
 	bool plain_text;
 	bool fast;          /* no random pauses */
-	enum harm harm;
-	unsigned frame;
-	size_t at;          /* modulo the frame's size */
-	unsigned cuts;      /* how often a lost connection is replaced, to be cut again */
-	bool target_unaware; /* of a cut, until there is another connection */
+	struct relay_harm harm;
+	/* A lost connection is replaced by another one: makes what will be done to that, once
+	 * `cuts` has been counted down. NULL: it is not replaced */
+	void (*next_harm)(struct pipeline_config *c);
+	unsigned cuts; /* how many connections are still to be lost */
 	/* what the two make-believe QEMUs do wrong */
 	long source_closes_after; /* bytes; 0: never */
 	uint32_t shut_value;
@@ -74,6 +55,10 @@ struct pipeline_config {
 	bool short_tail; /* one that is kept */
 	struct tail *source_tail, *target_tail; /* the VM's last one as each end has it */
 	bool thrifty;
+	uint8_t page_secret[PAGE_SECRET_SIZE];
+	const struct image_manifest *held;              /* as the source has heard it */
+	const struct image *target_image;               /* and what there is of it */
+	const struct image *source_base, *target_base;
 	bool waits_for_the_last; /* round until told to go on, and sends all pages in it */
 	bool other_key, other_incarnation, other_move, target_refuses_plain;
 	unsigned target_pages; /* 0: as the source */
@@ -85,8 +70,9 @@ struct pipeline {
 	struct outflow *out;
 	struct inflow *in;
 	int source_qemu, target_qemu; /* the QEMUs' ends */
-	int relay_in, relay_out;
-	pthread_t source, target, relay;
+	int waiting_qemu; /* inflow's end, until there is an inflow */
+	struct relay relay;
+	pthread_t source, target;
 	uint8_t *memory;           /* the source's guest */
 	int memory_fd;
 	uint8_t rom[PIPE_ROM_PAGES * PIPE_PAGE], rom_loaded[PIPE_ROM_PAGES * PIPE_PAGE];
@@ -95,7 +81,7 @@ struct pipeline {
 	size_t tail_got;
 	struct ramstream *target_stream;
 	int ram_fd;
-	atomic_bool pong, shut, closing, waiting, go_on, relay_goes;
+	atomic_bool pong, shut, closing, waiting, go_on;
 	uint32_t incarnation;
 	unsigned resumed_out, resumed_in;
 	_Atomic uint64_t put_bytes; /* of the memory, by the source */
@@ -391,95 +377,6 @@ static inline void *pipe_target_main(void *userdata)
 	return NULL;
 }
 
-/* ---- The relay ----------------------------------------------------------------------- */
-
-static inline bool pipe_read_all(int fd, uint8_t *buf, size_t len)
-{
-	for (size_t have = 0; have < len;) {
-		ssize_t n = recv(fd, buf + have, len - have, 0);
-
-		if (n <= 0)
-			return false;
-		have += (size_t)n;
-	}
-	return true;
-}
-
-static inline bool pipe_read_frame(int fd, uint8_t *wire, size_t *ret_len)
-{
-	struct frame_header h;
-
-	if (!pipe_read_all(fd, wire, FRAME_HEADER_SIZE))
-		return false;
-	MUST(frame_header_decode(wire, &h, NULL) == 0);
-	*ret_len = FRAME_HEADER_SIZE + h.length + FRAME_TRAILER_SIZE;
-	return pipe_read_all(fd, wire + FRAME_HEADER_SIZE, *ret_len - FRAME_HEADER_SIZE);
-}
-
-static inline void *pipe_back_main(void *userdata)
-{
-	struct pipeline *p = userdata;
-	uint8_t buf[4096];
-	ssize_t n;
-
-	while ((n = recv(p->relay_out, buf, sizeof(buf), 0)) > 0)
-		if (send(p->relay_in, buf, (size_t)n, MSG_NOSIGNAL) < 0)
-			break;
-	shutdown(p->relay_in, SHUT_WR);
-	return NULL;
-}
-
-static inline void *pipe_relay_main(void *userdata)
-{
-	struct pipeline *p = userdata;
-	uint8_t *wire = malloc(FRAME_WIRE_MAX), *held = malloc(FRAME_WIRE_MAX);
-	size_t len, held_len = 0;
-	pthread_t back;
-
-	MUST(pthread_create(&back, NULL, pipe_back_main, p) == 0);
-	for (unsigned i = 0; pipe_read_frame(p->relay_in, wire, &len); i++) {
-		bool hit = i == p->c.frame;
-
-		if (hit && p->c.harm == HARM_FLIP)
-			wire[p->c.at % len] ^= 0x10;
-		if (hit && p->c.harm == HARM_STOP) {
-			while (!atomic_load(&p->closing))
-				usleep(1000);
-			break;
-		}
-		if (hit && p->c.harm == HARM_SWAP) {
-			memcpy(held, wire, len);
-			held_len = len;
-			continue;
-		}
-		if (hit && p->c.harm == HARM_DROP)
-			continue;
-		if (hit && p->c.harm == HARM_CUT)
-			len = p->c.at % len;
-		if (send(p->relay_out, wire, len, MSG_NOSIGNAL) < 0)
-			break;
-		if (hit && p->c.harm == HARM_CUT) {
-			if (p->c.target_unaware)
-				shutdown(p->relay_in, SHUT_RDWR);
-			while (p->c.target_unaware && !atomic_load(&p->relay_goes))
-				usleep(1000);
-			break;
-		}
-		if (hit && p->c.harm == HARM_TWICE)
-			(void)send(p->relay_out, wire, len, MSG_NOSIGNAL);
-		if (held_len) {
-			(void)send(p->relay_out, held, held_len, MSG_NOSIGNAL);
-			held_len = 0;
-		}
-	}
-	shutdown(p->relay_out, SHUT_RDWR);
-	pthread_join(back, NULL); /* what the target said last still goes to the source */
-	shutdown(p->relay_in, SHUT_RDWR);
-	free(wire);
-	free(held);
-	return NULL;
-}
-
 /* ---- The owner ------------------------------------------------------------------------- */
 
 static inline void pipe_on_outflow(struct outflow *o, enum outflow_event event, void *userdata)
@@ -539,86 +436,71 @@ static inline void pipe_on_inflow(struct inflow *i, enum inflow_event event, voi
 	}
 }
 
-static inline void pipe_tcp_pair(int fds[2])
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
-	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	MUST(l >= 0 && bind(l, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(l, 1) == 0);
-	MUST(getsockname(l, (struct sockaddr *)&a, &len) == 0);
-	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	MUST(connect(fds[0], (struct sockaddr *)&a, sizeof(a)) == 0);
-	fds[1] = accept(l, NULL, NULL);
-	MUST(fds[1] >= 0);
-	close(l);
-}
-
-static inline int pipe_start_inflow(struct pipeline *p, int link_fd, int qemu_fd)
+/* What a target does with a connection that has come: its HELLO says whose it is. */
+static inline int pipe_accept(struct pipeline *p, int fd)
 {
 	unsigned pages = p->c.target_pages ? p->c.target_pages : p->c.pages;
-	struct inflow_config config = { .qemu_fd = qemu_fd,
+	struct inflow_config config = { .qemu_fd = p->waiting_qemu,
 					.ram_fd = p->ram_fd,
 					.ram_bytes = (uint64_t)pages * PIPE_PAGE,
+					.image = p->c.target_image,
+					.base = p->c.target_base,
 					.last_tail = p->c.target_tail,
-					.link = { .fd = link_fd, .incarnation = 1 } };
+					.link = { .fd = fd } };
 	int r;
 
-	MUST(ftruncate(p->ram_fd, (off_t)config.ram_bytes) == 0);
-	while ((r = link_read_hello(link_fd, &config.hello, &p->start_error)) == -EAGAIN) {
-		struct pollfd f = { .fd = link_fd, .events = POLLIN };
-
-		poll(&f, 1, 1000);
-	}
+	/* one that the source has lost by then, or given up, may say nothing more */
+	while ((r = link_read_hello(fd, &config.hello, &p->start_error)) == -EAGAIN &&
+	       !p->out_lost && !p->out_failed)
+		MUST(sd_event_run(p->loop, 1000) >= 0);
+	if (r == 0 && p->in)
+		return inflow_resume(p->in, fd, &config.hello, &p->start_error);
 	if (r < 0)
 		return r;
-	config.link.incarnation += p->c.other_incarnation;
+	MUST(ftruncate(p->ram_fd, (off_t)config.ram_bytes) == 0);
+	memcpy(config.link.page_secret, p->c.page_secret, PAGE_SECRET_SIZE);
+	config.link.incarnation = config.hello.incarnation + p->c.other_incarnation;
 	config.link.key[0] = p->c.other_key;
 	config.link.move.bytes[0] = p->c.other_move;
 	config.link.plain_text = p->c.plain_text && !p->c.target_refuses_plain;
-	return inflow_start(p->loop, &config, pipe_on_inflow, p, &p->in, &p->start_error);
+	r = inflow_start(p->loop, &config, pipe_on_inflow, p, &p->in, &p->start_error);
+	if (r == 0)
+		p->waiting_qemu = -1;
+	return r;
 }
 
-static inline void pipe_end_relay(struct pipeline *p)
+/* Gives the target its end of a connection. */
+static inline void pipe_connect_target(struct pipeline *p, int fd)
 {
-	atomic_store(&p->relay_goes, true);
-	shutdown(p->relay_out, SHUT_RDWR);
-	shutdown(p->relay_in, SHUT_RDWR);
-	pthread_join(p->relay, NULL);
-	close(p->relay_in);
-	close(p->relay_out);
+	if (pipe_accept(p, fd) == 0)
+		return;
+	close(fd);
+	if (p->c.next_harm)
+		p->in_lost = true; /* it waits for another */
+	else
+		p->in_failed = true;
 }
 
-/* Another connection in the place of the one that the relay has cut, to be cut later in its
- * turn, or not. */
+/* Another connection in the place of the one that was lost. */
 static inline void pipe_reconnect(struct pipeline *p)
 {
-	struct link_hello hello = { 0 };
-	struct mg_error err = { 0 };
-	int front[2], back[2], r;
+	int source, target;
 
-	pipe_end_relay(p);
+	relay_end(&p->relay);
 	p->out_lost = p->in_lost = false;
-	p->c.cuts--;
-	p->c.frame = p->c.cuts ? p->c.frame + 2 : UINT32_MAX;
-	p->c.at += 777;
-	pipe_tcp_pair(front);
-	pipe_tcp_pair(back);
-	p->relay_in = front[1];
-	p->relay_out = back[0];
-	atomic_store(&p->relay_goes, false);
-	MUST(pthread_create(&p->relay, NULL, pipe_relay_main, p) == 0);
-	outflow_resume(p->out, front[0], ++p->incarnation);
-	while ((r = link_read_hello(back[1], &hello, &err)) == -EAGAIN)
-		poll(&(struct pollfd){ .fd = back[1], .events = POLLIN }, 1, 1000);
-	MUST(r == 0);
-	MUST(inflow_resume(p->in, back[1], &hello, &err) == 0);
+	p->c.cuts -= p->c.cuts > 0;
+	p->c.next_harm(&p->c);
+	relay_begin(&p->relay, &p->c.harm, &source, &target);
+	outflow_resume(p->out, source, ++p->incarnation);
+	pipe_connect_target(p, target);
 }
 
-/* Whether both have come to an end that is none: lost, or given up. */
+/* Whether both have come to an end that is none: lost, or given up. A target that has
+ * loaded everything has nothing more to lose, and one that is unaware hears of it otherwise. */
 static inline bool pipe_is_broken(const struct pipeline *p)
 {
-	return (p->out_failed || p->out_lost) && (p->in_failed || p->in_lost);
+	return (p->out_failed || (p->out_lost && !p->c.next_harm)) &&
+	       (p->in_failed || p->in_lost || p->loaded || p->c.harm.target_unaware);
 }
 
 /* Runs until both ends are done, or have failed or lost each other for good. False when only
@@ -629,13 +511,13 @@ static inline bool pipe_loop(struct pipeline *p)
 
 	while (clock_mono_ns() < end) {
 		if ((p->out_failed || p->out_lost) &&
-		    (p->c.source_closes_after || p->c.harm == HARM_STOP))
+		    (p->c.source_closes_after || p->c.harm.kind == HARM_STOP))
 			return false;
 		MUST(sd_event_run(p->loop, 20000) >= 0);
 		if (p->loaded && !atomic_load(&p->shut) && !p->out_failed)
 			(void)outflow_send_shut(p->out);
-		if (p->out_lost && !p->out_failed && p->c.cuts &&
-		    (p->in_lost || p->c.target_unaware))
+		if (p->out_lost && !p->out_failed && p->c.next_harm &&
+		    (p->in_lost || p->c.harm.target_unaware))
 			pipe_reconnect(p);
 		if ((p->loaded && atomic_load(&p->shut)) || pipe_is_broken(p))
 			return true;
@@ -645,9 +527,8 @@ static inline bool pipe_loop(struct pipeline *p)
 
 static inline void pipeline_begin(struct pipeline *p, const struct pipeline_config *config)
 {
-	int front[2], back[2], out_fd, in_fds[2];
+	int source, target, out_fd, in_fds[2];
 	uint64_t rng = config->seed ^ 0x55;
-	int r;
 
 	alarm(PIPE_SECONDS); /* what hangs ends by SIGALRM */
 	memset(p, 0, sizeof(*p));
@@ -666,34 +547,29 @@ static inline void pipeline_begin(struct pipeline *p, const struct pipeline_conf
 	for (size_t i = 0; i < p->tail_len; i++)
 		p->tail[i] = (uint8_t)(pipe_random(&rng) % (i < p->tail_len / 2 ? 256 : 3));
 	p->tail[0] = RAMSTREAM_FULL;
-	pipe_tcp_pair(front);
-	pipe_tcp_pair(back);
-	p->relay_in = front[1];
-	p->relay_out = back[0];
 	MUST(outflow_socketpair(&out_fd, &p->source_qemu) == 0);
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, in_fds) == 0);
 	p->target_qemu = in_fds[1];
-	MUST(pthread_create(&p->relay, NULL, pipe_relay_main, p) == 0);
+	p->waiting_qemu = in_fds[0];
+	relay_begin(&p->relay, &p->c.harm, &source, &target);
 	struct outflow_config out = { .qemu_fd = out_fd,
-				      .link = { .fd = front[0],
+				      .link = { .fd = source,
 						.incarnation = 1,
 						.plain_text = p->c.plain_text },
 				      .ram_id = "ram0",
 				      .ram_fd = fcntl(p->memory_fd, F_DUPFD_CLOEXEC, 0),
 				      .shadow_bytes = p->c.shadow_bytes,
+				      .held = p->c.held,
+				      .base = p->c.source_base,
 				      .last_tail = p->c.source_tail,
 				      .thrifty = p->c.thrifty,
 				      .bandwidth_bps = p->c.bandwidth_bps,
 				      .ram_bytes = (uint64_t)p->c.pages * PIPE_PAGE };
+	memcpy(out.link.page_secret, p->c.page_secret, PAGE_SECRET_SIZE);
 	MUST(outflow_start(p->loop, &out, pipe_on_outflow, p, &p->out, NULL) == 0);
 	MUST(pthread_create(&p->source, NULL, pipe_source_main, p) == 0);
 	MUST(pthread_create(&p->target, NULL, pipe_target_main, p) == 0);
-	r = pipe_start_inflow(p, back[1], in_fds[0]);
-	if (r < 0) {
-		p->in_failed = true;
-		close(back[1]);
-		close(in_fds[0]);
-	}
+	pipe_connect_target(p, target);
 }
 
 /* Returns whether both ends are done or have failed; p says which. The caller
@@ -723,9 +599,11 @@ static inline void pipeline_end(struct pipeline *p)
 	shutdown(p->source_qemu, SHUT_RDWR);
 	shutdown(p->target_qemu, SHUT_RDWR);
 	pipe_join_qemus(p);
-	pipe_end_relay(p);
+	relay_end(&p->relay);
 	close(p->source_qemu);
 	close(p->target_qemu);
+	if (p->waiting_qemu >= 0)
+		close(p->waiting_qemu);
 	close(p->ram_fd);
 	munmap(p->memory, (size_t)p->c.pages * PIPE_PAGE);
 	close(p->memory_fd);
