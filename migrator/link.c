@@ -30,7 +30,9 @@ struct greeting {
 	uint32_t ciphers; /* bits: those on offer, or the one that was picked */
 	uint64_t ram_bytes;
 	uint8_t random[RANDOM_SIZE];
-	uint64_t taken; /* WELCOME; in the frame's header */
+	/* in the frame's header */
+	uint16_t stream;
+	uint64_t taken; /* WELCOME */
 };
 
 bool link_is_gone(int res)
@@ -74,6 +76,7 @@ static void greeting_write(enum frame_type type, const struct greeting *g,
 			   const uint8_t key[LINK_KEY_SIZE], uint8_t *out)
 {
 	const struct frame_header h = { .type = type,
+					.stream = g->stream,
 					.length = LINK_HELLO_PAYLOAD,
 					.acknowledged = g->taken };
 	struct wcursor c = wcursor_over(out + FRAME_HEADER_SIZE, LINK_HELLO_PAYLOAD);
@@ -97,7 +100,7 @@ static int greeting_read(const uint8_t *wire, enum frame_type type, struct greet
 
 	if (r < 0)
 		return r;
-	if (h.type != type || h.sequence != 0 || h.stream != 0 ||
+	if (h.type != type || h.sequence != 0 ||
 	    (h.acknowledged != 0 && type == FRAME_HELLO))
 		return mg_error_set(err, -EPROTO, "%s expected, got %s with sequence %" PRIu64,
 				    frame_type_name(type), frame_type_name(h.type), h.sequence);
@@ -107,6 +110,7 @@ static int greeting_read(const uint8_t *wire, enum frame_type type, struct greet
 	ret->ciphers = rcursor_u32(&c);
 	ret->ram_bytes = rcursor_u64(&c);
 	memcpy(ret->random, rcursor_bytes(&c, RANDOM_SIZE), RANDOM_SIZE);
+	ret->stream = h.stream;
 	ret->taken = h.acknowledged;
 	return 0;
 }
@@ -130,6 +134,9 @@ static int greeting_check(const struct link_config *config, const uint8_t *wire,
 		return mg_error_set(err, -EPROTO, "%s of another move, or of connection %" PRIu32
 				    " instead of %" PRIu32, frame_type_name(type), g.incarnation,
 				    config->incarnation);
+	if (g.stream != config->stream)
+		return mg_error_set(err, -EPROTO, "%s of stream %u instead of %u",
+				    frame_type_name(type), g.stream, config->stream);
 	*ret = g;
 	return 0;
 }
@@ -151,6 +158,7 @@ int link_make_hello(const struct link_config *config, uint64_t ram_bytes,
 		    uint8_t out[LINK_HELLO_SIZE], struct mg_error *err)
 {
 	struct greeting g = { .move = config->move,
+			      .stream = config->stream,
 			      .incarnation = config->incarnation,
 			      .ciphers = seal_ciphers_available(),
 			      .ram_bytes = ram_bytes };
@@ -271,6 +279,7 @@ int link_read_hello(int fd, struct link_hello *hello, struct mg_error *err)
 	if (r < 0)
 		return r;
 	hello->move = g.move;
+	hello->stream = g.stream;
 	hello->incarnation = g.incarnation;
 	return 0;
 }

@@ -32,7 +32,11 @@
 struct link_config {
 	int fd; /* a connected TCP socket */
 	struct uuid move;
-	uint32_t incarnation;        /* counts up with every connection of a move */
+	/* A move may have several connections side by side, each with frames, keys and
+	 * incarnations of its own. They are told apart by the stream of their frames, HELLO
+	 * and WELCOME included */
+	uint16_t stream;
+	uint32_t incarnation;        /* counts up with every connection of a stream */
 	uint8_t key[LINK_KEY_SIZE];  /* the session key that came over the bus */
 	uint8_t page_secret[PAGE_SECRET_SIZE]; /* under which both ends hash pages: the VM's own */
 	bool plain_text;             /* source: sends plain text; target: would take it */
@@ -43,7 +47,8 @@ struct link_hello {
 	uint8_t bytes[LINK_HELLO_SIZE];
 	size_t have;
 	struct uuid move;      /* valid once link_read_hello() returned 0, and */
-	uint32_t incarnation;  /* unproven until inflow_start() checked the tag */
+	uint16_t stream;       /* unproven until inflow_start() checked the tag */
+	uint32_t incarnation;
 };
 
 /* Reads as much of a HELLO as there is on a non-blocking socket, never more.
@@ -55,7 +60,8 @@ struct link_hello {
 int link_read_hello(int fd, struct link_hello *hello, struct mg_error *err);
 
 /* Whether this HELLO may take the place of the connection that `config` describes: its tag
- * fits, and its incarnation is a later one. Returns 0, or as link_answer_hello(). */
+ * fits, its stream is the same, and its incarnation is a later one. Returns 0, or as
+ * link_answer_hello(). */
 int link_check_next(const struct link_config *config, const struct link_hello *hello,
 		    struct mg_error *err);
 
@@ -81,7 +87,7 @@ int link_make_hello(const struct link_config *config, uint64_t ram_bytes,
 
 /* The target: checks a HELLO, picks a cipher, makes the answer, which says how many frames
  * have been `taken` over earlier connections. Returns 0, -EACCES
- * (tag, plain text), -EPROTO (not the move or incarnation that is expected),
+ * (tag, plain text), -EPROTO (not the move, stream or incarnation that is expected),
  * -EINVAL (size of RAM) or -EOPNOTSUPP (no cipher in common). */
 int link_answer_hello(const struct link_config *config, uint64_t ram_bytes, uint64_t taken,
 		      const uint8_t hello[LINK_HELLO_SIZE], uint8_t out[LINK_HELLO_SIZE],

@@ -7,7 +7,6 @@
 
 #include "common/clock.h"
 
-#define STREAM 0
 #define LAST_WORD_NS (50 * NS_PER_MS)
 #define READER_SIZE (2 * FRAME_WIRE_MAX)
 
@@ -53,7 +52,7 @@ static void on_sent(struct ring_op *op, int res)
 static size_t make_frame(struct receiver *r, enum frame_type type, size_t len)
 {
 	const struct frame_header h = { .type = type,
-					.stream = STREAM,
+					.stream = r->config.stream,
 					.length = (uint32_t)len,
 					.sequence = r->sequence++,
 					.acknowledged = r->processed };
@@ -179,8 +178,8 @@ static int greet(struct receiver *r, const struct link_config *config,
 
 	if (res < 0)
 		return res;
-	seal_init(&r->seal_in, keys.cipher, keys.secret, STREAM, SEAL_TO_TARGET);
-	seal_init(&r->seal_out, keys.cipher, keys.secret, STREAM, SEAL_TO_SOURCE);
+	seal_init(&r->seal_in, keys.cipher, keys.secret, config->stream, SEAL_TO_TARGET);
+	seal_init(&r->seal_out, keys.cipher, keys.secret, config->stream, SEAL_TO_SOURCE);
 	explicit_bzero(&keys, sizeof(keys));
 	r->sequence = 1;
 	r->acknowledged = r->processed; /* WELCOME says it */
@@ -202,7 +201,7 @@ int receiver_init(struct receiver *r, struct ring *ring, const struct link_confi
 	res = greet(r, config, hello, err);
 	if (res < 0)
 		return res;
-	res = frame_reader_init(&r->reader, READER_SIZE, &r->seal_in, STREAM);
+	res = frame_reader_init(&r->reader, READER_SIZE, &r->seal_in, config->stream);
 	if (res < 0)
 		return mg_error_set(err, res, "out of memory");
 	r->config = *config;

@@ -9,7 +9,6 @@
 
 #include "common/clock.h"
 
-#define STREAM 0
 #define STALL_NS (10 * NS_PER_S)
 #define TICK_NS (100 * NS_PER_MS)
 #define READER_SIZE ((size_t)128 << 10) /* acknowledgements are small */
@@ -124,7 +123,7 @@ void sender_commit(struct sender *s, enum frame_type type, uint16_t flags, size_
 	struct sender_frame *f = frame_at(s, s->committed);
 	const struct frame_header h = { .type = type,
 					.flags = flags,
-					.stream = STREAM,
+					.stream = s->config.stream,
 					.length = (uint32_t)len,
 					.sequence = s->committed + 1,
 					.acknowledged = s->received };
@@ -257,8 +256,8 @@ static void read_welcome(struct sender *s)
 		fail(s, r, err.text);
 		return;
 	}
-	seal_init(&s->seal_out, keys.cipher, keys.secret, STREAM, SEAL_TO_TARGET);
-	seal_init(&s->seal_in, keys.cipher, keys.secret, STREAM, SEAL_TO_SOURCE);
+	seal_init(&s->seal_out, keys.cipher, keys.secret, s->config.stream, SEAL_TO_TARGET);
+	seal_init(&s->seal_in, keys.cipher, keys.secret, s->config.stream, SEAL_TO_SOURCE);
 	take_up(s, keys.taken, &old);
 	explicit_bzero(&keys, sizeof(keys));
 	seal_wipe(&old);
@@ -318,7 +317,7 @@ int sender_init(struct sender *s, struct ring *ring, const struct link_config *c
 	r = link_make_hello(config, ram_bytes, s->hello, err);
 	if (r < 0)
 		return r;
-	r = frame_reader_init(&s->reader, READER_SIZE, &s->seal_in, STREAM);
+	r = frame_reader_init(&s->reader, READER_SIZE, &s->seal_in, config->stream);
 	s->payload = malloc(FRAME_PAYLOAD_MAX);
 	if (r < 0 || !s->payload) {
 		r = -ENOMEM;

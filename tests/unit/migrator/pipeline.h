@@ -60,7 +60,8 @@ struct pipeline_config {
 	const struct image *target_image;               /* and what there is of it */
 	const struct image *source_base, *target_base;
 	bool waits_for_the_last; /* round until told to go on, and sends all pages in it */
-	bool other_key, other_incarnation, other_move, target_refuses_plain;
+	uint16_t stream; /* of their frames */
+	bool other_key, other_incarnation, other_move, other_stream, target_refuses_plain;
 	unsigned target_pages; /* 0: as the source */
 };
 
@@ -462,6 +463,7 @@ static inline int pipe_accept(struct pipeline *p, int fd)
 	config.link.incarnation = config.hello.incarnation + p->c.other_incarnation;
 	config.link.key[0] = p->c.other_key;
 	config.link.move.bytes[0] = p->c.other_move;
+	config.link.stream = p->c.stream + p->c.other_stream;
 	config.link.plain_text = p->c.plain_text && !p->c.target_refuses_plain;
 	r = inflow_start(p->loop, &config, pipe_on_inflow, p, &p->in, &p->start_error);
 	if (r == 0)
@@ -555,6 +557,7 @@ static inline void pipeline_begin(struct pipeline *p, const struct pipeline_conf
 	struct outflow_config out = { .qemu_fd = out_fd,
 				      .link = { .fd = source,
 						.incarnation = 1,
+						.stream = p->c.stream,
 						.plain_text = p->c.plain_text },
 				      .ram_id = "ram0",
 				      .ram_fd = fcntl(p->memory_fd, F_DUPFD_CLOEXEC, 0),
