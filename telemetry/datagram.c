@@ -62,6 +62,21 @@ int datagram_open(const struct address *local, int *ret_fd, struct mg_error *err
 	return 0;
 }
 
+int datagram_want_tos(int fd)
+{
+	const int on = 1;
+	struct address local;
+	int r = datagram_local(fd, &local);
+	bool v6 = r == 0 && local.any.sa_family == AF_INET6;
+
+	if (r < 0)
+		return r;
+	return setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS,
+			  &on, sizeof(on)) < 0
+		       ? -errno
+		       : 0;
+}
+
 int datagram_local(int fd, struct address *ret)
 {
 	struct address a = { 0 };
@@ -95,7 +110,7 @@ static uint64_t stamping_ns(const struct cmsghdr *c)
 static void read_control(struct cmsghdr *c, struct datagram *d)
 {
 	uint64_t at = stamping_ns(c);
-	int ttl;
+	int ttl, tos;
 
 	if (at) {
 		d->received_utc_ns = at;
@@ -104,6 +119,11 @@ static void read_control(struct cmsghdr *c, struct datagram *d)
 		   (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
 		memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
 		d->ttl = (uint8_t)ttl;
+	} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+		d->tos = *CMSG_DATA(c); /* one byte, where all others have an int */
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+		memcpy(&tos, CMSG_DATA(c), sizeof(tos));
+		d->tos = (uint8_t)tos;
 	} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 		struct in_pktinfo info;
 
@@ -125,6 +145,7 @@ static void finish_received(struct msghdr *m, size_t len, struct datagram *d)
 	d->cut = m->msg_flags & MSG_TRUNC;
 	d->to = (struct address){ 0 };
 	d->ttl = UINT8_MAX;
+	d->tos = 0;
 	d->kernel_time = false;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
 		read_control(c, d);
@@ -195,9 +216,10 @@ static void add_source(struct msghdr *m, const struct address *from)
 	}
 }
 
-int datagram_send(int fd, const struct address *from, const struct address *to, const void *data,
-		  size_t len)
+int datagram_send_tos(int fd, const struct address *from, const struct address *to, uint8_t tos,
+		      const void *data, size_t len)
 {
+	const int type_of_service = tos;
 	union control control = { 0 };
 	struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
 	struct msghdr m = {
@@ -207,12 +229,22 @@ int datagram_send(int fd, const struct address *from, const struct address *to, 
 		.msg_iovlen = 1,
 		.msg_control = &control,
 	};
+	bool v6 = to->any.sa_family == AF_INET6;
 
 	if (from)
 		add_source(&m, from);
+	if (tos)
+		add_control(&m, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TCLASS : IP_TOS,
+			    &type_of_service, sizeof(type_of_service));
 	if (m.msg_controllen == 0)
 		m.msg_control = NULL;
 	return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int datagram_send(int fd, const struct address *from, const struct address *to, const void *data,
+		  size_t len)
+{
+	return datagram_send_tos(fd, from, to, 0, data, len);
 }
 
 void datagram_send_many(int fd, struct datagram_outgoing *out, size_t n)

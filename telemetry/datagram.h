@@ -25,6 +25,7 @@ struct datagram {
 	bool kernel_time;
 	bool cut;
 	uint8_t ttl; /* or hop limit; 255 if unknown */
+	uint8_t tos; /* or traffic class; 0 unless datagram_want_tos() was called */
 	size_t len;
 	uint8_t data[DATAGRAM_MAX];
 };
@@ -32,6 +33,9 @@ struct datagram {
 /* Binds a non-blocking socket; port 0 takes a free one. An IPv6 socket carries
  * IPv6 only. */
 int datagram_open(const struct address *local, int *ret_fd, struct mg_error *err);
+
+/* From now on each tells its type of service. */
+int datagram_want_tos(int fd);
 
 /* Where it is bound. */
 int datagram_local(int fd, struct address *ret);
@@ -46,6 +50,10 @@ int datagram_receive(int fd, struct datagram *ret);
 /* Sends one, from our address `from` unless that is NULL or none. */
 int datagram_send(int fd, const struct address *from, const struct address *to, const void *data,
 		  size_t len);
+
+/* The same with a type of service or traffic class. */
+int datagram_send_tos(int fd, const struct address *from, const struct address *to, uint8_t tos,
+		      const void *data, size_t len);
 
 /* One of many to send, and what became of it: 0 or a negative errno. */
 struct datagram_outgoing {

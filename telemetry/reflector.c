@@ -10,7 +10,7 @@
 #include "telemetry/datagram.h"
 #include "telemetry/gateway.h"
 #include "telemetry/registrar.h"
-#include "telemetry/stamp.h"
+#include "telemetry/source_slot.h"
 
 #define BATCH 64
 /* So many refreshes without an answer, and we are registered no more. */
@@ -28,26 +28,21 @@ struct reflector {
 	unsigned unanswered;
 	uint16_t error_estimate;
 	/* Until when each slot of sources has had its answers, at REFLECTOR_RATE. */
-	uint64_t limits_ns[REFLECTOR_SLOTS + 1];
-	uint8_t slot_key[crypto_shorthash_KEYBYTES];
+	uint64_t limits_ns[SOURCE_SLOTS + 1];
+	struct source_slots slots;
+	struct session_reflector *sessions;
+	size_t least_size; /* of a request */
 	struct reflector_counters counters;
 };
 
 /* ---- Probes -------------------------------------------------------------------- */
 
-/* By the address without its port, with a key that nobody knows; our node has
- * the last slot to itself. */
+/* Our node has the last one to itself. */
 static uint64_t *limit_of(struct reflector *r, const struct address *from)
 {
-	bool v6 = from->any.sa_family == AF_INET6;
-	const void *bytes = v6 ? (const void *)&from->v6.sin6_addr : &from->v4.sin_addr;
-	uint8_t hash[crypto_shorthash_BYTES];
-
 	if (address_equal(from, &r->registered_with))
-		return &r->limits_ns[REFLECTOR_SLOTS];
-	crypto_shorthash(hash, bytes, v6 ? sizeof(from->v6.sin6_addr) : sizeof(from->v4.sin_addr),
-			 r->slot_key);
-	return &r->limits_ns[hash[0] % REFLECTOR_SLOTS];
+		return &r->limits_ns[SOURCE_SLOTS];
+	return &r->limits_ns[source_slot(&r->slots, from)];
 }
 
 static bool within_rate(struct reflector *r, const struct address *from, uint64_t now_ns)
@@ -63,20 +58,48 @@ static bool within_rate(struct reflector *r, const struct address *from, uint64_
 	return true;
 }
 
+static void send_answer(struct reflector *r, const struct datagram *d,
+			const struct session_reflector_answer *answer)
+{
+	if (datagram_send_tos(r->fd, &d->to, &d->from, answer->tos, d->data, answer->len) < 0)
+		return;
+	session_reflector_sent(answer, clock_utc_ns());
+	r->counters.reflected++;
+}
+
 static void reflect(struct reflector *r, struct datagram *d)
 {
-	if (d->cut || d->len < STAMP_SIZE) {
+	struct session_reflector_packet packet = {
+		.from = d->from,
+		.to = d->to,
+		.ttl = d->ttl,
+		.tos = d->tos,
+		.received_utc_ns = d->received_utc_ns,
+		.now_ns = clock_mono_ns(),
+		.error_estimate = r->error_estimate,
+	};
+	struct session_reflector_answer answer;
+
+	if (d->cut || d->len < r->least_size) {
 		r->counters.malformed++;
 		return;
 	}
-	if (!within_rate(r, &d->from, clock_mono_ns())) {
+	if (!within_rate(r, &d->from, packet.now_ns)) {
 		r->counters.limited++;
 		return;
 	}
-	if (stamp_reflect(d->data, d->len, d->received_utc_ns, clock_utc_ns(), d->ttl,
-			  r->error_estimate) == 0 &&
-	    datagram_send(r->fd, &d->to, &d->from, d->data, d->len) == 0)
-		r->counters.reflected++;
+	address_set_port(&packet.to, address_port(&r->local));
+	packet.now_utc_ns = clock_utc_ns();
+	switch (session_reflector_answer(r->sessions, &packet, d->data, d->len, &answer)) {
+	case 0:
+		send_answer(r, d, &answer);
+		break;
+	case -EBADE:
+		r->counters.forged++;
+		break;
+	default:
+		r->counters.malformed++;
+	}
 }
 
 /* ---- Registration ---------------------------------------------------------------- */
@@ -193,7 +216,10 @@ int reflector_start(const struct reflector_config *config, sd_event *loop, struc
 	if (!r || sodium_init() < 0)
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	r->config = *config;
-	crypto_shorthash_keygen(r->slot_key);
+	source_slots_init(&r->slots);
+	r->least_size = session_reflector_least_size(&config->stamp);
+	r->config.stamp.key.present = true;
+	memcpy(r->config.stamp.key.bytes, config->key, DEVICE_KEY_SIZE);
 	r->loop = sd_event_ref(loop);
 	r->registrar = (struct registrar){
 		.device = config->device,
@@ -201,10 +227,15 @@ int reflector_start(const struct reflector_config *config, sd_event *loop, struc
 	};
 	memcpy(r->registrar.key, config->key, DEVICE_KEY_SIZE);
 	r->fd = -1;
+	e = session_reflector_new(&r->config.stamp, &r->sessions);
+	if (e < 0)
+		return mg_error_set(err, e, "out of memory");
 	e = datagram_open(&config->listen, &r->fd, err);
 	if (e < 0)
 		return e;
 	e = datagram_local(r->fd, &r->local);
+	if (e >= 0)
+		e = datagram_want_tos(r->fd);
 	if (e >= 0)
 		e = sd_event_add_io(loop, &r->io, r->fd, EPOLLIN, on_readable, r);
 	if (e >= 0)
@@ -227,6 +258,7 @@ void reflector_free(struct reflector *r)
 	sd_event_unref(r->loop);
 	if (r->fd >= 0)
 		close(r->fd);
+	session_reflector_free(r->sessions);
 	sodium_memzero(r, sizeof(*r));
 	free(r);
 }

@@ -7,7 +7,7 @@
  * than it was given, and no source address gets more than REFLECTOR_RATE answers
  * a second: so much is what a forged request that sets two reflectors on each
  * other can cost, and who floods us spoils nobody else's measurements: not our
- * node's, and no others' but the few that share its slot, of REFLECTOR_SLOTS.
+ * node's, and no others' but the few that share its slot (telemetry/source_slot.h).
  */
 #ifndef TELEMETRY_REFLECTOR_H
 #define TELEMETRY_REFLECTOR_H
@@ -18,10 +18,10 @@
 #include "common/cleanup.h"
 #include "common/error.h"
 #include "telemetry/registration.h"
+#include "telemetry/session_reflector.h"
 
 #define REFLECTOR_RATE 200
 #define REFLECTOR_BURST 50
-#define REFLECTOR_SLOTS 256
 #define REFLECTOR_INTERVAL_MIN_NS (50 * UINT64_C(1000000))
 #define REFLECTOR_INTERVAL_MAX_NS (1200 * UINT64_C(1000000000))
 
@@ -33,14 +33,15 @@ struct reflector_config {
 	 * looked up at each refresh; only the port is taken from here. */
 	struct address node;
 	bool node_is_gateway;
-	uint64_t interval_ns; /* between refreshes, within the limits above */
+	uint64_t interval_ns;                  /* between refreshes, within the limits above */
+	struct session_reflector_config stamp; /* its key is the device's */
 };
 
 struct reflector;
 
 struct reflector_counters {
-	uint64_t reflected, malformed, limited; /* probes */
-	uint64_t refreshes, accepted;           /* registrations */
+	uint64_t reflected, malformed, limited, forged; /* probes */
+	uint64_t refreshes, accepted;                   /* registrations */
 };
 
 int reflector_start(const struct reflector_config *config, sd_event *loop, struct reflector **ret,

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * STAMP test packets (RFC 8762), unauthenticated mode: a Session-Sender asks, a
- * Session-Reflector answers with its own times of receiving and sending.
+ * STAMP base test packets (RFC 8762, with the session identifier of RFC 8972, section 3): a
+ * Session-Sender asks, a Session-Reflector answers with its own times of receiving
+ * and sending. In the unauthenticated mode:
  *
  *     Session-Sender (4.2.1)                  Session-Reflector (4.3.1)
  *   0 Sequence Number           u32         0 Sequence Number           u32
  *   4 Timestamp (T1)            u64         4 Timestamp (T3)            u64
  *  12 Error Estimate            u16        12 Error Estimate            u16
- *  14 zero                 30 bytes        14 zero                  2 bytes
- *                                          16 Receive Timestamp (T2)    u64
+ *  14 SSID                      u16        14 SSID                      u16
+ *  16 zero                 28 bytes        16 Receive Timestamp (T2)    u64
  *                                          24 Session-Sender Sequence   u32
  *                                          28 Session-Sender Timestamp  u64
  *                                          36 Session-Sender Error      u16
@@ -16,9 +17,23 @@
  *                                          40 Session-Sender TTL         u8
  *                                          41 zero                  3 bytes
  *
- * Both are 44 bytes. The reflector is stateless (it answers with the sender's
- * sequence number) and sends back, unchanged, whatever follows the first 44
- * bytes, so that an answer has exactly the length of its request.
+ * In the authenticated mode every field begins a block of 16 bytes, but for those that
+ * share one, and the last block is an HMAC-SHA-256, cut to 128 bits, of the others (4.4):
+ *
+ *     Session-Sender (4.2.2)                  Session-Reflector (4.3.2)
+ *   0 Sequence Number           u32         0 Sequence Number           u32
+ *  16 Timestamp (T1)            u64        16 Timestamp (T3)            u64
+ *  24 Error Estimate            u16        24 Error Estimate            u16
+ *  26 SSID                      u16        26 SSID                      u16
+ *  28 zero                 68 bytes        32 Receive Timestamp (T2)    u64
+ *                                          48 Session-Sender Sequence   u32
+ *                                          64 Session-Sender Timestamp  u64
+ *                                          72 Session-Sender Error      u16
+ *                                          80 Session-Sender TTL         u8
+ *  96 HMAC                 16 bytes        96 HMAC                 16 bytes
+ *
+ * Both ends' packets have the same length: 44 or 112 bytes. What follows them, TLVs, is
+ * the business of telemetry/stamp_tlv.h.
  */
 #ifndef TELEMETRY_STAMP_H
 #define TELEMETRY_STAMP_H
@@ -28,7 +43,10 @@
 #include <stdint.h>
 
 #define STAMP_SIZE 44
+#define STAMP_AUTH_SIZE 112
 #define STAMP_PORT 862
+#define STAMP_KEY_SIZE 32
+#define STAMP_HMAC_SIZE 16
 
 /* Of the two 64-bit formats, which the Z bit of the Error Estimate tells. NTP
  * (RFC 5905): seconds since 1900 and a binary fraction; PTPv2 (IEEE 1588v2,
@@ -59,6 +77,7 @@ struct stamp_request {
 	uint32_t sequence;
 	uint64_t t1;
 	uint16_t error_estimate;
+	uint16_t ssid; /* 0: none */
 };
 
 /* The Session-Reflector's packet, as it is on the wire. */
@@ -67,9 +86,14 @@ struct stamp_reply {
 	uint64_t t3;
 	uint16_t error_estimate; /* also tells the format of t2 and t3 */
 	uint64_t t2;
-	struct stamp_request sender; /* copied by the reflector */
+	struct stamp_request sender; /* copied by the reflector; its SSID is that of the reply */
 	uint8_t sender_ttl;
 };
+
+/* The answer to a request that came at T2 and is answered at T3, in its own format of
+ * times. A stateless reflector's sequence number: that of the request. */
+struct stamp_reply stamp_reply_to(const struct stamp_request *p, uint64_t received_utc_ns,
+				  uint64_t now_utc_ns, uint8_t ttl, uint16_t error_estimate);
 
 void stamp_request_pack(const struct stamp_request *p, uint8_t packet[STAMP_SIZE]);
 void stamp_reply_pack(const struct stamp_reply *p, uint8_t packet[STAMP_SIZE]);
@@ -79,9 +103,19 @@ void stamp_reply_pack(const struct stamp_reply *p, uint8_t packet[STAMP_SIZE]);
 int stamp_request_unpack(const void *data, size_t len, struct stamp_request *ret);
 int stamp_reply_unpack(const void *data, size_t len, struct stamp_reply *ret);
 
-/* Turns the request in `data` into its reply, in place and of the same length.
- * T3 is `now_utc_ns`, T2 `received_utc_ns`, both in the sender's format. */
-int stamp_reflect(void *data, size_t len, uint64_t received_utc_ns, uint64_t now_utc_ns,
-		  uint8_t ttl, uint16_t error_estimate);
+/* HMAC-SHA-256 of two pieces that follow one another, cut to 128 bits. */
+void stamp_hmac(const uint8_t key[STAMP_KEY_SIZE], const void *first, size_t first_len,
+		const void *second, size_t second_len, uint8_t ret[STAMP_HMAC_SIZE]);
+
+/* The same in the authenticated mode. Packets are -EBADMSG when shorter than
+ * STAMP_AUTH_SIZE, -EBADE with another HMAC. */
+void stamp_auth_request_pack(const struct stamp_request *p, const uint8_t key[STAMP_KEY_SIZE],
+			     uint8_t packet[STAMP_AUTH_SIZE]);
+void stamp_auth_reply_pack(const struct stamp_reply *p, const uint8_t key[STAMP_KEY_SIZE],
+			   uint8_t packet[STAMP_AUTH_SIZE]);
+int stamp_auth_request_unpack(const void *data, size_t len, const uint8_t key[STAMP_KEY_SIZE],
+			      struct stamp_request *ret);
+int stamp_auth_reply_unpack(const void *data, size_t len, const uint8_t key[STAMP_KEY_SIZE],
+			    struct stamp_reply *ret);
 
 #endif

@@ -27,8 +27,14 @@ libtelemetry_la_SOURCES = \
 	telemetry/registry.h \
 	telemetry/reporter.c \
 	telemetry/reporter.h \
+	telemetry/session_reflector.c \
+	telemetry/session_reflector.h \
+	telemetry/source_slot.c \
+	telemetry/source_slot.h \
 	telemetry/stamp.c \
 	telemetry/stamp.h \
+	telemetry/stamp_tlv.c \
+	telemetry/stamp_tlv.h \
 	telemetry/uplink.c \
 	telemetry/uplink.h \
 	$(NULL)

@@ -123,10 +123,16 @@ static int on_probes(sd_event_source *source, int fd, uint32_t revents, void *us
 	int got = datagram_receive_many(fd, d, DATAGRAM_BATCH);
 
 	(void)source, (void)revents, (void)userdata;
-	for (int i = 0; i < got; i++)
-		if (stamp_reflect(d[i].data, d[i].len, d[i].received_utc_ns, clock_utc_ns(),
-				  d[i].ttl, 1) == 0)
-			(void)datagram_send(fd, &d[i].to, &d[i].from, d[i].data, d[i].len);
+	for (int i = 0; i < got; i++) {
+		struct stamp_request request;
+		struct stamp_reply reply;
+
+		if (stamp_request_unpack(d[i].data, d[i].len, &request) < 0)
+			continue;
+		reply = stamp_reply_to(&request, d[i].received_utc_ns, clock_utc_ns(), d[i].ttl, 1);
+		stamp_reply_pack(&reply, d[i].data);
+		(void)datagram_send(fd, &d[i].to, &d[i].from, d[i].data, d[i].len);
+	}
 	return 0;
 }
 

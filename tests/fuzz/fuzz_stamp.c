@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * STAMP on both sides: the input is a request to a reflector, and an answer to
- * a prober with two open probes.
+ * STAMP on both sides: the input is a request to reflectors in all modes, and an answer to a
+ * prober with two open probes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,33 +9,74 @@
 
 #include "common/clock.h"
 #include "telemetry/prober.h"
+#include "telemetry/session_reflector.h"
+#include "telemetry/stamp_tlv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define UTC UINT64_C(1795235400000000000)
 
-static void check_reflector(const uint8_t *data, size_t size)
+/* Answers to the input twice, as to two packets of one session. */
+static void check_reflector(const uint8_t *data, size_t size,
+			    const struct session_reflector_config *config)
 {
-	uint8_t *packet = malloc(size + 1);
-	struct stamp_reply reply;
-	struct stamp_request request;
-	int r;
+	struct session_reflector_packet p = { .ttl = 64,
+					      .tos = 0x2b,
+					      .received_utc_ns = UTC,
+					      .now_utc_ns = UTC + 1,
+					      .error_estimate = 1 };
+	size_t least = session_reflector_least_size(config);
+	size_t room = size < STAMP_SIZE ? STAMP_SIZE : size;
+	uint8_t *packet = malloc(room + 1);
+	struct session_reflector_answer answer;
+	struct session_reflector *r;
 
+	if (!packet || session_reflector_new(config, &r) < 0 ||
+	    address_parse("192.0.2.1:1", 0, &p.from) < 0 ||
+	    address_parse("[2001:db8::1]:862", 0, &p.to) < 0)
+		abort();
+	for (int i = 0; i < 2; i++) {
+		int e;
+
+		memset(packet, 0x5a, room + 1);
+		memcpy(packet, data, size);
+		e = session_reflector_answer(r, &p, packet, size, &answer);
+		if ((e == 0) != (size >= least) && e != -EBADE)
+			abort();
+		if (e < 0 && memcmp(packet, data, size) != 0)
+			abort();
+		if (packet[room] != 0x5a || (e == 0 && answer.len != room))
+			abort();
+	}
+	session_reflector_free(r);
+	free(packet);
+}
+
+/* The input as it is, and as one that has its HMAC, so that its TLVs are looked at. */
+static void check_reflectors(const uint8_t *data, size_t size)
+{
+	static const struct session_reflector_config plain = { 0 };
+	static const struct session_reflector_config light = {
+		.stateful = true, .twamp_light = true, .protect_tlvs = true, .key.present = true
+	};
+	static const struct session_reflector_config authenticated = {
+		.stateful = true, .authenticated = true, .key.present = true, .dscps = 0xff
+	};
+	uint8_t *packet = malloc(size + 1);
+
+	check_reflector(data, size, &plain);
+	check_reflector(data, size, &light);
+	check_reflector(data, size, &authenticated);
 	if (!packet)
 		abort();
 	memcpy(packet, data, size);
-	packet[size] = 0x5a;
-	r = stamp_reflect(packet, size, UTC, UTC + 1, 64, 1);
-	if ((r == 0) != (size >= STAMP_SIZE) || packet[size] != 0x5a)
-		abort();
-	if (r < 0 && memcmp(packet, data, size) != 0)
-		abort();
-	if (r == 0) {
-		if (stamp_request_unpack(data, size, &request) < 0 ||
-		    stamp_reply_unpack(packet, size, &reply) < 0 ||
-		    reply.sender.sequence != request.sequence || reply.sender.t1 != request.t1 ||
-		    memcmp(packet + STAMP_SIZE, data + STAMP_SIZE, size - STAMP_SIZE) != 0)
-			abort();
+	if (size >= STAMP_AUTH_SIZE) {
+		stamp_hmac(authenticated.key.bytes, packet, STAMP_AUTH_SIZE - STAMP_HMAC_SIZE, NULL,
+			   0, packet + STAMP_AUTH_SIZE - STAMP_HMAC_SIZE);
+		stamp_tlv_sign(be32toh(*(const uint32_t *)(const void *)packet),
+			       packet + STAMP_AUTH_SIZE, size - STAMP_AUTH_SIZE,
+			       authenticated.key.bytes);
+		check_reflector(packet, size, &authenticated);
 	}
 	free(packet);
 }
@@ -96,7 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size > 2000)
 		return 0;
-	check_reflector(data, size);
+	check_reflectors(data, size);
 	check_prober(data, size);
 	return 0;
 }

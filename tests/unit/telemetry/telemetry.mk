@@ -8,7 +8,9 @@ UNIT_TESTS += \
 	tests/unit/telemetry/test_registrar \
 	tests/unit/telemetry/test_registration \
 	tests/unit/telemetry/test_registry \
+	tests/unit/telemetry/test_session_reflector \
 	tests/unit/telemetry/test_stamp \
+	tests/unit/telemetry/test_stamp_tlv \
 	$(NULL)
 tests_unit_telemetry_test_daemon_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_datagram_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
@@ -19,3 +21,5 @@ tests_unit_telemetry_test_registrar_LDADD = libtelemetry.la libcommon.la $(UNIT_
 tests_unit_telemetry_test_registration_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registry_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_stamp_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_session_reflector_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_stamp_tlv_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)

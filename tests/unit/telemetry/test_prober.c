@@ -122,9 +122,12 @@ static void watch_one(struct world *w)
 static void reflect(const struct world *w, size_t i, uint64_t inside_ns, uint8_t reply[STAMP_SIZE])
 {
 	uint64_t t2 = UTC + w->sent[i].at_ns + 3600 * NS_PER_S;
+	struct stamp_request request;
+	struct stamp_reply p;
 
-	memcpy(reply, w->sent[i].packet, STAMP_SIZE);
-	cr_assert_eq(stamp_reflect(reply, STAMP_SIZE, t2, t2 + inside_ns, 64, 1), 0);
+	cr_assert_eq(stamp_request_unpack(w->sent[i].packet, STAMP_SIZE, &request), 0);
+	p = stamp_reply_to(&request, t2, t2 + inside_ns, 64, 1);
+	stamp_reply_pack(&p, reply);
 }
 
 /* Delivers `reply` to probe i, `delay` after that was sent. */
