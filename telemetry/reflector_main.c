@@ -17,7 +17,8 @@
 static void print_help(void)
 {
 	printf("usage: " NAME " --device UUID --key FILE --node ADDRESS[:PORT]|gateway[:PORT]\n"
-	       "       [--listen ADDRESS:PORT] [--interval DURATION]\n\n"
+	       "       [--listen ADDRESS:PORT] [--interval DURATION] [--stateful] [--authenticated]\n"
+	       "       [--protect-tlvs] [--twamp-light] [--hide-location] [--dscp N[,N...]]\n\n"
 	       "Answers the probes that measure this device's round-trip time, and registers it\n"
 	       "with its node.\n\n"
 	       "  -d, --device UUID        who this device is\n"
@@ -26,6 +27,12 @@ static void print_help(void)
 	       "                           also after a change of network (port: %d)\n"
 	       "  -l, --listen ADDRESS     where to listen (default: 0.0.0.0:0, a free port)\n"
 	       "  -i, --interval DURATION  between two registrations (default: 1s)\n"
+	       "  -s, --stateful           count the answers of each session\n"
+	       "  -a, --authenticated      answer only to probes that have the key's HMAC\n"
+	       "  -p, --protect-tlvs       believe only extensions that have the key's HMAC\n"
+	       "  -t, --twamp-light        answer, at length, to packets too short for STAMP\n"
+	       "  -H, --hide-location      tell nobody the addresses and ports that are seen here\n"
+	       "  -D, --dscp N[,N...]      with which DSCPs answers may be asked for\n"
 	       "  -h, --help               this text\n"
 	       "  -V, --version            name and version\n\n"
 	       "See " NAME "(1).\n", REGISTRATION_PORT);
@@ -43,11 +50,52 @@ static int parse_node(const char *text, struct reflector_config *config)
 	return address_parse(address, REGISTRATION_PORT, &config->node);
 }
 
-/* Takes one option that has a value. */
+static int parse_dscps(const char *text, uint64_t *ret)
+{
+	uint64_t dscps = 0;
+
+	for (;; text++) {
+		size_t n = strspn(text, "0123456789");
+		unsigned long dscp = n && n <= 2 ? strtoul(text, NULL, 10) : 64;
+
+		if (dscp > 63)
+			return -EINVAL;
+		dscps |= UINT64_C(1) << dscp;
+		text += n;
+		if (*text == '\0')
+			break;
+		if (*text != ',')
+			return -EINVAL;
+	}
+	*ret = dscps;
+	return 0;
+}
+
+/* Takes one option. */
 static int take_option(int option, const char *value, struct reflector_config *config,
 		       struct mg_error *err)
 {
 	switch (option) {
+	case 's':
+		config->stamp.stateful = true;
+		return 0;
+	case 'a':
+		config->stamp.authenticated = true;
+		return 0;
+	case 'p':
+		config->stamp.protect_tlvs = true;
+		return 0;
+	case 't':
+		config->stamp.twamp_light = true;
+		return 0;
+	case 'H':
+		config->stamp.hide_location = true;
+		return 0;
+	case 'D':
+		if (parse_dscps(value, &config->stamp.dscps) < 0)
+			return mg_error_set(err, -EINVAL, "--dscp: '%s' is no list of numbers from 0 "
+					    "to 63, such as 0,10,46", value);
+		return 0;
 	case 'd':
 		if (uuid_parse(value, &config->device) < 0)
 			return mg_error_set(err, -EINVAL, "--device: '%s' is no UUID", value);
@@ -93,6 +141,12 @@ static bool parse_options(int argc, char **argv, struct reflector_config *config
 		{ "node", required_argument, NULL, 'n' },
 		{ "listen", required_argument, NULL, 'l' },
 		{ "interval", required_argument, NULL, 'i' },
+		{ "stateful", no_argument, NULL, 's' },
+		{ "authenticated", no_argument, NULL, 'a' },
+		{ "protect-tlvs", no_argument, NULL, 'p' },
+		{ "twamp-light", no_argument, NULL, 't' },
+		{ "hide-location", no_argument, NULL, 'H' },
+		{ "dscp", required_argument, NULL, 'D' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -102,7 +156,7 @@ static bool parse_options(int argc, char **argv, struct reflector_config *config
 	int c, r = 0;
 
 	*ret_status = 0;
-	while (r == 0 && (c = getopt_long(argc, argv, "d:k:n:l:i:hV", longopts, NULL)) != -1) {
+	while (r == 0 && (c = getopt_long(argc, argv, "d:k:n:l:i:saptHD:hV", longopts, NULL)) != -1) {
 		if (c == 'h' || c == 'V') {
 			c == 'h' ? print_help() : daemon_print_version(NAME);
 			return false;
