@@ -29,6 +29,7 @@ TREE_TESTS = \
 	tests/e2e/placementd.sh \
 	tests/e2e/references.sh \
 	tests/e2e/shellcheck.sh \
+	tests/e2e/stamp.sh \
 	tests/e2e/study.sh \
 	tests/e2e/telemetry.sh \
 	tests/e2e/tree.sh \
@@ -42,7 +43,7 @@ tests_e2e_say_SOURCES = tests/e2e/say.c
 tests_e2e_say_LDADD = libcommon.la
 
 EXTRA_DIST += tests/model/commit.pml
-EXTRA_DIST += tests/e2e/functions.sh tests/e2e/nodes.sh tests/e2e/runs_once.py
+EXTRA_DIST += tests/e2e/functions.sh tests/e2e/nodes.sh tests/e2e/runs_once.py tests/e2e/stamp.py
 
 # The guest is built for those tests that run, and not for the others.
 $(E2E_TESTS:%=%.log): $(GUEST_IMAGE)
