@@ -33,6 +33,7 @@ struct settings {
 	char *window;
 	char *report_interval;
 	char *metrics;
+	bool authenticated;
 	bool plain_text_bus;
 };
 
@@ -65,6 +66,7 @@ static const cyaml_schema_field_t settings_fields[] = {
 	STRING_OR_NONE(window, struct settings, TEXT_MAX),
 	STRING_OR_NONE(report_interval, struct settings, TEXT_MAX),
 	STRING_OR_NONE(metrics, struct settings, TEXT_MAX),
+	CONFIG_FIELD_BOOL("authenticated", CYAML_FLAG_OPTIONAL, struct settings, authenticated),
 	CONFIG_FIELD_BOOL("plain_text_bus", CYAML_FLAG_OPTIONAL, struct settings, plain_text_bus),
 	CYAML_FIELD_END,
 };
@@ -141,6 +143,7 @@ static int read_settings(const char *path, struct telemetry_config *c, struct mg
 	c->node = (struct node_config){
 		.name = s->name,
 		.plain_text_bus = s->plain_text_bus,
+		.authenticated = s->authenticated,
 		.controller = s->controller.endpoint,
 		.controller_key = s->controller.key,
 		.reports = s->controller.reports,

@@ -298,15 +298,15 @@ int datagram_sent_times(int fd, struct datagram_sent *ret, size_t n)
 	got = recvmmsg(fd, messages, (unsigned)n, MSG_ERRQUEUE | MSG_DONTWAIT, NULL);
 	for (int i = 0; i < got; i++) {
 		struct msghdr *m = &messages[i].msg_hdr;
-		size_t len = messages[i].msg_len;
+		size_t len = messages[i].msg_len, tail = len < DATAGRAM_TAIL ? len : DATAGRAM_TAIL;
 
 		ret[i].utc_ns = 0;
-		if ((m->msg_flags & MSG_TRUNC) || len < DATAGRAM_TAIL)
+		if (m->msg_flags & MSG_TRUNC)
 			continue;
 		for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c && !ret[i].utc_ns;
 		     c = CMSG_NXTHDR(m, c))
 			ret[i].utc_ns = stamping_ns(c);
-		memcpy(ret[i].tail, packets[i] + len - DATAGRAM_TAIL, DATAGRAM_TAIL);
+		memcpy(ret[i].tail + DATAGRAM_TAIL - tail, packets[i] + len - tail, tail);
 	}
 	return got < 0 ? -errno : got;
 }

@@ -16,7 +16,7 @@
 
 #define DATAGRAM_MAX 1500 /* a larger one is cut, and marked */
 #define DATAGRAM_BATCH 64
-#define DATAGRAM_TAIL 44
+#define DATAGRAM_TAIL 112
 
 struct datagram {
 	struct address from;
@@ -69,8 +69,8 @@ void datagram_send_many(int fd, struct datagram_outgoing *out, size_t n);
 
 /* When one that we sent left, and its last bytes. */
 struct datagram_sent {
-	uint64_t utc_ns; /* 0: an entry of another kind */
-	uint8_t tail[DATAGRAM_TAIL];
+	uint64_t utc_ns;             /* 0: an entry of another kind */
+	uint8_t tail[DATAGRAM_TAIL]; /* of a shorter one: headers in front, or nothing known */
 };
 
 /* Takes the next times of sending, at most DATAGRAM_BATCH. Returns how many entries

@@ -25,6 +25,7 @@ struct node {
 	struct registry *registry;
 	struct probe_loop *probes;
 	struct prober *prober; /* theirs */
+	bool authenticated;
 	struct bus *bus;
 	struct uplink *uplink;
 	struct reporter *reporter;
@@ -130,12 +131,32 @@ static void set_registered(const struct device *device, void *userdata)
 	prober_set_registered(n->prober, &device->id, &device->address);
 }
 
+static const uint8_t *key_of(const struct uuid *device, void *userdata)
+{
+	const struct node *n = userdata;
+
+	return registry_key(n->registry, device);
+}
+
+static void warn_of_keys(const struct node *n, const struct prober_watch *list, size_t count)
+{
+	size_t missing = 0;
+
+	for (size_t i = 0; i < count; i++)
+		missing += !registry_key(n->registry, &list[i].device);
+	if (missing)
+		log_warning("uplink", "clients=%zu are not probed: their keys are not known here",
+			    missing);
+}
+
 static void on_watch_list(const struct prober_watch *list, size_t count, void *userdata)
 {
 	struct node *n = userdata;
 
 	if (prober_set_watch_list(n->prober, clock_mono_ns(), list, count) < 0)
 		log_error("uplink", "clients=%zu not all are watched: out of memory", count);
+	if (n->authenticated)
+		warn_of_keys(n, list, count);
 	registry_for_each(n->registry, set_registered, n);
 	probe_loop_wake(n->probes);
 }
@@ -160,6 +181,7 @@ static int make_parts(struct node *n, const struct node_config *c, sd_event *loo
 			.error_estimate = stamp_error_of_clock(STAMP_NTP),
 		},
 		.filter = take_registration,
+		.key_of = c->authenticated ? key_of : NULL,
 		.userdata = n,
 	};
 	int r;
@@ -222,6 +244,7 @@ int node_start(const struct node_config *config, sd_event *loop, struct node **r
 	if (!n)
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	n->fd = -1;
+	n->authenticated = config->authenticated;
 	n->statistics_ns = clock_mono_ns() + STATISTICS_NS;
 	n->retell_ns = clock_mono_ns() + RETELL_NS;
 	r = make_parts(n, config, loop, err);

@@ -24,6 +24,7 @@ struct node_config {
 	const char *reports;        /* endpoint of its SUB */
 	struct address listen;      /* UDP */
 	const char *devices;        /* file of those that may register; see registry.h */
+	bool authenticated;         /* the mode of STAMP, with the devices' keys */
 	uint64_t interval_ns;       /* between probes, unless the controller says otherwise */
 	uint64_t timeout_ns;        /* after which a probe is lost */
 	uint64_t window_ns;         /* of the minimum */

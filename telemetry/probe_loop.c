@@ -25,8 +25,8 @@ static void send_probes(struct prober_packet *packets, size_t n, void *userdata)
 	struct probe_loop *l = userdata;
 
 	for (size_t i = 0; i < n; i++)
-		out[i] =
-			(struct datagram_outgoing){ packets[i].to, packets[i].data, STAMP_SIZE, 0 };
+		out[i] = (struct datagram_outgoing){ packets[i].to, packets[i].data,
+						     prober_packet_size(l->prober), 0 };
 	datagram_send_many(l->config.fd, out, n);
 	for (size_t i = 0; i < n; i++)
 		packets[i].result = out[i].result;
@@ -38,17 +38,25 @@ static uint64_t now_utc(void *userdata)
 	return clock_utc_ns();
 }
 
+static const uint8_t *key_of(const struct uuid *device, void *userdata)
+{
+	struct probe_loop *l = userdata;
+
+	return l->config.key_of(device, l->config.userdata);
+}
+
 /* Before answers are read: the answer to a probe may be here already. */
 static void take_sent_times(struct probe_loop *l)
 {
 	struct datagram_sent sent[DATAGRAM_BATCH];
+	size_t at = DATAGRAM_TAIL - prober_packet_size(l->prober);
 	int got;
 
 	do {
 		got = datagram_sent_times(l->config.fd, sent, DATAGRAM_BATCH);
 		for (int i = 0; i < got; i++)
 			if (sent[i].utc_ns)
-				prober_sent_at(l->prober, sent[i].tail, sent[i].utc_ns);
+				prober_sent_at(l->prober, sent[i].tail + at, sent[i].utc_ns);
 	} while (got == DATAGRAM_BATCH);
 }
 
@@ -117,6 +125,7 @@ int probe_loop_new(sd_event *loop, const struct probe_loop_config *config, struc
 	l->config = *config;
 	prober.send = send_probes;
 	prober.now_utc = now_utc;
+	prober.key_of = config->key_of ? key_of : NULL;
 	prober.userdata = l;
 	r = prober_new(&prober, &l->prober);
 	if (r >= 0)

@@ -16,11 +16,15 @@ struct probe_loop;
 /* Returns true when it has taken a datagram; all others go to the prober. */
 typedef bool (*probe_loop_filter_fn)(const struct datagram *d, void *userdata);
 
+/* As in prober_config. */
+typedef const uint8_t *(*probe_loop_key_fn)(const struct uuid *device, void *userdata);
+
 struct probe_loop_config {
 	int fd;                      /* of datagram_open(); borrowed */
-	struct prober_config prober; /* without send, now_utc and userdata */
+	struct prober_config prober; /* without its functions and userdata */
 	probe_loop_filter_fn filter; /* may be NULL */
-	void *userdata;              /* of the filter */
+	probe_loop_key_fn key_of;    /* NULL: probes are unauthenticated */
+	void *userdata;              /* of both */
 };
 
 int probe_loop_new(sd_event *loop, const struct probe_loop_config *config, struct probe_loop **ret);

@@ -248,6 +248,21 @@ static void count_sent(struct prober *p, uint64_t now_ns, struct client *c,
 		expect_stamp(p, c, packet);
 }
 
+size_t prober_packet_size(const struct prober *p)
+{
+	return p->config.key_of ? STAMP_AUTH_SIZE : STAMP_SIZE;
+}
+
+static const uint8_t *key_of(const struct prober *p, const struct client *c)
+{
+	return p->config.key_of(&c->device, p->config.userdata);
+}
+
+static bool can_probe(const struct prober *p, const struct client *c)
+{
+	return !address_is_none(&c->address) && (!p->config.key_of || key_of(p, c));
+}
+
 static void send_probes(struct prober *p, uint64_t now_ns, struct client **clients, size_t n)
 {
 	uint64_t t1 = p->config.now_utc(p->config.userdata);
@@ -260,7 +275,10 @@ static void send_probes(struct prober *p, uint64_t now_ns, struct client **clien
 	for (size_t i = 0; i < n; i++) {
 		request.sequence = clients[i]->sequence;
 		packets[i].to = &clients[i]->address;
-		stamp_request_pack(&request, packets[i].data);
+		if (p->config.key_of)
+			stamp_auth_request_pack(&request, key_of(p, clients[i]), packets[i].data);
+		else
+			stamp_request_pack(&request, packets[i].data);
 	}
 	p->config.send(packets, n, p->config.userdata);
 	for (size_t i = 0; i < n; i++) {
@@ -290,7 +308,7 @@ uint64_t prober_run(struct prober *p, uint64_t now_ns)
 	for (size_t i = 0; i < n; i++) {
 		give_up_overdue(p, now_ns, due[i]);
 		client_table_set_next(p->clients, due[i], next_round(due[i], now_ns));
-		if (!address_is_none(&due[i]->address))
+		if (can_probe(p, due[i]))
 			sending[k++] = due[i];
 	}
 	if (k)
@@ -320,11 +338,13 @@ static struct probe *find_probe(struct client *c, uint32_t sequence)
 	return i < c->length ? open_at(c, i) : NULL;
 }
 
-void prober_sent_at(struct prober *p, const uint8_t packet[STAMP_SIZE], uint64_t utc_ns)
+void prober_sent_at(struct prober *p, const uint8_t *packet, uint64_t utc_ns)
 {
 	struct stamp_request request;
 
-	if (stamp_request_unpack(packet, STAMP_SIZE, &request) < 0)
+	if (p->config.key_of)
+		stamp_auth_request_peek(packet, &request);
+	else if (stamp_request_unpack(packet, STAMP_SIZE, &request) < 0)
 		return;
 	/* They come in the order of sending; those before this one never will. */
 	for (unsigned i = 0; i < p->unstamped_length; i++) {
@@ -387,6 +407,17 @@ static void accept_reply(struct prober *p, uint64_t now_ns, struct client *c, st
 	}
 }
 
+static int unpack_reply(const struct prober *p, const struct client *c, const void *data,
+			struct stamp_reply *ret)
+{
+	const uint8_t *key;
+
+	if (!p->config.key_of)
+		return stamp_reply_unpack(data, STAMP_SIZE, ret);
+	key = key_of(p, c);
+	return key ? stamp_auth_reply_unpack(data, STAMP_AUTH_SIZE, key, ret) : -ENOKEY;
+}
+
 void prober_receive(struct prober *p, uint64_t now_ns, const struct address *from,
 		    uint64_t received_utc_ns, const void *data, size_t len)
 {
@@ -394,7 +425,7 @@ void prober_receive(struct prober *p, uint64_t now_ns, const struct address *fro
 	bool was_sent = false;
 	struct stamp_reply reply;
 
-	if (len != STAMP_SIZE || stamp_reply_unpack(data, len, &reply) < 0) {
+	if (len != prober_packet_size(p)) {
 		p->counters.wrong_length++;
 		return;
 	}
@@ -403,8 +434,11 @@ void prober_receive(struct prober *p, uint64_t now_ns, const struct address *fro
 		return;
 	}
 	for (; c; c = client_table_by_address(p->clients, from, c)) {
-		struct probe *probe = find_probe(c, reply.sender.sequence);
+		struct probe *probe;
 
+		if (unpack_reply(p, c, data, &reply) < 0)
+			continue;
+		probe = find_probe(c, reply.sender.sequence);
 		if (probe && is_answer_to(probe, &reply.sender)) {
 			if (probe->answered)
 				p->counters.duplicate++;

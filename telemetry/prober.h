@@ -13,6 +13,7 @@
  *
  * An answer counts only if it comes from the address that was probed and
  * carries the sequence number and the timestamp of a probe that is still open.
+ * In the authenticated mode it also needs the HMAC by the client's key.
  * Everything else is counted and changes nothing. A probe is lost when it was
  * not answered within the timeout, or when PROBER_OPEN_MAX newer ones have
  * left.
@@ -37,7 +38,7 @@ struct prober;
 struct prober_packet {
 	const struct address *to;
 	int result;
-	uint8_t data[STAMP_SIZE];
+	uint8_t data[STAMP_AUTH_SIZE]; /* prober_packet_size() of them */
 };
 
 struct prober_config {
@@ -50,6 +51,9 @@ struct prober_config {
 	 * counts as never sent. */
 	void (*send)(struct prober_packet *packets, size_t n, void *userdata);
 	uint64_t (*now_utc)(void *userdata); /* for T1, unless the kernel tells */
+	/* The key for a device's probes and their answers, valid until the next call; NULL: it has
+	 * none, and is not probed. Without this function probes are unauthenticated. */
+	const uint8_t *(*key_of)(const struct uuid *device, void *userdata);
 	void *userdata;
 };
 
@@ -61,7 +65,7 @@ struct prober_counters {
 	uint64_t stranger;    /* from an address that is not probed */
 	uint64_t duplicate;   /* that probe had its answer already */
 	uint64_t late;        /* that probe has been given up */
-	uint64_t forged;      /* no such probe was ever sent */
+	uint64_t forged;      /* no such probe was ever sent, or another key */
 	uint64_t implausible; /* times that cannot be: a lying reflector, or a clock that stepped */
 };
 
@@ -100,8 +104,11 @@ void prober_set_registered(struct prober *p, const struct uuid *device,
  * again, UINT64_MAX for never. */
 uint64_t prober_run(struct prober *p, uint64_t now_ns);
 
-/* The kernel's time of sending of one of our packets. */
-void prober_sent_at(struct prober *p, const uint8_t packet[STAMP_SIZE], uint64_t utc_ns);
+/* Of every probe and its answer. */
+size_t prober_packet_size(const struct prober *p);
+
+/* The kernel's time of sending of one of our packets, all of it. */
+void prober_sent_at(struct prober *p, const uint8_t *packet, uint64_t utc_ns);
 
 /* A datagram that came from `from` at `received_utc_ns`. */
 void prober_receive(struct prober *p, uint64_t now_ns, const struct address *from,

@@ -152,7 +152,7 @@ void registry_free(struct registry *r)
 
 /* ---- Registrations ----------------------------------------------------------- */
 
-static struct entry *find(struct registry *r, const struct uuid *id)
+static struct entry *find(const struct registry *r, const struct uuid *id)
 {
 	struct entry key;
 
@@ -160,6 +160,13 @@ static struct entry *find(struct registry *r, const struct uuid *id)
 		return NULL;
 	key.device.id = *id;
 	return bsearch(&key, r->entries, r->n, sizeof(r->entries[0]), by_id);
+}
+
+const uint8_t *registry_key(const struct registry *r, const struct uuid *device)
+{
+	const struct entry *e = find(r, device);
+
+	return e ? e->key : NULL;
 }
 
 /* The device, if the datagram is a REGISTER that has its MAC. */

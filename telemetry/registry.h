@@ -52,6 +52,9 @@ enum registry_verdict registry_receive(struct registry *r, uint64_t now_ns,
 				       uint8_t ret_answer[REGISTRATION_SIZE],
 				       const struct device **ret_device);
 
+/* A device's key, as long as the registry lives; NULL if it is unknown. */
+const uint8_t *registry_key(const struct registry *r, const struct uuid *device);
+
 typedef void (*registry_device_fn)(const struct device *device, void *userdata);
 
 /* Ends the registrations that were not refreshed in time; tells each with the

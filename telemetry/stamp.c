@@ -220,20 +220,25 @@ void stamp_auth_reply_pack(const struct stamp_reply *p, const uint8_t key[STAMP_
 	sign(packet, key);
 }
 
-int stamp_auth_request_unpack(const void *data, size_t len, const uint8_t key[STAMP_KEY_SIZE],
-			      struct stamp_request *ret)
+void stamp_auth_request_peek(const uint8_t packet[STAMP_AUTH_SIZE], struct stamp_request *ret)
 {
-	struct rcursor c = rcursor_over(data, len);
-	int r = verify(data, len, key);
+	struct rcursor c = rcursor_over(packet, STAMP_AUTH_SIZE);
 
-	if (r < 0)
-		return r;
 	ret->sequence = rcursor_u32(&c);
 	rcursor_bytes(&c, 12);
 	ret->t1 = rcursor_u64(&c);
 	ret->error_estimate = rcursor_u16(&c);
 	ret->ssid = rcursor_u16(&c);
-	return 0;
+}
+
+int stamp_auth_request_unpack(const void *data, size_t len, const uint8_t key[STAMP_KEY_SIZE],
+			      struct stamp_request *ret)
+{
+	int r = verify(data, len, key);
+
+	if (r == 0)
+		stamp_auth_request_peek(data, ret);
+	return r;
 }
 
 int stamp_auth_reply_unpack(const void *data, size_t len, const uint8_t key[STAMP_KEY_SIZE],

@@ -115,6 +115,10 @@ void stamp_auth_reply_pack(const struct stamp_reply *p, const uint8_t key[STAMP_
 			   uint8_t packet[STAMP_AUTH_SIZE]);
 int stamp_auth_request_unpack(const void *data, size_t len, const uint8_t key[STAMP_KEY_SIZE],
 			      struct stamp_request *ret);
+
+/* Reads a packet of our own, without its HMAC's being verified. */
+void stamp_auth_request_peek(const uint8_t packet[STAMP_AUTH_SIZE], struct stamp_request *ret);
+
 int stamp_auth_reply_unpack(const void *data, size_t len, const uint8_t key[STAMP_KEY_SIZE],
 			    struct stamp_reply *ret);
 

@@ -133,6 +133,7 @@ Test(daemon, errors_name_file_and_field)
 		{ "report_interval: -1s", "report_interval" },
 		{ "metrics: localhost:9100", "metrics" },
 		{ "colour: red", "colour" },
+		{ "authenticated: perhaps", "authenticated" },
 		{ "plain_text_bus: perhaps", "plain_text_bus" },
 		{ "controller: none", "controller" },
 	};

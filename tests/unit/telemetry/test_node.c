@@ -41,6 +41,7 @@ struct world {
 	int refuse_seen; /* errno to refuse ClientSeen with; 0: accept */
 	struct heard heard;
 	char devices[64];
+	bool authenticated;
 	struct node *node;
 	struct reflector *reflector;
 	struct reflector_config reflector_config;
@@ -154,6 +155,7 @@ static void start_node(struct world *w)
 		.controller_key = w->controller_keys.public_key,
 		.reports = w->sub_at,
 		.devices = w->devices,
+		.authenticated = w->authenticated,
 		.interval_ns = 20 * NS_PER_MS,
 		.timeout_ns = TIMEOUT,
 		.window_ns = NS_PER_S,
@@ -192,12 +194,13 @@ static void stop_reflector(struct world *w)
 	w->reflector = NULL;
 }
 
-static void setup(struct world *w)
+static void setup_with(struct world *w, bool authenticated)
 {
 	struct mg_error err = { 0 };
 	char list[256];
 
-	*w = (struct world){ 0 };
+	*w = (struct world){ .authenticated = authenticated };
+	w->reflector_config.stamp.authenticated = authenticated;
 	log_init("test_node", LOG_LEVEL_ERROR);
 	cr_assert_eq(sd_event_new(&w->loop), 0);
 	cr_assert_eq(keypair_generate(&w->controller_keys), 0);
@@ -207,6 +210,11 @@ static void setup(struct world *w)
 	write_devices(w);
 	start_controller(w);
 	start_node(w);
+}
+
+static void setup(struct world *w)
+{
+	setup_with(w, false);
 }
 
 static void teardown(struct world *w)
@@ -283,6 +291,19 @@ Test(node, a_registered_device_is_told_watched_and_measured)
 	/* Loopback under load, but never nothing at all. */
 	cr_assert(w.heard.srtt_ns > 100 && w.heard.srtt_ns <= TIMEOUT, "%lu", w.heard.srtt_ns);
 	RUN_UNTIL(&w, w.heard.confidence >= 90 && w.heard.sent >= 5);
+	teardown(&w);
+}
+
+Test(node, it_measures_in_the_authenticated_mode)
+{
+	struct world w;
+
+	setup_with(&w, true);
+	start_reflector(&w);
+	RUN_UNTIL(&w, w.heard.seen);
+	send_watch_list(&w, NULL);
+	RUN_UNTIL(&w, w.heard.reports >= 5);
+	cr_assert(w.heard.srtt_ns > 100 && w.heard.srtt_ns <= TIMEOUT, "%lu", w.heard.srtt_ns);
 	teardown(&w);
 }
 

@@ -15,7 +15,7 @@
 
 struct sent {
 	struct address to;
-	uint8_t packet[STAMP_SIZE];
+	uint8_t packet[STAMP_AUTH_SIZE];
 	uint64_t at_ns;
 };
 
@@ -42,7 +42,8 @@ static void world_send(struct prober_packet *packets, size_t n, void *userdata)
 		cr_assert_lt(w->n, SENT_MAX);
 		w->sent[w->n].to = *packets[i].to;
 		w->sent[w->n].at_ns = w->now_ns;
-		memcpy(w->sent[w->n++].packet, packets[i].data, STAMP_SIZE);
+		memcpy(w->sent[w->n++].packet, packets[i].data,
+		       prober_packet_size(w->prober));
 	}
 }
 
@@ -53,7 +54,8 @@ static uint64_t world_utc(void *userdata)
 	return UTC + w->now_ns;
 }
 
-static void world_start(struct world *w)
+static void world_start_with(struct world *w,
+			     const uint8_t *(*key_of)(const struct uuid *device, void *userdata))
 {
 	*w = (struct world){ .sent = calloc(SENT_MAX, sizeof(struct sent)) };
 	cr_assert_eq(prober_new(&(struct prober_config){ .interval_ns = INTERVAL,
@@ -62,9 +64,15 @@ static void world_start(struct world *w)
 							 .error_estimate = 1,
 							 .send = world_send,
 							 .now_utc = world_utc,
+							 .key_of = key_of,
 							 .userdata = w },
 				&w->prober),
 		     0);
+}
+
+static void world_start(struct world *w)
+{
+	world_start_with(w, NULL);
 }
 
 static void world_end(struct world *w)
@@ -576,6 +584,64 @@ Test(prober, forged_replies_change_nothing)
 	check_untouched(&w);
 	answer(&w, 0, 20 * NS_PER_MS, 0);
 	cr_assert_eq(report(&w).rtt.last_ns, 20 * NS_PER_MS);
+	world_end(&w);
+}
+
+/* A TWAMP-Light reflector (RFC 5357, 4.2.1) has padding where STAMP has zeroes and an SSID. */
+Test(prober, twamp_lights_replies_are_as_good)
+{
+	uint8_t reply[STAMP_SIZE];
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, INTERVAL / 2);
+	reflect(&w, 0, 0, reply);
+	memset(reply + 14, 0xa5, 2);
+	memset(reply + 38, 0xa5, 2);
+	memset(reply + 41, 0xa5, 3);
+	deliver(&w, 0, 10 * NS_PER_MS, reply, sizeof(reply));
+	cr_assert_eq(report(&w).rtt.last_ns, 10 * NS_PER_MS);
+	world_end(&w);
+}
+
+static const uint8_t *key_of_one(const struct uuid *device, void *userdata)
+{
+	static const uint8_t key[STAMP_KEY_SIZE] = { 7 };
+	const struct prober_watch one = client(1);
+
+	(void)userdata;
+	return uuid_equal(device, &one.device) ? key : NULL;
+}
+
+Test(prober, authenticated_it_probes_and_believes_whom_it_has_a_key_of)
+{
+	const struct prober_watch list[] = { client(1), client(2) };
+	uint8_t other[STAMP_KEY_SIZE] = { 8 }, packet[STAMP_AUTH_SIZE];
+	const uint8_t *key = key_of_one(&list[0].device, NULL);
+	struct stamp_request request;
+	struct stamp_reply reply;
+	struct world w;
+
+	world_start_with(&w, key_of_one);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, 2), 0);
+	world_run_until(&w, INTERVAL - 1);
+	cr_assert_eq(w.n, 1);
+	cr_assert(address_equal(&w.sent[0].to, &list[0].address));
+	cr_assert_eq(stamp_auth_request_unpack(w.sent[0].packet, STAMP_AUTH_SIZE, key, &request), 0);
+	prober_sent_at(w.prober, w.sent[0].packet, UTC + w.sent[0].at_ns + 2 * NS_PER_MS);
+	reply = stamp_reply_to(&request, UTC, UTC, 64, 1);
+	stamp_auth_reply_pack(&reply, other, packet);
+	deliver(&w, 0, 10 * NS_PER_MS, packet, sizeof(packet));
+	cr_assert_eq(counters(&w).forged, 1);
+	/* The other mode's, right as it is. */
+	stamp_reply_pack(&reply, packet);
+	deliver(&w, 0, 10 * NS_PER_MS, packet, STAMP_SIZE);
+	cr_assert_eq(counters(&w).wrong_length, 1);
+	check_untouched(&w);
+	stamp_auth_reply_pack(&reply, key, packet);
+	deliver(&w, 0, 10 * NS_PER_MS, packet, sizeof(packet));
+	cr_assert_eq(report(&w).rtt.last_ns, 8 * NS_PER_MS);
 	world_end(&w);
 }
 
