@@ -42,6 +42,7 @@ struct world {
 	struct heard heard;
 	char devices[64];
 	bool authenticated;
+	const char *loopback; /* of node and device */
 	struct node *node;
 	struct reflector *reflector;
 	struct reflector_config reflector_config;
@@ -162,7 +163,7 @@ static void start_node(struct world *w)
 		.report_interval_ns = 50 * NS_PER_MS,
 	};
 
-	cr_assert_eq(address_parse("127.0.0.1:0", 0, &config.listen), 0);
+	cr_assert_eq(address_parse(w->loopback, 0, &config.listen), 0);
 	if (w->node)
 		config.listen = *node_local(w->node);
 	node_free(w->node);
@@ -174,7 +175,7 @@ static void start_reflector_at(struct world *w, const struct address *node)
 	struct reflector_config *config = &w->reflector_config;
 	struct mg_error err = { 0 };
 
-	cr_assert_eq(address_parse("127.0.0.1:0", 0, &config->listen), 0);
+	cr_assert_eq(address_parse(w->loopback, 0, &config->listen), 0);
 	cr_assert_eq(uuid_parse(DEVICE, &config->device), 0);
 	cr_assert_eq(device_key_parse(KEY, config->key), 0);
 	config->node = *node;
@@ -194,12 +195,12 @@ static void stop_reflector(struct world *w)
 	w->reflector = NULL;
 }
 
-static void setup_with(struct world *w, bool authenticated)
+static void setup_with(struct world *w, const char *loopback, bool authenticated)
 {
 	struct mg_error err = { 0 };
 	char list[256];
 
-	*w = (struct world){ .authenticated = authenticated };
+	*w = (struct world){ .loopback = loopback, .authenticated = authenticated };
 	w->reflector_config.stamp.authenticated = authenticated;
 	log_init("test_node", LOG_LEVEL_ERROR);
 	cr_assert_eq(sd_event_new(&w->loop), 0);
@@ -214,7 +215,7 @@ static void setup_with(struct world *w, bool authenticated)
 
 static void setup(struct world *w)
 {
-	setup_with(w, false);
+	setup_with(w, "127.0.0.1:0", false);
 }
 
 static void teardown(struct world *w)
@@ -294,11 +295,62 @@ Test(node, a_registered_device_is_told_watched_and_measured)
 	teardown(&w);
 }
 
+Test(node, it_registers_tells_and_measures_over_ipv6)
+{
+	struct world w;
+	uint64_t sent;
+
+	setup_with(&w, "[::1]:0", false);
+	w.reflector_config.interval_ns = SELDOM;
+	start_reflector(&w);
+	RUN_UNTIL(&w, w.heard.seen == 1);
+	expect_local_address(&w);
+	send_watch_list(&w, NULL);
+	RUN_UNTIL(&w, w.heard.reports >= 5);
+	cr_assert(w.heard.srtt_ns > 100 && w.heard.srtt_ns <= TIMEOUT, "%lu", w.heard.srtt_ns);
+	/* And at another address it is the same client: its probes are counted on. */
+	sent = w.heard.sent;
+	stop_reflector(&w);
+	start_reflector(&w);
+	RUN_UNTIL(&w, w.heard.seen == 2);
+	expect_local_address(&w);
+	w.heard.reports = 0;
+	RUN_UNTIL(&w, w.heard.reports >= 2 && w.heard.confidence > 80);
+	cr_assert_gt(w.heard.sent, sent);
+	cr_assert_eq(w.heard.gone, 0);
+	teardown(&w);
+}
+
+Test(node, where_the_controller_says_may_be_an_ipv6_address)
+{
+	char text[ADDRESS_TEXT_SIZE];
+	struct world w;
+
+	setup_with(&w, "[::1]:0", false);
+	RUN_UNTIL(&w, w.heard.hellos);
+	w.reflector_config.interval_ns = SELDOM;
+	start_reflector(&w);
+	RUN_UNTIL(&w, w.heard.seen == 1);
+	/* The node forgets, and has only the list. */
+	stop_reflector(&w);
+	start_node(&w);
+	w.reflector_config.key[0] ^= 1;
+	{
+		struct mg_error err = { 0 };
+
+		cr_assert_eq(reflector_start(&w.reflector_config, w.loop, &w.reflector, &err), 0);
+	}
+	RUN_UNTIL(&w, w.heard.hellos >= 2);
+	send_watch_list(&w, address_format(reflector_local(w.reflector), text));
+	RUN_UNTIL(&w, w.heard.reports >= 2);
+	teardown(&w);
+}
+
 Test(node, it_measures_in_the_authenticated_mode)
 {
 	struct world w;
 
-	setup_with(&w, true);
+	setup_with(&w, "127.0.0.1:0", true);
 	start_reflector(&w);
 	RUN_UNTIL(&w, w.heard.seen);
 	send_watch_list(&w, NULL);
