@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "placement/policy_parameters.h"
+
 #define PRUNE_EVERY 256 /* settled moves */
 
 /* ---- What nodes say -------------------------------------------------------------------- */
@@ -425,20 +427,14 @@ static Tagalong__Placement__Start *copy_start(const Tagalong__Placement__Start *
 static int take_parameters(struct controller *c, const Tagalong__Placement__Start *start,
 			   struct mg_error *err)
 {
-	const Tagalong__Placement__PolicyParameters *p = start->parameters;
-
 	c->policy = policy_find(start->policy);
 	if (!c->policy)
 		return mg_error_set(err, -EINVAL, "no policy is named '%.64s'", start->policy);
-	c->parameters = (struct policy_parameters){
-		.threshold_ns = p->threshold_ns,
-		.hold_ns = p->hold_ns,
-		.margin_ns = p->margin_ns,
-		.min_stay_ns = p->min_stay_ns,
-		.return_guard_ns = p->return_guard_ns,
-		.max_age_ns = p->max_age_ns,
-		.min_confidence = p->min_confidence,
-	};
+	free(c->learnt);
+	c->learnt = calloc(1, c->policy->shared_size + 1);
+	if (!c->learnt)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	policy_parameters_take(start->parameters, &c->parameters);
 	return c->policy->init(&c->parameters, err);
 }
 
@@ -506,6 +502,7 @@ void controller_free(struct controller *c)
 	if (c->start)
 		tagalong__placement__start__free_unpacked(c->start, NULL);
 	free(c->candidates);
+	free(c->learnt);
 	free(c);
 }
 

@@ -43,6 +43,7 @@ struct controller {
 	Tagalong__Placement__Start *start; /* NULL before it came */
 	const struct policy_ops *policy;
 	struct policy_parameters parameters;
+	void *learnt; /* by the policy, of all devices */
 
 	struct policy_candidate *candidates; /* room for all nodes; see decide.c */
 	size_t candidates_room;

@@ -59,7 +59,7 @@ void decide_sample(struct controller *c, struct device *device)
 
 	if (!view(c, device, &v))
 		return;
-	c->policy->on_sample(&c->parameters, device->policy_state, &v);
+	c->policy->on_sample(&c->parameters, c->learnt, device->policy_state, &v);
 	wake(c, device);
 }
 
@@ -200,8 +200,8 @@ static size_t gather(struct controller *c, struct plan_item *items)
 			continue;
 		item->n_wishes = 0;
 		if (view(c, device, &v))
-			item->n_wishes = c->policy->wishes(&c->parameters, device->policy_state,
-							   &v, item->wishes);
+			item->n_wishes = c->policy->wishes(&c->parameters, c->learnt,
+							   device->policy_state, &v, item->wishes);
 		tell_wish(c, device, item->n_wishes > 0 ? item : NULL);
 		if (item->n_wishes == 0)
 			continue;

@@ -32,6 +32,9 @@ libplacement_la_SOURCES = \
 	placement/policy.h \
 	placement/policy_evidence.c \
 	placement/policy_evidence.h \
+	placement/policy_markov.c \
+	placement/policy_parameters.c \
+	placement/policy_parameters.h \
 	placement/policy_rent_or_buy.c \
 	placement/policy_threshold.c \
 	placement/record_log.c \

@@ -7,7 +7,7 @@
 #include "common/config.h"
 #include "common/keys.h"
 #include "common/units.h"
-#include "placement/policy.h"
+#include "placement/policy_parameters.h"
 
 #define TEXT_MAX 4096
 #define COUNT_MAX 1000000
@@ -15,7 +15,8 @@
 /* The file as it is written: quantities are text, what is absent is NULL. */
 struct policy_section {
 	char *name, *threshold, *hold, *margin, *min_stay, *interval, *return_guard, *max_age;
-	unsigned *min_confidence;
+	char *horizon;
+	unsigned *min_confidence, *order;
 };
 
 struct limits_section {
@@ -50,6 +51,8 @@ static const cyaml_schema_field_t policy_fields[] = {
 	OPTIONAL(policy_section, return_guard),
 	OPTIONAL(policy_section, max_age),
 	COUNT(policy_section, min_confidence),
+	OPTIONAL(policy_section, horizon),
+	COUNT(policy_section, order),
 	CYAML_FIELD_END,
 };
 
@@ -151,6 +154,9 @@ static void read_policy(struct reader *in, const struct policy_section *s,
 				      4 * p->min_stay_ns);
 	p->max_age_ns = duration(in, "policy.max_age", s->max_age, 3 * NS_PER_S);
 	p->min_confidence = count(in, "policy.min_confidence", s->min_confidence, 50, 0, 100);
+	p->has_horizon_ns = p->has_order = true;
+	p->horizon_ns = duration(in, "policy.horizon", s->horizon, 600 * NS_PER_S);
+	p->order = count(in, "policy.order", s->order, 2, 1, 2);
 	c->interval_ns = duration(in, "policy.interval", s->interval, 2 * NS_PER_MS);
 }
 
@@ -158,23 +164,15 @@ static void read_policy(struct reader *in, const struct policy_section *s,
 static void check_policy(struct reader *in, const struct placement_config *c)
 {
 	const struct policy_ops *policy = policy_find(c->policy);
-	const Tagalong__Placement__PolicyParameters *p = &c->parameters;
-	const struct policy_parameters parameters = {
-		.threshold_ns = p->threshold_ns,
-		.hold_ns = p->hold_ns,
-		.margin_ns = p->margin_ns,
-		.min_stay_ns = p->min_stay_ns,
-		.return_guard_ns = p->return_guard_ns,
-		.max_age_ns = p->max_age_ns,
-		.min_confidence = p->min_confidence,
-	};
+	struct policy_parameters parameters;
 
 	if (in->r < 0)
 		return;
 	if (!policy) {
-		refuse(in, "policy.name", c->policy, "a policy; there are 'threshold' and 'rent-or-buy'");
+		refuse(in, "policy.name", c->policy, "a policy; there are 'threshold', 'rent-or-buy' and 'markov'");
 		return;
 	}
+	policy_parameters_take(&c->parameters, &parameters);
 	in->r = policy->init(&parameters, in->err);
 	if (in->r < 0)
 		mg_error_prefix(in->err, "%s: policy", in->name);

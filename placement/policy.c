@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 
 static const struct policy_ops *const policies[] = {
+	&policy_markov,
 	&policy_rent_or_buy,
 	&policy_threshold,
 };

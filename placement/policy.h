@@ -2,8 +2,9 @@
  *
  * A policy turns evidence into wishes: which node would serve a device better.
  * It decides nothing; the planner grants wishes. A policy is pure: what it
- * returns depends on its parameters, the device's state and its arguments
- * alone, and a device's state has a fixed size and no pointers.
+ * returns depends on its parameters, what it has learnt and its arguments
+ * alone. What it learns has a fixed size and no pointers: a state for each device, and
+ * memory that all devices of a run share.
  */
 #ifndef PLACEMENT_POLICY_H
 #define PLACEMENT_POLICY_H
@@ -14,7 +15,7 @@
 
 #include "common/error.h"
 
-#define POLICY_STATE_SIZE 64
+#define POLICY_STATE_SIZE 160 /* a device's, at most */
 #define POLICY_WISHES_MAX 4
 #define POLICY_VISITS 3
 
@@ -59,26 +60,31 @@ struct policy_parameters {
 	uint64_t return_guard_ns; /* see policy_evidence.h */
 	uint64_t max_age_ns;      /* older samples are no evidence */
 	uint32_t min_confidence;  /* nor are less certain ones */
+	uint64_t horizon_ns;      /* how far ahead costs count: by 1/e at that distance */
+	uint32_t order;           /* of the chain that predicts: 1 or 2 */
 };
 
 struct policy_ops {
 	const char *name;
+	size_t state_size;  /* of a device; at most POLICY_STATE_SIZE */
+	size_t shared_size; /* of what all devices share; it starts as zeros */
 	/* Checks the parameters; the text names the offending one. */
 	int (*init)(const struct policy_parameters *p, struct mg_error *err);
-	/* `state` has POLICY_STATE_SIZE bytes, aligned for anything. */
+	/* `state` has state_size bytes, aligned for anything, and so has `shared`. */
 	void (*dev_init)(void *state);
 	/* There is news of the device: a sample of some candidate, or its VM is
 	 * elsewhere. */
-	void (*on_sample)(const struct policy_parameters *p, void *state,
+	void (*on_sample)(const struct policy_parameters *p, void *shared, void *state,
 			  const struct policy_view *view);
 	/* Writes at most POLICY_WISHES_MAX wishes, the best first; returns how many. */
-	size_t (*wishes)(const struct policy_parameters *p, const void *state,
+	size_t (*wishes)(const struct policy_parameters *p, const void *shared, const void *state,
 			 const struct policy_view *view, struct policy_wish *out);
 };
 
 /* By name; NULL when there is no such policy. */
 const struct policy_ops *policy_find(const char *name);
 
+extern const struct policy_ops policy_markov;
 extern const struct policy_ops policy_rent_or_buy;
 extern const struct policy_ops policy_threshold;
 

@@ -53,7 +53,7 @@ size_t policy_insert_wish(struct policy_wish *out, size_t n, const struct policy
 {
 	size_t at = n;
 
-	while (at > 0 && out[at - 1].target_ns > wish->target_ns)
+	while (at > 0 && out[at - 1].benefit_ns < wish->benefit_ns)
 		at--;
 	if (at == POLICY_WISHES_MAX)
 		return n;

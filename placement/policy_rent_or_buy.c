@@ -70,12 +70,13 @@ static uint64_t price(const struct policy_parameters *p)
 										      : product;
 }
 
-static void rent_or_buy_on_sample(const struct policy_parameters *p, void *state,
+static void rent_or_buy_on_sample(const struct policy_parameters *p, void *shared, void *state,
 				  const struct policy_view *view)
 {
 	struct state *s = state;
 	uint64_t rate_ns = rent(p, view);
 
+	(void)shared;
 	if (rate_ns == 0) {
 		*s = (struct state){ 0 };
 		return;
@@ -88,13 +89,15 @@ static void rent_or_buy_on_sample(const struct policy_parameters *p, void *state
 	s->rate_ns = rate_ns;
 }
 
-static size_t rent_or_buy_wishes(const struct policy_parameters *p, const void *state,
-				 const struct policy_view *view, struct policy_wish *out)
+static size_t rent_or_buy_wishes(const struct policy_parameters *p, const void *shared,
+				 const void *state, const struct policy_view *view,
+				 struct policy_wish *out)
 {
 	const struct policy_candidate *here = policy_here(p, view);
 	const struct state *s = state;
 	size_t n = 0;
 
+	(void)shared;
 	/* Asked between samples: what was evidence may have aged since. */
 	if (!here || s->rate_ns == 0 || s->node != here->node || rent(p, view) == 0)
 		return 0;
@@ -120,6 +123,7 @@ static size_t rent_or_buy_wishes(const struct policy_parameters *p, const void *
 
 const struct policy_ops policy_rent_or_buy = {
 	.name = "rent-or-buy",
+	.state_size = sizeof(struct state),
 	.init = policy_check_parameters,
 	.dev_init = rent_or_buy_dev_init,
 	.on_sample = rent_or_buy_on_sample,

@@ -39,11 +39,12 @@ static bool is_badly_served(const struct policy_parameters *p, const struct poli
 	return false;
 }
 
-static void threshold_on_sample(const struct policy_parameters *p, void *state,
+static void threshold_on_sample(const struct policy_parameters *p, void *shared, void *state,
 				const struct policy_view *view)
 {
 	struct state *s = state;
 
+	(void)shared;
 	if (!is_badly_served(p, view)) {
 		s->since_ns = 0;
 	} else if (!s->since_ns || s->node != view->visits[0].node) {
@@ -52,13 +53,15 @@ static void threshold_on_sample(const struct policy_parameters *p, void *state,
 	}
 }
 
-static size_t threshold_wishes(const struct policy_parameters *p, const void *state,
-			       const struct policy_view *view, struct policy_wish *out)
+static size_t threshold_wishes(const struct policy_parameters *p, const void *shared,
+			       const void *state, const struct policy_view *view,
+			       struct policy_wish *out)
 {
 	const struct policy_candidate *serving = policy_here(p, view);
 	const struct state *s = state;
 	size_t n = 0;
 
+	(void)shared;
 	/* Asked between samples: what was evidence may have aged since. */
 	if (!serving || !s->since_ns || s->node != serving->node || !is_badly_served(p, view))
 		return 0;
@@ -70,20 +73,22 @@ static size_t threshold_wishes(const struct policy_parameters *p, const void *st
 		if (!policy_betters(p, c, serving, p->margin_ns) ||
 		    policy_is_guarded(p, view, c->node))
 			continue;
-		n = policy_insert_wish(out, n, &(struct policy_wish){
-				.target = c->node,
-				.benefit_ns = serving->srtt_ns - c->srtt_ns,
-				.code = "threshold",
-				.here_ns = serving->srtt_ns,
-				.target_ns = c->srtt_ns,
-				.held_ns = view->now_ns - s->since_ns,
-			});
+		n = policy_insert_wish(out, n,
+				       &(struct policy_wish){
+					       .target = c->node,
+					       .benefit_ns = serving->srtt_ns - c->srtt_ns,
+					       .code = "threshold",
+					       .here_ns = serving->srtt_ns,
+					       .target_ns = c->srtt_ns,
+					       .held_ns = view->now_ns - s->since_ns,
+				       });
 	}
 	return n;
 }
 
 const struct policy_ops policy_threshold = {
 	.name = "threshold",
+	.state_size = sizeof(struct state),
 	.init = policy_check_parameters,
 	.dev_init = threshold_dev_init,
 	.on_sample = threshold_on_sample,

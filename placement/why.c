@@ -21,6 +21,8 @@ static void name_parameters(const struct policy_parameters *p, struct arena *are
 		{ "return_guard_ns", p->return_guard_ns },
 		{ "max_age_ns", p->max_age_ns },
 		{ "min_confidence", p->min_confidence },
+		{ "horizon_ns", p->horizon_ns },
+		{ "order", p->order },
 	};
 	Tagalong__NamedNumber *numbers = arena_alloc(arena, ARRAY_SIZE(all), sizeof(*numbers));
 

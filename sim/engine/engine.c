@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/engine/engine.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "sim/engine/run.h"
 
 /* So many probes ahead a phone is fetched into the caches. */
 #define AHEAD 8
+
+#define ALIGNED(size) (((size) + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1))
 
 void world_clear(struct world *w)
 {
@@ -22,6 +25,8 @@ static void run_clear(struct run *run)
 	queue_clear(&run->queue);
 	free(run->phones);
 	free(run->paths);
+	free(run->policy_states);
+	free(run->learnt);
 	free(run->attached);
 	free(run->nodes);
 	free(run->by_number);
@@ -38,6 +43,13 @@ static int allocate(struct run *run)
 	run->phones = calloc(devices, sizeof(*run->phones));
 	run->paths = calloc(devices * run->set->probing.candidates, sizeof(*run->paths));
 	run->wishes = calloc(devices, sizeof(*run->wishes));
+	if (run->in->policy) {
+		run->policy_room = ALIGNED(run->in->policy->state_size);
+		run->policy_states = calloc(devices, run->policy_room);
+		run->learnt = calloc(1, run->in->policy->shared_size + 1);
+		if (!run->policy_states || !run->learnt)
+			return -ENOMEM;
+	}
 	run->attached = calloc(towers, sizeof(*run->attached));
 	run->nodes = calloc(towers, sizeof(*run->nodes));
 	run->by_number = calloc(towers, sizeof(struct node *));

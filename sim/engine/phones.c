@@ -128,7 +128,7 @@ static void look(struct run *run, uint32_t i, struct point at)
 		p->probes = 0;
 		p->n_paths = 0;
 		if (run->in->policy)
-			run->in->policy->dev_init(p->policy_state);
+			run->in->policy->dev_init(policy_state(run, i));
 	}
 	p->present = true;
 	settle_paths(run, i, at);
@@ -238,9 +238,10 @@ static void report(struct run *run, uint32_t i)
 	struct policy_view view;
 
 	phone_view(run, i, candidates, &view);
-	policy->on_sample(&run->in->parameters, p->policy_state, &view);
+	policy->on_sample(&run->in->parameters, run->learnt, policy_state(run, i), &view);
 	if (!p->moving && !p->wishing &&
-	    policy->wishes(&run->in->parameters, p->policy_state, &view, wishes) > 0)
+	    policy->wishes(&run->in->parameters, run->learnt, policy_state(run, i), &view, wishes) >
+		    0)
 		round_wish(run, i);
 }
 

@@ -45,8 +45,9 @@ static size_t gather(struct run *run, struct plan_item *items, struct vm *vms)
 		if (!p->present || p->moving)
 			continue;
 		phone_view(run, i, candidates, &view);
-		items[n].n_wishes = run->in->policy->wishes(&run->in->parameters, p->policy_state,
-							    &view, items[n].wishes);
+		items[n].n_wishes =
+			run->in->policy->wishes(&run->in->parameters, run->learnt,
+						policy_state(run, i), &view, items[n].wishes);
 		if (items[n].n_wishes == 0)
 			continue;
 		make_vm(run, i, &vms[n]);

@@ -37,7 +37,6 @@ struct phone {
 	uint8_t n_visits, n_paths;
 	uint32_t visited[POLICY_VISITS]; /* the newest first */
 	uint64_t arrived_ns[POLICY_VISITS];
-	_Alignas(max_align_t) uint8_t policy_state[POLICY_STATE_SIZE];
 };
 
 struct sim_move {
@@ -59,7 +58,10 @@ struct run {
 	struct event_queue queue; /* all else */
 
 	struct phone *phones;
-	struct path *paths; /* set->probing.candidates for each phone */
+	struct path *paths;     /* set->probing.candidates for each phone */
+	uint8_t *policy_states; /* policy_room bytes for each phone */
+	size_t policy_room;
+	void *learnt;       /* by the policy, of all phones */
 	uint32_t *attached; /* phones, by tower */
 
 	/* What the planner looks at: a node a tower. */
@@ -80,6 +82,11 @@ struct run {
 	int error;
 	struct run_figures f;
 };
+
+static inline void *policy_state(const struct run *run, uint32_t i)
+{
+	return run->policy_states + i * run->policy_room;
+}
 
 /* phones.c: the next time that the phone must be asked; UINT64_MAX: never. */
 uint64_t phone_probe(struct run *run, uint32_t i);

@@ -9,7 +9,7 @@
 #include "common/cleanup.h"
 #include "common/units.h"
 
-enum kind { DURATION, PERCENT };
+enum kind { DURATION, PERCENT, ORDER };
 
 #define MEMBER(member) offsetof(struct policy_parameters, member)
 
@@ -27,6 +27,8 @@ static const struct parameter {
 	{ "return_guard", DURATION, MEMBER(return_guard_ns), "40s" },
 	{ "max_age", DURATION, MEMBER(max_age_ns), "3s" },
 	{ "min_confidence", PERCENT, MEMBER(min_confidence), "50" },
+	{ "horizon", DURATION, MEMBER(horizon_ns), "10m" },
+	{ "order", ORDER, MEMBER(order), "2" },
 };
 
 const size_t n_parameters = ARRAY_SIZE(parameters);
@@ -46,12 +48,12 @@ int parameter_find(const char *name)
 	return -1;
 }
 
-static int parse_percent(const char *text, uint32_t *ret)
+static int parse_count(const char *text, unsigned long min, unsigned long max, uint32_t *ret)
 {
 	char *end;
 	unsigned long v = strtoul(text, &end, 10);
 
-	if (*text < '0' || *text > '9' || *end != '\0' || v > 100)
+	if (*text < '0' || *text > '9' || *end != '\0' || v < min || v > max)
 		return -EINVAL;
 	*ret = (uint32_t)v;
 	return 0;
@@ -60,14 +62,15 @@ static int parse_percent(const char *text, uint32_t *ret)
 int parameter_set(struct policy_parameters *p, int parameter, const char *text)
 {
 	char *at = (char *)p + parameters[parameter].offset;
-	uint32_t percent;
+	uint32_t count;
 	uint64_t ns;
 	int r;
 
-	if (parameters[parameter].kind == PERCENT) {
-		r = parse_percent(text, &percent);
+	if (parameters[parameter].kind != DURATION) {
+		r = parameters[parameter].kind == PERCENT ? parse_count(text, 0, 100, &count)
+							  : parse_count(text, 1, 2, &count);
 		if (r == 0)
-			memcpy(at, &percent, sizeof(percent));
+			memcpy(at, &count, sizeof(count));
 		return r;
 	}
 	r = duration_parse(text, &ns);

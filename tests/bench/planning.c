@@ -255,8 +255,8 @@ static size_t add_sample(struct probed *d, uint64_t now_ns, size_t candidate, ui
 							   f.rttvar_ns, f.min_ns, f.confidence,
 							   now_ns - f.last_at_ns };
 	}
-	policy_threshold.on_sample(&parameters, d->state, &view);
-	return policy_threshold.wishes(&parameters, d->state, &view, wishes);
+	policy_threshold.on_sample(&parameters, NULL, d->state, &view);
+	return policy_threshold.wishes(&parameters, NULL, d->state, &view, wishes);
 }
 
 static int samples(void)

@@ -20,6 +20,9 @@ policies:
   - name: threshold
     threshold: [12ms, 20ms]
     margin: [2ms, 4ms]
+  - name: markov
+    threshold: [12ms]
+    margin: [2ms]
 YAML
 cd "$tmpdir"
 
@@ -33,8 +36,8 @@ same() {
 }
 
 "$edgesim" run --threads 1 --out one study.yaml >said
-grep -q 'one: 20 runs (0 were there)' said || fail "said $(cat said)"
-[ "$(wc -l <one/results.csv)" -eq 21 ] || fail "results.csv has $(wc -l <one/results.csv) lines"
+grep -q 'one: 24 runs (0 were there)' said || fail "said $(cat said)"
+[ "$(wc -l <one/results.csv)" -eq 25 ] || fail "results.csv has $(wc -l <one/results.csv) lines"
 awk -F, 'NR > 1 && $2 != "\"none\"" { moves += $11 } END { exit !(moves > 0) }' one/results.csv ||
 	fail "nothing was ever moved"
 for threads in 2 7; do
@@ -48,7 +51,7 @@ done
 status=0
 "$edgesim" merge --out merged shard1 shard3 2>said || status=$?
 [ "$status" -eq 1 ] || fail "a shard may be missing"
-grep -q '7 of 20 runs are in none of these folders' said || fail "said $(cat said)"
+grep -q '8 of 24 runs are in none of these folders' said || fail "said $(cat said)"
 "$edgesim" merge --out merged shard1 shard2 shard3 >/dev/null
 same merged
 "$edgesim" merge --out merged shard3 shard2 shard1 one >/dev/null
@@ -56,7 +59,7 @@ same merged
 
 # A folder with this study's results is left as it is; one with another's too.
 "$edgesim" run --out one study.yaml >said
-grep -q '20 runs (20 were there)' said || fail "said $(cat said)"
+grep -q '24 runs (24 were there)' said || fail "said $(cat said)"
 sed 's/seed: 3/seed: 4/' study.yaml >other.yaml
 status=0
 "$edgesim" run --out one other.yaml 2>said || status=$?
@@ -78,7 +81,7 @@ sed 's/rate: 2M/rate: 20M/' study.yaml >busy.yaml
 grep -qE '^  (move_s|blackout_ms|moved_gb_per_hour) .*\+' said || fail "busy VMs move as well: $(cat said)"
 "$edgesim" compare --all one other >said
 grep -q 'independent' said || fail "said $(cat said)"
-[ "$(grep -cE '^  rtt_mean_ms' said)" -eq 5 ] || fail "said $(cat said)"
+[ "$(grep -cE '^  rtt_mean_ms' said)" -eq 6 ] || fail "said $(cat said)"
 
 # Killed when some runs are done, and with half a line behind them.
 "$edgesim" run --threads 1 --out killed study.yaml >/dev/null 2>&1 &

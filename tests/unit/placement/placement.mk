@@ -8,6 +8,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_mincost \
 	tests/unit/placement/test_placement_config \
 	tests/unit/placement/test_planner \
+	tests/unit/placement/test_policy_markov \
 	tests/unit/placement/test_policy_rent_or_buy \
 	tests/unit/placement/test_policy_threshold \
 	tests/unit/placement/test_record_log \
@@ -37,6 +38,7 @@ tests_unit_placement_test_history_LDADD = libplacement.la libcommon.la $(UNIT_LD
 tests_unit_placement_test_mincost_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_placement_config_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_planner_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_policy_markov_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_policy_rent_or_buy_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_policy_threshold_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_record_log_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)

@@ -36,6 +36,12 @@ Test(placement_config, defaults)
 	cr_assert_eq(parse(BASE "policy: {name: rent-or-buy, threshold: 20ms, hold: 2s, "
 				"margin: 5ms}\n", &c, &err), 0, "%s", err.text);
 	cr_assert_str_eq(c->policy, "rent-or-buy");
+	cr_assert_eq(c->parameters.order, 2);
+	placement_config_free(c);
+	cr_assert_eq(parse(BASE "policy: {name: markov, threshold: 20ms, hold: 2s, margin: 5ms, "
+				"horizon: 60s, order: 1}\n", &c, &err), 0, "%s", err.text);
+	cr_assert_eq(c->parameters.horizon_ns, 60000 * MS);
+	cr_assert_eq(c->parameters.order, 1);
 	placement_config_free(c);
 }
 
@@ -92,6 +98,10 @@ Test(placement_config, mistakes_are_named)
 		{ BASE "policy: {name: oracle, threshold: 9ms, hold: 1s, margin: 1ms}\n", "oracle" },
 		{ BASE "policy: {threshold: 9ms, hold: 1s, margin: 1ms, min_confidence: 101}\n",
 		  "policy.min_confidence: 101" },
+		{ BASE "policy: {threshold: 9ms, hold: 1s, margin: 1ms, order: 3}\n",
+		  "policy.order: 3 is not between 1 and 2" },
+		{ BASE "policy: {name: markov, threshold: 9ms, hold: 1s, margin: 1ms, horizon: 0s}\n",
+		  "policy: horizon" },
 		{ BASE POLICY "limits: {moves: 0}\n", "limits.moves: 0 is not between 1" },
 		{ BASE POLICY "limits: {moves: -1}\n", "moves" },
 		{ BASE POLICY "limits: {node_timeout: 0s}\n", "limits.node_timeout" },

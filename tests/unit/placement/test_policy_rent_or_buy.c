@@ -48,12 +48,12 @@ static void setup(struct fixture *f, unsigned here_ms, unsigned one_ms, unsigned
 
 static void sample(struct fixture *f)
 {
-	policy_rent_or_buy.on_sample(&parameters, f->state, &f->view);
+	policy_rent_or_buy.on_sample(&parameters, NULL, f->state, &f->view);
 }
 
 static size_t wishes(struct fixture *f)
 {
-	return policy_rent_or_buy.wishes(&parameters, f->state, &f->view, f->wishes);
+	return policy_rent_or_buy.wishes(&parameters, NULL, f->state, &f->view, f->wishes);
 }
 
 /* Samples each 100 ms until there is a wish; how long that took. */

@@ -53,9 +53,9 @@ static size_t run(struct fixture *f, uint64_t ms)
 {
 	for (uint64_t end = f->view.now_ns + ms * MS; f->view.now_ns < end;) {
 		f->view.now_ns += 100 * MS;
-		policy_threshold.on_sample(&parameters, f->state, &f->view);
+		policy_threshold.on_sample(&parameters, NULL, f->state, &f->view);
 	}
-	return policy_threshold.wishes(&parameters, f->state, &f->view, f->wishes);
+	return policy_threshold.wishes(&parameters, NULL, f->state, &f->view, f->wishes);
 }
 
 Test(policy_threshold, wishes_for_the_better_node_after_the_hold)

@@ -184,6 +184,7 @@ Test(replay, random_inputs_replay_to_the_same_decisions)
 {
 	play_at_random("threshold");
 	play_at_random("rent-or-buy");
+	play_at_random("markov");
 }
 
 Test(replay, a_torn_end_is_ignored_and_nonsense_is_named)
