@@ -9,6 +9,8 @@ libsim_la_SOURCES = \
 	sim/engine/moves.c \
 	sim/engine/noise.c \
 	sim/engine/noise.h \
+	sim/engine/optimum.c \
+	sim/engine/optimum.h \
 	sim/engine/phones.c \
 	sim/engine/queue.h \
 	sim/engine/rounds.c \

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "sim/engine/run.h"
 
 /* So many probes ahead a phone is fetched into the caches. */
@@ -33,6 +34,7 @@ static void run_clear(struct run *run)
 	free(run->wishes);
 	free(run->moves);
 	free(run->links);
+	stays_clear(&run->stays);
 }
 
 static int allocate(struct run *run)
@@ -146,6 +148,24 @@ static void run_events(struct run *run)
 	}
 }
 
+/* Those who are there stay until their next probe, which does not come any more. */
+static int find_costs(struct run *run)
+{
+	run->f.cost = (double)run->detours_ns * (double)run->set->probing.interval_ns / NS_PER_S +
+		      (double)run->f.moves * run->set->move_price;
+	if (!run->set->optimum)
+		return 0;
+	for (size_t k = 0; k < run->probes.n; k++) {
+		const struct event *e = ring_at(&run->probes, k);
+		struct stay end = { (uint32_t)e->what, NOWHERE, e->t_ns };
+
+		if (run->phones[end.phone].present && stays_add(&run->stays, end) < 0)
+			return -ENOMEM;
+	}
+	return optimum_find(&run->world->backhaul, &run->stays, run->set->move_price,
+			    &run->f.optimum);
+}
+
 int engine_run(const struct run_input *in, struct run_figures *ret, struct mg_error *err)
 {
 	_cleanup_(run_clear) struct run run = {
@@ -158,7 +178,7 @@ int engine_run(const struct run_input *in, struct run_figures *ret, struct mg_er
 
 	if (r == 0) {
 		run_events(&run);
-		r = run.error;
+		r = run.error == 0 ? find_costs(&run) : run.error;
 	}
 	if (r < 0)
 		return mg_error_set(err, r, "out of memory");

@@ -72,6 +72,8 @@ struct setting {
 	uint32_t moves, moves_per_node; /* at once */
 	uint64_t round_ns;              /* between two rounds of the planner */
 	uint64_t target_ns;             /* the round-trip time that users are to have */
+	double move_price;              /* ns of round-trip time times s */
+	uint32_t optimum;               /* 1: it is found, too; see optimum.h */
 };
 
 struct run_input {
@@ -96,6 +98,9 @@ struct run_figures {
 	uint64_t move_ns; /* of the moves that are done */
 	uint64_t blackout_ns;
 	double move_bytes; /* on the wire, of the moves that are done */
+	/* As optimum.h has it, in ns of round-trip time times s; the second one is 0 when it was
+	 * not wanted. */
+	double cost, optimum;
 	struct histogram rtt;
 };
 

@@ -103,8 +103,17 @@ void phone_moved(struct run *run, uint32_t i, uint32_t host)
 /* ---- Coming, going, handing over --------------------------------------------------------------
  */
 
-static void leave(struct run *run, struct phone *p)
+static void note_stay(struct run *run, uint32_t i, uint32_t tower)
 {
+	if (run->set->optimum && stays_add(&run->stays, (struct stay){ i, tower, run->now_ns }) < 0)
+		run->error = -ENOMEM;
+}
+
+static void leave(struct run *run, uint32_t i)
+{
+	struct phone *p = &run->phones[i];
+
+	note_stay(run, i, NOWHERE);
 	run->attached[p->attachment.serving]--;
 	attachment_init(&p->attachment);
 	p->present = false;
@@ -119,6 +128,7 @@ static void look(struct run *run, uint32_t i, struct point at)
 			     &p->attachment, run->now_ns, at))
 		return;
 	run->attached[p->attachment.serving]++;
+	note_stay(run, i, p->attachment.serving);
 	if (before != ATTACHMENT_NONE) {
 		run->attached[before]--;
 		run->f.handovers++;
@@ -254,11 +264,13 @@ uint64_t phone_probe(struct run *run, uint32_t i)
 	if (!mobility_at(&run->world->mobility, &p->walker, i, run->in->seed, run->now_ns, &at,
 			 &until)) {
 		if (p->present)
-			leave(run, p);
+			leave(run, i);
 		return until;
 	}
 	look(run, i, at);
 	run->f.user_ns += run->set->probing.interval_ns;
+	run->detours_ns +=
+		2 * backhaul_delay_ns(&run->world->backhaul, p->attachment.serving, p->host);
 	send_probes(run, i, at);
 	p->probes++;
 	if (run->in->policy && p->probes % run->set->probing.report == 0)

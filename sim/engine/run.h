@@ -9,6 +9,7 @@
 #include "common/rtt.h"
 #include "placement/planner.h"
 #include "sim/engine/engine.h"
+#include "sim/engine/optimum.h"
 #include "sim/engine/queue.h"
 
 /* What happens; of one time, in this order. */
@@ -78,6 +79,9 @@ struct run {
 	struct sim_move *moves; /* set->moves of them */
 	uint32_t n_open;
 	uint32_t *links; /* moves on each link and direction */
+
+	struct stays stays;  /* when the optimum is wanted */
+	uint64_t detours_ns; /* to the VMs' hosts and back, a probe each */
 
 	int error;
 	struct run_figures f;

@@ -34,6 +34,9 @@ METRIC(blackout, ratio((double)f->blackout_ns, (double)f->moves) / 1e6)
 METRIC(open, (double)f->open)
 METRIC(refused, (double)f->refused)
 METRIC(events, (double)f->events)
+METRIC(cost, ratio(f->cost / 1e6, (double)f->user_ns / 1e9))
+METRIC(optimum, ratio(f->optimum / 1e6, (double)f->user_ns / 1e9))
+METRIC(cost_ratio, ratio(f->cost, f->optimum))
 
 const struct metric metrics[] = {
 	{ "rtt_mean_ms", "mean round-trip time to the VM, ms", of_rtt_mean },
@@ -51,6 +54,9 @@ const struct metric metrics[] = {
 	{ "refusals", "wishes not granted, a round each", of_refused },
 	{ "user_hours", "hours that users were there", of_user_hours },
 	{ "events", "events simulated", of_events },
+	{ "cost_ms", "detour to the VM and moves, ms", of_cost },
+	{ "optimum_ms", "the same with all of the future known, ms", of_optimum },
+	{ "cost_over_optimum", "cost over the offline optimum", of_cost_ratio },
 };
 const size_t n_metrics = ARRAY_SIZE(metrics);
 

@@ -253,7 +253,7 @@ static void write_table(FILE *f, const struct results *r)
 static bool is_shown_as_bars(const char *metric)
 {
 	static const char *const shown[] = { "above_percent", "moves_per_hour", "moved_gb_per_hour",
-					     "blackout_ms" };
+					     "blackout_ms", "cost_over_optimum" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(shown); i++)
 		if (strcmp(metric, shown[i]) == 0)

@@ -86,6 +86,14 @@ static void take_number(struct reading *in, const char *path, const char *text, 
 	check_range(in, path, text, *ret, min, max);
 }
 
+/* Of ms and s, kept as that of ns and s. */
+static void take_product(struct reading *in, const char *path, const char *text, double min,
+			 double max, double *ret)
+{
+	take_number(in, path, text, min, max, ret);
+	*ret *= 1e6;
+}
+
 static void take_count(struct reading *in, const char *path, const char *text, double min,
 		       double max, uint32_t *ret)
 {

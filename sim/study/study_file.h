@@ -65,6 +65,8 @@
 #define SECTION_TOP(K)                                                                          \
 	K(top, duration, duration, setting.duration_ns, "10m", 1e6, 1e17)                       \
 	K(top, target, duration, setting.target_ns, "50ms", 0, 1e11)                            \
+	K(top, move_price, product, setting.move_price, "20", 1e-3, 1e9)                        \
+	K(top, optimum, count, setting.optimum, "1", 0, 1)                                      \
 	K(top, replications, count, replications, "1", 1, STUDY_REPLICATIONS_MAX)
 
 #define STUDY_MEMBER(section, key, ...) char *key;

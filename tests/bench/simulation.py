@@ -17,6 +17,7 @@ import results  # pylint: disable=wrong-import-position
 WORLD = """name: bench
 replications: {replications}
 duration: {duration}
+optimum: {optimum}
 towers: {towers}
 mobility: {{model: random_waypoint, devices: {devices}}}
 radio: {{capacity: {capacity}}}
@@ -25,14 +26,14 @@ policies: [{{name: threshold, threshold: [25ms], max_age: [15s]}}]
 """
 
 TIERS = {"duration": "60m", "towers": "hex:2:500", "devices": 1000, "capacity": 200,
-         "interval": "5s", "candidates": 3, "replications": 1}
+         "interval": "5s", "candidates": 3, "replications": 1, "optimum": 1}
 SCENARIOS = {
     "tiers": TIERS,
     "threads-1": TIERS | {"replications": 24},
     "threads-2": TIERS | {"replications": 24},
     "events": TIERS | {"duration": "5m", "interval": "200ms", "candidates": 1, "capacity": 0},
     "million": TIERS | {"towers": "hex:10:500", "devices": 1000000, "capacity": 100000,
-                        "candidates": 1},
+                        "candidates": 1, "optimum": 0},
 }
 
 

@@ -40,6 +40,11 @@ grep -q 'one: 24 runs (0 were there)' said || fail "said $(cat said)"
 [ "$(wc -l <one/results.csv)" -eq 25 ] || fail "results.csv has $(wc -l <one/results.csv) lines"
 awk -F, 'NR > 1 && $2 != "\"none\"" { moves += $11 } END { exit !(moves > 0) }' one/results.csv ||
 	fail "nothing was ever moved"
+# The last column: no policy does better than what all of the future known would do.
+head -n 1 one/results.csv | tr -d '\r' | grep -q ',cost_over_optimum$' || fail "no column cost_over_optimum"
+awk -F, 'NR > 1 && $NF < 1 { exit 1 }' one/results.csv || fail "better than the optimum"
+awk -F, 'NR > 1 && $NF > 1 { n++ } END { exit n < 12 }' one/results.csv || fail "all as good as the optimum"
+grep -q 'cost over the offline optimum' one/report.html || fail "the report lacks the optimum"
 for threads in 2 7; do
 	"$edgesim" run --threads "$threads" --out "$threads" study.yaml >said
 	same "$threads"

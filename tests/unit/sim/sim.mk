@@ -15,6 +15,7 @@ UNIT_TESTS += \
 	tests/unit/sim/test_page \
 	tests/unit/sim/test_pattern \
 	tests/unit/sim/test_phone \
+	tests/unit/sim/test_optimum \
 	tests/unit/sim/test_queue \
 	tests/unit/sim/test_reader \
 	tests/unit/sim/test_replay \
@@ -52,6 +53,7 @@ tests_unit_sim_test_backhaul_LDADD = libsim.la libplacement.la libcommon.la $(UN
 tests_unit_sim_test_engine_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_mobility_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_noise_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_optimum_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_queue_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_study_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 EXTRA_DIST += \

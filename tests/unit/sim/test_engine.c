@@ -26,6 +26,8 @@ static const struct setting plain = {
 	.moves = 100,
 	.moves_per_node = 100,
 	.target_ns = 30 * NS_PER_MS,
+	.move_price = 20e6,
+	.optimum = 1,
 };
 
 static const struct policy_parameters quick = {
@@ -105,6 +107,10 @@ Test(engine, a_vm_follows_its_phone_at_the_predicted_cost)
 	/* 30 ms while it was over there, and 10 before and after. */
 	cr_assert_gt(f.above, 50);
 	cr_assert_lt(f.above, 150);
+	/* A move at once would have been all: its price. It came late, and took its time. */
+	cr_assert_float_eq(f.optimum, 20e6, 1);
+	cr_assert_gt(f.cost, 20e6 + 20e6 * (double)cost.total_ns / NS_PER_S);
+	cr_assert_lt(f.cost, 20e6 + 20e6 * ((double)cost.total_ns / NS_PER_S + 5));
 	world_clear(&scene.world);
 }
 

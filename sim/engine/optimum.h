@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a run would have cost with all of the future known: the yardstick of policies.
+ *
+ * The cost of a device is the round trip from its tower to its VM's host, times the time that
+ * it is there, and a price for each move. Each time that the device appears its VM starts, free,
+ * where that is best. Moves take no time and hosts hold everybody, so no policy costs less,
+ * whatever it knows: where hosts are full, the optimum is a bound that may be out of reach.
+ */
+#ifndef SIM_ENGINE_OPTIMUM_H
+#define SIM_ENGINE_OPTIMUM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sim/world/backhaul.h"
+
+/* A phone's tower from a time on; UINT32_MAX: it is absent. */
+struct stay {
+	uint32_t phone, tower;
+	uint64_t since_ns;
+};
+
+/* In any order of phones, each phone's in the order of time, the last being an absence. A
+ * zeroed one is empty. */
+struct stays {
+	struct stay *all;
+	size_t n, room;
+};
+
+/* -ENOMEM. */
+int stays_add(struct stays *s, struct stay stay);
+void stays_clear(struct stays *s);
+
+/* The least cost of all phones, in ns of round-trip time times s; `price` is in the same
+ * unit. Sorts the stays. Dynamic programming over hosts, phone by phone. -ENOMEM. */
+int optimum_find(const struct backhaul *backhaul, struct stays *s, double price, double *ret);
+
+#endif
