@@ -172,7 +172,7 @@ int engine_run(const struct run_input *in, struct run_figures *ret, struct mg_er
 		.in = in,
 		.world = in->world,
 		.set = in->setting,
-		.a3_ratio = attachment_ratio_squared(&in->setting->attachment),
+		.ratio = attachment_ratio(&in->setting->attachment),
 	};
 	int r = start(&run);
 

@@ -124,7 +124,7 @@ static void look(struct run *run, uint32_t i, struct point at)
 	struct phone *p = &run->phones[i];
 	uint32_t before = p->attachment.serving;
 
-	if (!attachment_look(&run->set->attachment, run->a3_ratio, &run->world->towers,
+	if (!attachment_look(&run->set->attachment, &run->ratio, &run->world->towers,
 			     &p->attachment, run->now_ns, at))
 		return;
 	run->attached[p->attachment.serving]++;

@@ -53,7 +53,7 @@ struct run {
 	const struct run_input *in;
 	const struct world *world;
 	const struct setting *set;
-	double a3_ratio;
+	struct attachment_ratio ratio;
 	uint64_t now_ns;
 	struct event_ring probes; /* of phones that are there, an interval after their last */
 	struct event_queue queue; /* all else */

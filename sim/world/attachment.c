@@ -5,9 +5,13 @@
 
 #define DB_A_DECADE 37.6
 
-double attachment_ratio_squared(const struct attachment_parameters *p)
+/* At x from the serving tower, all others being at least d from it, none is nearer than d - x. That
+ * is too far while (d - x) r > x, or x² (1 + 1/r)² < d²; and clear_squared is d²/4. */
+struct attachment_ratio attachment_ratio(const struct attachment_parameters *p)
 {
-	return pow(10, 2 * p->hysteresis_db / DB_A_DECADE);
+	double r = pow(10, p->hysteresis_db / DB_A_DECADE);
+
+	return (struct attachment_ratio){ r * r, (1 + 1 / r) * (1 + 1 / r) / 4 };
 }
 
 static bool attach(struct attachment *a, uint32_t tower)
@@ -18,20 +22,21 @@ static bool attach(struct attachment *a, uint32_t tower)
 	return other;
 }
 
-static bool look_a3(const struct attachment_parameters *p, double ratio_squared,
+static bool look_a3(const struct attachment_parameters *p, const struct attachment_ratio *ratio,
 		    const struct towers *towers, struct attachment *a, uint64_t now_ns,
 		    struct point at)
 {
 	uint32_t nearest;
 
 	if (a->serving != ATTACHMENT_NONE &&
-	    distance_squared(at, towers->at[a->serving]) < towers->clear_squared[a->serving])
+	    distance_squared(at, towers->at[a->serving]) * ratio->clear <
+		    towers->clear_squared[a->serving])
 		nearest = a->serving;
 	else
 		towers_nearest(towers, at, 1, &nearest);
 	if (a->serving == ATTACHMENT_NONE)
 		return attach(a, nearest);
-	if (nearest == a->serving || distance_squared(at, towers->at[nearest]) * ratio_squared >=
+	if (nearest == a->serving || distance_squared(at, towers->at[nearest]) * ratio->squared >=
 					     distance_squared(at, towers->at[a->serving])) {
 		a->candidate = ATTACHMENT_NONE;
 		return false;
@@ -56,11 +61,11 @@ static bool look_range(const struct attachment_parameters *p, const struct tower
 	return attach(a, nearest);
 }
 
-bool attachment_look(const struct attachment_parameters *p, double ratio_squared,
+bool attachment_look(const struct attachment_parameters *p, const struct attachment_ratio *ratio,
 		     const struct towers *towers, struct attachment *a, uint64_t now_ns,
 		     struct point at)
 {
 	if (p->rule == ATTACHMENT_RANGE)
 		return look_range(p, towers, a, at);
-	return look_a3(p, ratio_squared, towers, a, now_ns, at);
+	return look_a3(p, ratio, towers, a, now_ns, at);
 }

@@ -37,13 +37,18 @@ static inline void attachment_init(struct attachment *a)
 	*a = (struct attachment){ ATTACHMENT_NONE, ATTACHMENT_NONE, 0 };
 }
 
-/* The square of how many times farther away the serving tower must be: what the
- * hysteresis comes to. To be computed once. */
-double attachment_ratio_squared(const struct attachment_parameters *p);
+/* What the hysteresis comes to; to be computed once. */
+struct attachment_ratio {
+	double squared; /* of how many times farther away the serving tower must be */
+	double clear;   /* a square distance times this that is less than towers.clear_squared: no
+			 * other tower is near enough */
+};
+
+struct attachment_ratio attachment_ratio(const struct attachment_parameters *p);
 
 /* The device looks around. True: it is attached to another tower than before,
  * or for the first time. Looks are in the order of time. */
-bool attachment_look(const struct attachment_parameters *p, double ratio_squared,
+bool attachment_look(const struct attachment_parameters *p, const struct attachment_ratio *ratio,
 		     const struct towers *towers, struct attachment *a, uint64_t now_ns,
 		     struct point at);
 

@@ -9,7 +9,7 @@ static void follow(const struct trace_device *d, const struct towers *towers,
 		   const struct attachment_parameters *p, uint64_t delay_ns, handover_fn fn,
 		   void *userdata)
 {
-	double ratio = attachment_ratio_squared(p);
+	struct attachment_ratio ratio = attachment_ratio(p);
 	struct attachment a;
 
 	attachment_init(&a);
@@ -20,7 +20,7 @@ static void follow(const struct trace_device *d, const struct towers *towers,
 
 		if (isnan(point->at.x))
 			attachment_init(&a);
-		else if (attachment_look(p, ratio, towers, &a, t, point->at) &&
+		else if (attachment_look(p, &ratio, towers, &a, t, point->at) &&
 			 from != ATTACHMENT_NONE)
 			fn(&(struct handover){ d->name, t + delay_ns, point->at, from, a.serving },
 			   userdata);

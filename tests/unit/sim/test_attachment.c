@@ -20,13 +20,13 @@ static struct towers two_towers(void)
  * over, in metres. */
 static double walk(const struct attachment_parameters *p, const struct towers *towers, bool back)
 {
-	double ratio = attachment_ratio_squared(p);
+	struct attachment_ratio ratio = attachment_ratio(p);
 	struct attachment a;
 
 	attachment_init(&a);
 	for (uint64_t i = 0; i <= 1000; i++) {
 		double x = back ? 1000 - (double)i : (double)i;
-		bool other = attachment_look(p, ratio, towers, &a, i * 100 * NS_PER_MS,
+		bool other = attachment_look(p, &ratio, towers, &a, i * 100 * NS_PER_MS,
 					     (struct point){ x, 0 });
 
 		cr_assert_eq(a.serving, other && i ? !back : i == 0 ? back : a.serving);
@@ -55,14 +55,14 @@ Test(attachment, a3_begins_anew_when_the_signal_returns)
 {
 	_cleanup_(towers_clear) struct towers towers = two_towers();
 	struct attachment_parameters p = { .hysteresis_db = 1, .time_to_trigger_ns = 2 * NS_PER_S };
-	double ratio = attachment_ratio_squared(&p);
+	struct attachment_ratio ratio = attachment_ratio(&p);
 	struct attachment a;
 
 	attachment_init(&a);
 	for (uint64_t s = 0; s < 60; s++) {
 		double x = s % 2 ? 900 : 100; /* never two seconds over there */
 
-		attachment_look(&p, ratio, &towers, &a, s * NS_PER_S, (struct point){ x, 0 });
+		attachment_look(&p, &ratio, &towers, &a, s * NS_PER_S, (struct point){ x, 0 });
 		cr_assert_eq(a.serving, 0);
 	}
 }
@@ -74,9 +74,9 @@ Test(attachment, range_is_exact_and_in_whole_metres)
 	struct attachment a;
 
 	attachment_init(&a);
-	cr_assert(attachment_look(&p, 1, &towers, &a, 0, (struct point){ 400, 0 }));
-	cr_assert_not(attachment_look(&p, 1, &towers, &a, 1, (struct point){ 959.99, 0 }));
-	cr_assert(attachment_look(&p, 1, &towers, &a, 2, (struct point){ 960.5, 0 }));
+	cr_assert(attachment_look(&p, NULL, &towers, &a, 0, (struct point){ 400, 0 }));
+	cr_assert_not(attachment_look(&p, NULL, &towers, &a, 1, (struct point){ 959.99, 0 }));
+	cr_assert(attachment_look(&p, NULL, &towers, &a, 2, (struct point){ 960.5, 0 }));
 	cr_assert_eq(a.serving, 1);
 }
 
