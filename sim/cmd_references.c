@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "sim/commands.h"
 #include "sim/reference/cells.h"
+#include "sim/reference/fidelity.h"
 #include "sim/reference/hexwalk.h"
 #include "sim/reference/markov.h"
 #include "sim/reference/queueing.h"
@@ -345,6 +346,28 @@ static int check_learnt(struct check *c, const struct taxis *taxis)
 	return r;
 }
 
+/* ---- Moves ------------------------------------------------------------------------------ */
+
+static void print_error(const char *what, const struct error_figures *e)
+{
+	printf("%-44s %10.1f%% %10.1f%% %10.1f%%\n", what, 100 * e->median, 100 * e->p90,
+	       100 * e->mean);
+}
+
+static void print_fidelity(void)
+{
+	struct fidelity f;
+
+	fidelity_score(measured_moves, n_measured_moves, &f);
+	printf("\nThe model of moves against %zu that were measured\n%-44s %11s %11s %11s\n", f.moves,
+	       "error of the", "median", "90 %", "mean");
+	print_error("total time", &f.total);
+	print_error("blackout", &f.blackout);
+	print_error("blackout, were it 0.15 of the total time", &f.rule);
+	printf("guests use %.1f MB more than their memory, %.3f of it on the wire\n",
+	       f.own_bytes / 1e6, f.wire);
+}
+
 /* ---- The command ------------------------------------------------------------------------ */
 
 static int references(const char *directory, uint64_t seed)
@@ -357,8 +380,10 @@ static int references(const char *directory, uint64_t seed)
 	if (directory && taxis_read(directory, &taxis, &err) < 0)
 		return command_fail(&err);
 	r = check_hexwalk(&c);
-	if (r == 0)
+	if (r == 0) {
 		check_closed_forms(&c);
+		print_fidelity();
+	}
 	if (r == 0 && directory)
 		r = check_taxis(&c, &taxis);
 	if (r == 0 && directory)

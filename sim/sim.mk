@@ -31,12 +31,15 @@ libsim_la_SOURCES = \
 	sim/mobility/recorded.c \
 	sim/reference/cells.c \
 	sim/reference/cells.h \
+	sim/reference/fidelity.c \
+	sim/reference/fidelity.h \
 	sim/reference/hexwalk.c \
 	sim/reference/hexwalk.h \
 	sim/reference/markov.c \
 	sim/reference/markov.h \
 	sim/reference/mdp.c \
 	sim/reference/mdp.h \
+	sim/reference/moves.def \
 	sim/reference/queueing.c \
 	sim/reference/queueing.h \
 	sim/reference/tally.c \

@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 
 #include "common/clock.h"
+#include "sim/reference/fidelity.h"
 #include "config.h"
 
 /* The first "model name" of /proc/cpuinfo; "unknown" where there is none. */
@@ -62,6 +63,22 @@ static json_t *work(const struct runner_options *o, const struct runner_report *
 			 "user_seconds", report->user_seconds, "events", report->events);
 }
 
+static json_t *error_of(const struct error_figures *e)
+{
+	return json_pack("{s:f, s:f, s:f}", "median", e->median, "p90", e->p90, "mean", e->mean);
+}
+
+/* How far the model of moves is from moves that were measured, as parts of these. */
+static json_t *move_model(void)
+{
+	struct fidelity f;
+
+	fidelity_score(measured_moves, n_measured_moves, &f);
+	return json_pack("{s:I, s:o, s:o, s:o}", "measured_moves", (json_int_t)f.moves,
+			 "total_error", error_of(&f.total), "blackout_error", error_of(&f.blackout),
+			 "blackout_error_of_0.15_rule", error_of(&f.rule));
+}
+
 static void write_json(FILE *f, const void *userdata)
 {
 	json_dumpf(userdata, f, JSON_INDENT(2));
@@ -71,11 +88,11 @@ static void write_json(FILE *f, const void *userdata)
 int manifest_write(const struct study *s, const struct runner_options *o,
 		   const struct runner_report *report, struct mg_error *err)
 {
-	json_t *manifest =
-		json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "study", s->name, "version",
-			  PACKAGE_VERSION, "fingerprint", s->fingerprint, "seed",
-			  (json_int_t)s->seed, "runs", (json_int_t)study_runs(s), "inputs",
-			  inputs(s), "machine", machine(), "work", work(o, report));
+	json_t *manifest = json_pack(
+		"{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "study", s->name, "version",
+		PACKAGE_VERSION, "fingerprint", s->fingerprint, "seed", (json_int_t)s->seed, "runs",
+		(json_int_t)study_runs(s), "inputs", inputs(s), "machine", machine(), "work",
+		work(o, report), "move_model", move_model());
 	int r;
 
 	if (!manifest)

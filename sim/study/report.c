@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "sim/reference/fidelity.h"
 #include "sim/study/results.h"
 
 #define CURVES_MAX 8
@@ -222,6 +223,34 @@ static void write_map(FILE *f, const struct results *r)
 		(max.x - min.x) / 1000, (max.y - min.y) / 1000);
 }
 
+/* ---- What the model of moves is worth ----------------------------------------------------- */
+
+static void write_error(FILE *f, const char *what, const struct error_figures *e)
+{
+	fprintf(f, "<tr><td>%s</td><td>%.1f %%</td><td>%.1f %%</td><td>%.1f %%</td></tr>\n", what,
+		100 * e->median, 100 * e->p90, 100 * e->mean);
+}
+
+static void write_fidelity(FILE *f)
+{
+	struct fidelity fidelity;
+
+	fidelity_score(measured_moves, n_measured_moves, &fidelity);
+	fprintf(f,
+		"<h2>What the model of moves is worth</h2>\n<p>The time and the blackout of moves "
+		"are "
+		"computed by the model with which migratord predicts. So far from it were %zu "
+		"measured "
+		"moves of its own, of guests of many sizes and dirty rates over many links:</p>\n"
+		"<table><tr><th>error of the</th><th>median</th><th>90 %% quantile</th>"
+		"<th>mean</th></tr>\n",
+		fidelity.moves);
+	write_error(f, "total time", &fidelity.total);
+	write_error(f, "blackout", &fidelity.blackout);
+	write_error(f, "blackout, were it 0.15 of the total time", &fidelity.rule);
+	fputs("</table>\n", f);
+}
+
 /* ---- All of it
  * --------------------------------------------------------------------------------------- */
 
@@ -279,5 +308,6 @@ void report_write(FILE *f, const void *userdata)
 	write_table(f, r);
 	if (r->n_towers > 0)
 		write_map(f, r);
+	write_fidelity(f);
 	fputs("</html>\n", f);
 }

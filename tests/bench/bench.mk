@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Benchmarks: each writes bench/NAME.json in the build folder and a table.
 BENCHMARKS = \
+	bench-fidelity \
 	bench-migration \
 	bench-placement \
 	bench-sim \
@@ -32,6 +33,7 @@ TESTS += tests/bench/test_bench.py
 dist_check_SCRIPTS += tests/bench/test_bench.py
 EXTRA_DIST += \
 	docs/benchmarks.md \
+	tests/bench/fidelity.py \
 	tests/bench/guest.py \
 	tests/bench/lab.py \
 	tests/bench/marks.py \
@@ -54,6 +56,9 @@ bench-codec: tests/bench/codec$(EXEEXT)
 
 bench-migration: all $(GUEST_IMAGE) $(DEBIAN_IMAGE) tests/bench/delay-link$(EXEEXT) tests/bench/echo-client$(EXEEXT)
 	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/migration.py --build .
+
+bench-fidelity: all $(GUEST_IMAGE) tests/bench/delay-link$(EXEEXT) tests/bench/echo-client$(EXEEXT)
+	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/fidelity.py --build .
 
 bench-placement: tests/bench/planning$(EXEEXT)
 	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/placement.py --build .

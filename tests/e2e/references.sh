@@ -14,6 +14,8 @@ taxis=()
 	cat "$tmpdir/figures" >&2
 	fail "figures differ"
 }
+grep -qE '^The model of moves against [0-9]+ that were measured$' "$tmpdir/figures" || fail "no word of moves"
+grep -qE '^total time +[0-9.]+% +[0-9.]+% +[0-9.]+%$' "$tmpdir/figures" || fail "no error of the model of moves"
 grep -q "p 1/12, optimal  *4.125700  *4.12567" "$tmpdir/figures" || fail "no row of p = 1/12"
 
 # Nonsense is refused, with file and line.

@@ -45,6 +45,8 @@ head -n 1 one/results.csv | tr -d '\r' | grep -q ',cost_over_optimum$' || fail "
 awk -F, 'NR > 1 && $NF < 1 { exit 1 }' one/results.csv || fail "better than the optimum"
 awk -F, 'NR > 1 && $NF > 1 { n++ } END { exit n < 12 }' one/results.csv || fail "all as good as the optimum"
 grep -q 'cost over the offline optimum' one/report.html || fail "the report lacks the optimum"
+grep -q 'What the model of moves is worth' one/report.html || fail "the report lacks the model's error"
+grep -q '"total_error"' one/manifest.json || fail "the manifest lacks the model's error"
 for threads in 2 7; do
 	"$edgesim" run --threads "$threads" --out "$threads" study.yaml >said
 	same "$threads"

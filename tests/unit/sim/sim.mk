@@ -5,17 +5,18 @@ UNIT_TESTS += \
 	tests/unit/sim/test_cells \
 	tests/unit/sim/test_console \
 	tests/unit/sim/test_engine \
+	tests/unit/sim/test_fidelity \
 	tests/unit/sim/test_linkem \
 	tests/unit/sim/test_markov \
 	tests/unit/sim/test_mdp \
 	tests/unit/sim/test_memory \
 	tests/unit/sim/test_mobility \
 	tests/unit/sim/test_noise \
+	tests/unit/sim/test_optimum \
 	tests/unit/sim/test_options \
 	tests/unit/sim/test_page \
 	tests/unit/sim/test_pattern \
 	tests/unit/sim/test_phone \
-	tests/unit/sim/test_optimum \
 	tests/unit/sim/test_queue \
 	tests/unit/sim/test_reader \
 	tests/unit/sim/test_replay \
@@ -53,6 +54,7 @@ tests_unit_sim_test_backhaul_LDADD = libsim.la libplacement.la libcommon.la $(UN
 tests_unit_sim_test_engine_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_mobility_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_noise_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_fidelity_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_optimum_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_queue_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_study_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)

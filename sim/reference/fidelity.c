@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/reference/fidelity.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/cost.h"
+
+#define RULE 0.15
+
+#define MOVE(memory, working_set, dirty_bps, link_bps, rtt_ms, promise_ms, total_us, blackout_us,  \
+	     wire_bytes)                                                                           \
+	{ memory,     working_set, dirty_bps,   link_bps,  rtt_ms,                                 \
+	  promise_ms, total_us,    blackout_us, wire_bytes },
+const struct measured_move measured_moves[] = {
+#include "sim/reference/moves.def"
+};
+const size_t n_measured_moves = ARRAY_SIZE(measured_moves);
+
+struct line {
+	double own_bytes, wire;
+};
+
+/* The line wire_bytes = wire * (memory + own_bytes) through all moves but one; n: through all. */
+static struct line fit(const struct measured_move *moves, size_t n, size_t but)
+{
+	double x = 0, y = 0, xx = 0, xy = 0, k = 0;
+	struct line line;
+
+	for (size_t i = 0; i < n; i++) {
+		double memory = (double)moves[i].memory, sent = (double)moves[i].wire_bytes;
+
+		if (i == but)
+			continue;
+		k++;
+		x += memory;
+		y += sent;
+		xx += memory * memory;
+		xy += memory * sent;
+	}
+	line.wire = (k * xy - x * y) / (k * xx - x * x);
+	line.own_bytes = y / k / line.wire - x / k;
+	return line;
+}
+
+static struct cost predict(const struct measured_move *m, const struct line *line)
+{
+	const struct cost_facts facts = {
+		.remaining_bytes = m->memory + (uint64_t)fmax(line->own_bytes, 0),
+		.working_set_bytes = m->working_set,
+		.dirty_bps = m->dirty_bps,
+		.link_bps = m->link_bps,
+		.wire_permille = (uint32_t)lround(line->wire * 1000),
+		.rtt_ns = m->rtt_ms * NS_PER_MS,
+		.promise_ns = m->promise_ms * NS_PER_MS,
+	};
+	struct cost cost;
+
+	cost_predict(&facts, &cost);
+	return cost;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static struct error_figures summarize(double *errors, size_t n)
+{
+	double sum = 0;
+
+	qsort(errors, n, sizeof(*errors), compare);
+	for (size_t i = 0; i < n; i++)
+		sum += errors[i];
+	return (struct error_figures){
+		.mean = sum / (double)n,
+		.median = n % 2 ? errors[n / 2] : (errors[n / 2 - 1] + errors[n / 2]) / 2,
+		.p90 = errors[(size_t)ceil(0.9 * (double)n) - 1],
+	};
+}
+
+static double error_of(double predicted_ns, uint64_t measured_us)
+{
+	return fabs(predicted_ns / ((double)measured_us * NS_PER_US) - 1);
+}
+
+void fidelity_score(const struct measured_move *moves, size_t n, struct fidelity *ret)
+{
+	double total[MEASURED_MOVES_MAX], blackout[MEASURED_MOVES_MAX], rule[MEASURED_MOVES_MAX];
+	struct line all = fit(moves, n, n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct measured_move *m = &moves[i];
+		struct line others = fit(moves, n, i);
+		struct cost cost = predict(m, &others);
+
+		total[i] = error_of((double)cost.total_ns, m->total_us);
+		blackout[i] = error_of((double)cost.blackout_ns, m->blackout_us);
+		rule[i] = error_of(RULE * (double)m->total_us * NS_PER_US, m->blackout_us);
+	}
+	*ret = (struct fidelity){
+		.moves = n,
+		.own_bytes = all.own_bytes,
+		.wire = all.wire,
+		.total = summarize(total, n),
+		.blackout = summarize(blackout, n),
+		.rule = summarize(rule, n),
+	};
+}
