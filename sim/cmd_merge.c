@@ -24,7 +24,7 @@ static int add(const char *folder, struct results **all, struct mg_error *err)
 	return 0;
 }
 
-static int merge(const char *out, char **folders, int n)
+int command_merge_folders(const char *out, char **folders, int n)
 {
 	_cleanup_(results_free_p) struct results *all = NULL;
 	struct mg_error err = { 0 };
@@ -65,5 +65,5 @@ int command_merge(int argc, char **argv)
 	}
 	if (!out || optind == argc)
 		return command_usage("'merge' takes --out and the folders of shards");
-	return merge(out, argv + optind, argc - optind);
+	return command_merge_folders(out, argv + optind, argc - optind);
 }

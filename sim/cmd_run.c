@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
+#include <limits.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "sim/commands.h"
+#include "sim/ranks.h"
 #include "sim/study/runner.h"
+
+/* In the folder of the results, by the rank. */
+#define RANK_FOLDER "%s/rank-%u"
 
 static const char help[] =
 	"usage: edgesim run [OPTION]... STUDY\n\n"
@@ -12,26 +18,71 @@ static const char help[] =
 	"  -o, --out FOLDER   for the results (NAME.results, by the study's name)\n"
 	"  -q, --quiet        show no progress\n"
 	"  -s, --shard I/N    only the I-th of N parts; 'merge' puts them together\n"
-	"  -j, --threads N    how many (one for each processor)\n"
+	"  -j, --threads N    how many (one for each processor; one, under mpirun)\n"
 	"  -h, --help         this text\n";
 
-static int run(const char *path, struct runner_options *o)
+static int simulate(const struct study *study, const struct runner_options *o)
 {
-	_cleanup_(study_free_p) struct study *study = NULL;
 	struct runner_report report;
 	struct mg_error err = { 0 };
-	char folder[sizeof(study->name) + 16];
 
-	if (study_load(path, &study, &err) < 0)
-		return command_fail(&err);
-	snprintf(folder, sizeof(folder), "%s.results", study->name);
-	if (!o->folder)
-		o->folder = folder;
 	if (runner_run(study, o, &report, &err) < 0)
 		return command_fail(&err);
 	printf("%s: %u runs (%u were there), %.3g user-seconds in %.3g s\n", o->folder, report.runs,
 	       report.resumed, report.user_seconds, report.seconds);
 	return command_finish();
+}
+
+static int merge_ranks(const struct runner_options *o, const struct ranks *ranks)
+{
+	_cleanup_free_ char(*names)[PATH_MAX] = calloc(ranks->n, sizeof(*names));
+	_cleanup_free_ char **folders = calloc(ranks->n, sizeof(char *));
+
+	if (!names || !folders)
+		return EXIT_FAILED;
+	for (unsigned i = 0; i < ranks->n; i++) {
+		snprintf(names[i], sizeof(names[i]), RANK_FOLDER, o->folder, i + 1);
+		folders[i] = names[i];
+	}
+	return command_merge_folders(o->folder, folders, (int)ranks->n);
+}
+
+/* This rank's share, in a folder of its own; the first puts all together. */
+static int simulate_share(const struct study *study, const struct runner_options *o,
+			  const struct ranks *ranks)
+{
+	char folder[PATH_MAX];
+	struct runner_options share = *o;
+	struct mg_error err = { 0 };
+	int status;
+
+	snprintf(folder, sizeof(folder), RANK_FOLDER, o->folder, ranks->number + 1);
+	share.folder = folder;
+	share.shard = (struct shard){ ranks->number + 1, ranks->n };
+	share.progress = o->progress && ranks->number == 0;
+	status = directory_make(o->folder, 0777, &err) < 0 ? command_fail(&err)
+							   : simulate(study, &share);
+	if (!ranks_agree(ranks, status == EXIT_OK))
+		return EXIT_FAILED;
+	return ranks->number == 0 ? merge_ranks(o, ranks) : EXIT_OK;
+}
+
+static int run(const char *path, struct runner_options *o, const struct ranks *ranks)
+{
+	_cleanup_(study_free_p) struct study *study = NULL;
+	struct mg_error err = { 0 };
+	char folder[sizeof(study->name) + 16];
+
+	if (study_load(path, &study, &err) < 0) {
+		ranks_agree(ranks, false);
+		return command_fail(&err);
+	}
+	snprintf(folder, sizeof(folder), "%s.results", study->name);
+	if (!o->folder)
+		o->folder = folder;
+	if (o->threads == 0)
+		o->threads = ranks->n > 1 ? 1 : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	return ranks->n > 1 ? simulate_share(study, o, ranks) : simulate(study, o);
 }
 
 static bool parse_count(const char *text, unsigned *ret)
@@ -60,10 +111,11 @@ int command_run(int argc, char **argv)
 		{ 0 },
 	};
 	struct runner_options o = {
-		.threads = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
 		.shard = { 1, 1 },
 		.progress = isatty(STDERR_FILENO),
 	};
+	struct ranks ranks;
+	struct mg_error err = { 0 };
 	int c;
 
 	optind = 1;
@@ -92,5 +144,11 @@ int command_run(int argc, char **argv)
 	}
 	if (optind + 1 != argc)
 		return command_usage("'run' takes one STUDY");
-	return run(argv[optind], &o);
+	if (ranks_begin(&ranks, &err) < 0)
+		return command_fail(&err);
+	c = ranks.n > 1 && o.shard.of > 1
+		    ? command_usage("ranks of mpirun are shards: --shard is not for them")
+		    : run(argv[optind], &o, &ranks);
+	ranks_end(&ranks);
+	return c;
 }

@@ -17,6 +17,9 @@ int command_references(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_run(int argc, char **argv);
 
+/* Puts shards together and prints how many runs there are; returns the exit status. */
+int command_merge_folders(const char *out, char **folders, int n);
+
 /* Prints the error, after what was printed so far; returns EXIT_FAILED. */
 int command_fail(const struct mg_error *err);
 

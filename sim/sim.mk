@@ -140,8 +140,11 @@ edgesim_SOURCES = \
 	sim/cmd_run.c \
 	sim/commands.h \
 	sim/edgesim.c \
+	sim/ranks.c \
+	sim/ranks.h \
 	$(NULL)
-edgesim_LDADD = libsim.la libplacement.la libcommon.la
+edgesim_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
+edgesim_LDADD = libsim.la libplacement.la libcommon.la $(MPI_LIBS)
 
 # The test guest. Its program is linked statically and never with a sanitizer:
 # it runs in an initramfs that holds nothing else but busybox.

@@ -27,6 +27,7 @@ TREE_TESTS = \
 	tests/e2e/handovers.sh \
 	tests/e2e/manpages.sh \
 	tests/e2e/placementd.sh \
+	tests/e2e/ranks.sh \
 	tests/e2e/references.sh \
 	tests/e2e/shellcheck.sh \
 	tests/e2e/stamp.sh \
