@@ -15,6 +15,7 @@
 
 #define PAGES 96
 #define STEPS 3000
+#define NOTED 4   /* of the histories, whose pages are noted */
 #define FLIGHTS 8 /* frames on their way */
 
 struct payload {
@@ -284,7 +285,8 @@ static void begin(uint64_t seed, bool image)
 	cr_assert_eq(page_batch_init(&w.batch, w.ref), 0);
 	reference_set_source(w.ref, 1, (struct page_source){ .ops = &base_ops });
 	page_placer_set_source(w.placer, 1, (struct page_source){ .ops = &base_ops });
-	cr_assert_eq(arrival_new(notes, &noted_image, PAGES, &w.arrival, NULL), 0);
+	if (seed <= NOTED)
+		cr_assert_eq(arrival_new(notes, &noted_image, PAGES, &w.arrival, NULL), 0);
 	page_placer_set_arrival(w.placer, w.arrival);
 	for (unsigned i = 0; image && i < PAGES; i++)
 		mislead(i);
@@ -361,7 +363,8 @@ Test(page_history, the_target_ends_up_with_the_sources_memory)
 				memcmp(ram + i * PAGE_SIZE_BYTES, w.memory[i], PAGE_SIZE_BYTES), 0,
 				"seed %lu, page %u", (unsigned long)seed, i);
 		munmap((void *)ram, sizeof(w.memory));
-		check_notes(seed);
+		if (w.arrival)
+			check_notes(seed);
 		answered += w.answered;
 		for (unsigned k = 0; k < PAGE_KINDS; k++)
 			kinds[k] += w.kinds[k];
