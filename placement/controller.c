@@ -309,7 +309,10 @@ static int load_pair(struct controller *c, const Tagalong__Placement__PairEntry 
 	r = fleet_add_device(&c->fleet, &id, entry->device_name, &device);
 	if (r == 0)
 		r = fleet_add_vm(&c->fleet, entry->vm, &vm);
-	return r < 0 ? r : fleet_pair(device, vm, entry->foreground);
+	if (r < 0)
+		return r;
+	vm->follows = entry->follows;
+	return fleet_pair(device, vm, entry->foreground);
 }
 
 static int load_vm(struct controller *c, const Tagalong__Placement__VmEntry *entry)
@@ -325,6 +328,7 @@ static int load_vm(struct controller *c, const Tagalong__Placement__VmEntry *ent
 	vm->failures = entry->failures;
 	vm->retry_utc_ns = entry->retry_utc_ns;
 	vm->frozen = entry->frozen;
+	vm->summoned = entry->summoned;
 	for (size_t i = 0; i < entry->n_visits && i < POLICY_VISITS && r == 0; i++) {
 		if (!peer_name_is_valid(entry->visits[i]->node))
 			return -EINVAL;
@@ -525,6 +529,7 @@ static void keep_vm(struct controller *c, const struct vm *vm)
 	entry.failures = vm->failures;
 	entry.retry_utc_ns = vm->retry_utc_ns;
 	entry.has_frozen = entry.frozen = vm->frozen;
+	entry.has_summoned = entry.summoned = vm->summoned;
 	snprintf(key, sizeof(key), "vms/%s", vm->name);
 	effects_put(&c->fx, key, &entry.base);
 }

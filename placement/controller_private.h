@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the controller's own files share: controller.c (inputs and what nodes
- * say), decide.c (from samples to orders), drain.c (empties nodes), watch.c (who watches whom), requests.c
- * (what operators ask) and views.c (what they are answered).
+ * say), decide.c (from samples to orders), drain.c (empties nodes), pairs.c
+ * (devices and their VMs), watch.c (who watches whom), requests.c (what
+ * operators ask) and views.c (what they are answered).
  */
 #ifndef PLACEMENT_CONTROLLER_PRIVATE_H
 #define PLACEMENT_CONTROLLER_PRIVATE_H
@@ -48,7 +49,6 @@ struct controller {
 	struct policy_candidate *candidates; /* room for all nodes; see decide.c */
 	size_t candidates_room;
 	struct device *awake, **awake_end; /* to be asked in the next round, in that order */
-	size_t n_awake;
 	uint64_t planned_ns;
 	bool plan_is_due;
 	uint64_t random_counter;
@@ -68,6 +68,16 @@ size_t drain_gather(const struct controller *c, struct plan_item *items);
 void drain_tick(struct controller *c);
 void drain_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e);
 
+/* pairs.c. `item` and `items` have a place for each of the device's VMs. */
+size_t pairs_summon(struct controller *c, struct vm *vm, const struct policy_view *view,
+		    struct plan_item *item); /* the wishes of one that was brought to the front */
+size_t pairs_gather_followers(struct controller *c, const struct device *device,
+			      const struct policy_view *view, struct plan_item *items);
+void pairs_on_front(struct controller *c, const struct bus_peer *from, const Envelope *e);
+void pairs_on_replace(struct controller *c, const struct bus_peer *from, const Envelope *e);
+void pairs_on_set(struct controller *c, const struct bus_peer *from, const Envelope *e);
+void pairs_on_remove(struct controller *c, const struct bus_peer *from, const Envelope *e);
+
 /* why.c: records what a policy's order rests on, and tells it. What evidence is given
  * lives as long as the arena. */
 void why_record(struct controller *c, const struct plan_item *item, const struct policy_view *view,
@@ -84,6 +94,8 @@ bool watch_answer(struct controller *c, uint64_t request, const Envelope *e);
 /* requests.c */
 typedef void (*request_fn)(struct controller *c, const struct bus_peer *from, const Envelope *e);
 request_fn request_find(Tagalong__Envelope__BodyCase body);
+void request_reply(struct controller *c, const struct bus_peer *from, const Envelope *e, int r,
+		   const struct mg_error *err); /* Done, or for r < 0 the failure */
 bool request_answer(struct controller *c, uint64_t request, const Envelope *e);
 void request_expire(struct controller *c);
 void request_clear(struct controller *c);

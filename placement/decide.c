@@ -50,7 +50,6 @@ static void wake(struct controller *c, struct device *device)
 	device->next_awake = NULL;
 	*c->awake_end = device;
 	c->awake_end = &device->next_awake;
-	c->n_awake++;
 }
 
 void decide_sample(struct controller *c, struct device *device)
@@ -91,8 +90,9 @@ static void tell_refusal(struct controller *c, const struct plan_item *item)
 {
 	struct device *device = item->vm->device;
 
-	/* Why VMs stay on a drained node, the plan of the drain tells. */
-	if (item->urgent)
+	/* Why VMs stay on a drained node, the plan of the drain tells; those in the background
+	 * can wait. */
+	if (item->vm->node->drained || !item->vm->foreground)
 		return;
 	/* The phrases are constants: the same one has the same address. */
 	if (item->refusal == device->refused)
@@ -121,13 +121,18 @@ static void reason_text(const struct plan_item *item, const struct node *target,
 	const struct policy_wish *w = item->granted;
 	char here[UNITS_TEXT_SIZE], there[UNITS_TEXT_SIZE], held[UNITS_TEXT_SIZE];
 
-	if (item->urgent) {
+	if (item->vm->node->drained)
 		snprintf(text, size, "%s is drained", item->vm->node->name);
-		return;
-	}
-	snprintf(text, size, "RTT %s at %s, %s at %s, for %s", duration_format(w->here_ns, here),
-		 item->vm->node->name, duration_format(w->target_ns, there), target->name,
-		 duration_format(w->held_ns, held));
+	else if (!item->vm->foreground)
+		snprintf(text, size, "follows %s", device_foreground(item->vm->device)->name);
+	else if (item->vm->summoned)
+		snprintf(text, size, "brought to the front; RTT %s at %s",
+			 duration_format(w->target_ns, there), target->name);
+	else
+		snprintf(text, size, "RTT %s at %s, %s at %s, for %s",
+			 duration_format(w->here_ns, here), item->vm->node->name,
+			 duration_format(w->target_ns, there), target->name,
+			 duration_format(w->held_ns, held));
 }
 
 static void order(struct controller *c, const struct plan_item *item)
@@ -160,7 +165,7 @@ static void order(struct controller *c, const struct plan_item *item)
 	move.has_device = item->vm->device != NULL;
 	if (move.has_device)
 		move.device = (ProtobufCBinaryData){ UUID_SIZE, item->vm->device->id.bytes };
-	if (!item->urgent && view(c, item->vm->device, &seen))
+	if (item->vm->foreground && !item->urgent && view(c, item->vm->device, &seen))
 		why_record(c, item, &seen, &arena, &evidence);
 	r = executor_order(&c->executor, item->vm, target, &move, &evidence, NULL, &err);
 	arena_free(&arena);
@@ -177,9 +182,35 @@ static void order(struct controller *c, const struct plan_item *item)
 
 /* ---- Rounds ----------------------------------------------------------------------------- */
 
-/* The devices with a wish, as items of a plan. There is news of all that are asked, or
- * they had a wish in the last round: so what a round costs depends on the samples that
- * came, not on how many devices there are. */
+/* What the device's VMs wish: the one in the foreground, or when it is content those that
+ * follow it. */
+static size_t gather_device(struct controller *c, struct device *device, struct plan_item *items)
+{
+	struct vm *front = device_foreground(device);
+	struct policy_view v;
+	bool seen;
+
+	/* From a drained node it leaves anyhow; see drain.c. */
+	if (front && (front->move || (front->node && front->node->drained)))
+		return 0;
+	items[0] = (struct plan_item){ .vm = front };
+	seen = view(c, device, &v);
+	if (seen && front->summoned)
+		pairs_summon(c, front, &v, &items[0]);
+	else if (seen)
+		items[0].n_wishes = c->policy->wishes(&c->parameters, c->learnt,
+						      device->policy_state, &v, items[0].wishes);
+	tell_wish(c, device, items[0].n_wishes > 0 ? &items[0] : NULL);
+	if (items[0].n_wishes > 0) {
+		wake(c, device);
+		return 1;
+	}
+	return seen && !front->summoned ? pairs_gather_followers(c, device, &v, items) : 0;
+}
+
+/* The wishes of devices, as items of a plan. There is news of all that are asked, or they
+ * had a wish in the last round: so what a round costs depends on the samples that came, not
+ * on how many devices there are. */
 static size_t gather(struct controller *c, struct plan_item *items)
 {
 	struct device *next = c->awake, *device;
@@ -187,27 +218,20 @@ static size_t gather(struct controller *c, struct plan_item *items)
 
 	c->awake = NULL;
 	c->awake_end = &c->awake;
-	c->n_awake = 0;
 	while ((device = next)) {
-		struct plan_item *item = &items[n];
-		struct policy_view v;
-
 		next = device->next_awake;
 		device->awake = false;
-		item->vm = device_foreground(device);
-		/* From a drained node it leaves anyhow; see drain.c. */
-		if (item->vm && (item->vm->move || (item->vm->node && item->vm->node->drained)))
-			continue;
-		item->n_wishes = 0;
-		if (view(c, device, &v))
-			item->n_wishes = c->policy->wishes(&c->parameters, c->learnt,
-							   device->policy_state, &v, item->wishes);
-		tell_wish(c, device, item->n_wishes > 0 ? item : NULL);
-		if (item->n_wishes == 0)
-			continue;
-		wake(c, device);
-		n++;
+		n += gather_device(c, device, items + n);
 	}
+	return n;
+}
+
+static size_t count_items(const struct controller *c)
+{
+	size_t n = drain_count(c);
+
+	for (const struct device *device = c->awake; device; device = device->next_awake)
+		n += 1 + device->n_vms;
 	return n;
 }
 
@@ -219,7 +243,7 @@ void decide_now(struct controller *c)
 		.moves_per_link = c->start->limits->moves_per_link,
 		.min_stay_ns = c->parameters.min_stay_ns,
 	};
-	size_t room = c->n_awake + drain_count(c);
+	size_t room = count_items(c);
 	_cleanup_free_ struct plan_item *items = calloc(room + 1, sizeof(*items));
 	_cleanup_free_ struct node_traffic *nodes = calloc(c->fleet.nodes.n + 1, sizeof(*nodes));
 	_cleanup_free_ struct route *routes =

@@ -375,6 +375,7 @@ static void settle(struct executor *x, struct move *move)
 	if (info->state == TAGALONG__MOVE_STATE__MOVE_DONE) {
 		vm->failures = 0;
 		vm->retry_utc_ns = 0;
+		vm->summoned = false;
 		fleet_touch(x->fleet, vm);
 		if (fleet_vm_arrived(x->fleet, vm, move->source, move->target,
 				     x->fx->now_utc_ns) < 0)

@@ -464,8 +464,10 @@ int fleet_pair(struct device *device, struct vm *vm, bool foreground)
 		vm->device = device;
 	}
 	for (size_t i = 0; foreground && i < device->n_vms; i++)
-		device->vms[i]->foreground = false;
+		if (device->vms[i] != vm)
+			device->vms[i]->foreground = device->vms[i]->summoned = false;
 	vm->foreground = foreground;
+	vm->summoned &= foreground;
 	return 0;
 }
 
@@ -478,9 +480,21 @@ void fleet_unpair(struct device *device, struct vm *vm)
 		memmove(&device->vms[i], &device->vms[i + 1],
 			(device->n_vms - i) * sizeof(struct vm *));
 		vm->device = NULL;
-		vm->foreground = false;
+		vm->foreground = vm->follows = vm->summoned = false;
 		return;
 	}
+}
+
+void fleet_replace(struct device *lost, struct device *device)
+{
+	for (size_t i = 0; i < lost->n_vms; i++)
+		lost->vms[i]->device = device;
+	free(device->vms);
+	device->vms = TAKE_PTR(lost->vms);
+	device->n_vms = lost->n_vms;
+	lost->n_vms = 0;
+	memcpy(device->name, lost->name, sizeof(device->name));
+	lost->name[0] = 0;
 }
 
 int fleet_client_seen(struct device *device, struct node *node, const char *address,

@@ -83,6 +83,8 @@ struct vm {
 	size_t n_visits;
 	struct device *device; /* that it is paired with, or NULL */
 	bool foreground;
+	bool follows;  /* in the background: goes where the one in the foreground is */
+	bool summoned; /* brought to the front: goes to its device without delay */
 	bool frozen; /* by an operator: only operators move it */
 	struct move *move; /* that is not settled, or NULL; see executor.h */
 	uint32_t failures; /* moves in a row that came to nothing */
@@ -184,6 +186,10 @@ int fleet_add_device(struct fleet *fleet, const struct uuid *id, const char *nam
  * one that was moves to the background. -EEXIST: the VM is another device's. */
 int fleet_pair(struct device *device, struct vm *vm, bool foreground);
 void fleet_unpair(struct device *device, struct vm *vm);
+
+/* All VMs of `lost` go with `device`, as they went with the other one, and so does
+ * the name. `device` has none of its own. */
+void fleet_replace(struct device *lost, struct device *device);
 
 /* The VM in the foreground, or NULL. */
 struct vm *device_foreground(const struct device *device);

@@ -24,6 +24,7 @@ libplacement_la_SOURCES = \
 	placement/index.h \
 	placement/mincost.c \
 	placement/mincost.h \
+	placement/pairs.c \
 	placement/placement_config.c \
 	placement/placement_config.h \
 	placement/planner.c \

@@ -105,119 +105,13 @@ static void on_move_query(struct controller *c, const struct bus_peer *from, con
 	history_free(settled, n_settled);
 }
 
-/* ---- Pairs ------------------------------------------------------------------------------ */
-
-static void pair_key(const struct device *device, const struct vm *vm, char key[STORE_KEY_SIZE])
-{
-	char id[UUID_TEXT_SIZE];
-
-	snprintf(key, STORE_KEY_SIZE, "pairs/%s/%s", uuid_format(&device->id, id), vm->name);
-}
-
-/* All of a device's: at most one is in the foreground. */
-static void keep_pairs(struct controller *c, const struct device *device)
-{
-	char key[STORE_KEY_SIZE];
-
-	for (size_t i = 0; i < device->n_vms; i++) {
-		Tagalong__Placement__PairEntry entry = TAGALONG__PLACEMENT__PAIR_ENTRY__INIT;
-
-		entry.device = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)device->id.bytes };
-		entry.device_name = (char *)device->name;
-		entry.vm = device->vms[i]->name;
-		entry.foreground = device->vms[i]->foreground;
-		pair_key(device, device->vms[i], key);
-		effects_put(&c->fx, key, &entry.base);
-	}
-}
-
-static int check_pair(const struct controller *c, const Tagalong__PairSet *set,
-		      const struct uuid *id, struct mg_error *err)
-{
-	const struct device *named = fleet_device_named(&c->fleet, set->device_name);
-	const struct vm *vm = fleet_vm(&c->fleet, set->vm);
-
-	if (!peer_name_is_valid(set->device_name) || !peer_name_is_valid(set->vm))
-		return mg_error_set(err, -EINVAL,
-				    "names have 1 to %d letters, digits, '-', '_' or '.'",
-				    NAME_SIZE - 1);
-	if (named && !uuid_equal(&named->id, id))
-		return mg_error_set(err, -EEXIST, "another device is named '%s'", named->name);
-	if (vm && vm->device && !uuid_equal(&vm->device->id, id))
-		return mg_error_set(err, -EEXIST,
-				    "VM '%s' is paired with '%s'; 'migrator pair remove %s %s' "
-				    "first", vm->name, vm->device->name, vm->device->name, vm->name);
-	return 0;
-}
-
-static int set_pair(struct controller *c, const Tagalong__PairSet *set, struct mg_error *err)
-{
-	struct device *device;
-	struct uuid id;
-	struct vm *vm;
-	bool is_new;
-	int r;
-
-	memcpy(id.bytes, set->device.data, UUID_SIZE);
-	r = check_pair(c, set, &id, err);
-	if (r < 0)
-		return r;
-	is_new = !fleet_device(&c->fleet, &id);
-	if (fleet_add_device(&c->fleet, &id, set->device_name, &device) < 0 ||
-	    fleet_add_vm(&c->fleet, set->vm, &vm) < 0 ||
-	    fleet_pair(device, vm, set->foreground) < 0)
-		return c->fx.error = mg_error_set(err, -ENOMEM, "out of memory");
-	if (is_new)
-		c->policy->dev_init(device->policy_state);
-	keep_pairs(c, device);
-	effects_decide(&c->fx, "pair", "device=%s vm=%s %s", device->name, vm->name,
-		       vm->foreground ? "foreground" : "background");
-	watch_update(c);
-	return 0;
-}
-
-static void reply(struct controller *c, const struct bus_peer *from, const Envelope *e, int r,
-		  const struct mg_error *err)
+void request_reply(struct controller *c, const struct bus_peer *from, const Envelope *e, int r,
+		   const struct mg_error *err)
 {
 	if (r < 0)
 		effects_reply_failure(&c->fx, from, e->seq, err->code, "%s", err->text);
 	else
 		effects_reply_done(&c->fx, from, e->seq);
-}
-
-static void on_pair_set(struct controller *c, const struct bus_peer *from, const Envelope *e)
-{
-	struct mg_error err = { 0 };
-	int r = set_pair(c, e->pair_set, &err);
-
-	reply(c, from, e, r, &err);
-}
-
-static int remove_pair(struct controller *c, const Tagalong__PairRemove *remove,
-		       struct mg_error *err)
-{
-	struct device *device = fleet_device_named(&c->fleet, remove->device_name);
-	struct vm *vm = fleet_vm(&c->fleet, remove->vm);
-	char key[STORE_KEY_SIZE];
-
-	if (!device || !vm || vm->device != device)
-		return mg_error_set(err, -ENOENT,
-				    "'%s' and '%s' are no pair; 'migrator pair list' shows those "
-				    "that are", remove->device_name, remove->vm);
-	pair_key(device, vm, key);
-	fleet_unpair(device, vm);
-	effects_delete(&c->fx, key);
-	effects_decide(&c->fx, "unpair", "device=%s vm=%s", device->name, vm->name);
-	watch_update(c);
-	return 0;
-}
-
-static void on_pair_remove(struct controller *c, const struct bus_peer *from, const Envelope *e)
-{
-	struct mg_error err = { 0 };
-	int r = remove_pair(c, e->pair_remove, &err);
-
-	reply(c, from, e, r, &err);
 }
 
 /* ---- What is passed on --------------------------------------------------------------- */
@@ -255,7 +149,7 @@ static void pass_on(struct controller *c, const struct bus_peer *from, const Env
 	if (r == 0)
 		r = forward(c, from, e, node, message, err);
 	if (r < 0)
-		reply(c, from, e, r, err);
+		request_reply(c, from, e, r, err);
 }
 
 bool request_answer(struct controller *c, uint64_t request, const Envelope *e)
@@ -415,7 +309,7 @@ static void on_vm_freeze(struct controller *c, const struct bus_peer *from, cons
 		effects_decide(&c->fx, vm->frozen ? "freeze" : "thaw", "vm=%s by=%s", vm->name,
 			       from->name);
 	}
-	reply(c, from, e, r, &err);
+	request_reply(c, from, e, r, &err);
 }
 
 /* ---- Moves -------------------------------------------------------------------------------- */
@@ -531,7 +425,7 @@ static void on_move_order(struct controller *c, const struct bus_peer *from, con
 			order.device = (ProtobufCBinaryData){ UUID_SIZE, vm->device->id.bytes };
 		r = executor_order(&c->executor, vm, target, &order, NULL, from, &err);
 	}
-	reply(c, from, e, r, &err);
+	request_reply(c, from, e, r, &err);
 }
 
 static void on_move_cancel(struct controller *c, const struct bus_peer *from, const Envelope *e)
@@ -552,7 +446,7 @@ static void on_move_cancel(struct controller *c, const struct bus_peer *from, co
 		snprintf(why, sizeof(why), "cancelled by %s", from->name);
 		executor_cancel(&c->executor, move, why);
 	}
-	reply(c, from, e, r, &err);
+	request_reply(c, from, e, r, &err);
 }
 
 static void on_move_resolve(struct controller *c, const struct bus_peer *from, const Envelope *e)
@@ -586,8 +480,10 @@ request_fn request_find(Tagalong__Envelope__BodyCase body)
 		request_fn fn;
 	} requests[] = {
 		{ BODY(NODE_QUERY), on_node_query },
-		{ BODY(PAIR_SET), on_pair_set },
-		{ BODY(PAIR_REMOVE), on_pair_remove },
+		{ BODY(PAIR_SET), pairs_on_set },
+		{ BODY(PAIR_REMOVE), pairs_on_remove },
+		{ BODY(PAIR_FRONT), pairs_on_front },
+		{ BODY(PAIR_REPLACE), pairs_on_replace },
 		{ BODY(PAIR_QUERY), on_pair_query },
 		{ BODY(STATUS_QUERY), on_status_query },
 		{ BODY(VM_QUERY), on_vm_query },

@@ -141,6 +141,7 @@ static Tagalong__Pair *view_pair(const struct device *device, const struct vm *v
 	pair->device_name = (char *)device->name;
 	pair->vm = (char *)vm->name;
 	pair->foreground = vm->foreground;
+	pair->has_follows = pair->follows = vm->follows;
 	pair->vm_node = vm->node ? vm->node->name : NULL;
 	pair->device_node = device->attached ? device->attached->name : NULL;
 	pair->rtts = arena_alloc(arena, device->n_rtts + 1, sizeof(*pair->rtts));

@@ -7,7 +7,7 @@
 #define BODY(name) TAGALONG__ENVELOPE__BODY_##name
 #define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
 
-static const struct uuid phone = { { 1 } }, tablet = { { 2 } };
+static const struct uuid phone = { { 1 } };
 static uint8_t move_id[UUID_SIZE] = { 7, 7 };
 
 static void setup(struct harness *h)
@@ -17,52 +17,6 @@ static void setup(struct harness *h)
 	node_hello(h, "tower-a", 8 * GIB, "web");
 	node_hello(h, "tower-b", 2 * GIB, NULL);
 	harness_forget(h);
-}
-
-static const Envelope *pair(struct harness *h, const struct uuid *device, const char *name,
-			    const char *vm, bool foreground)
-{
-	Tagalong__PairSet set = TAGALONG__PAIR_SET__INIT;
-	Envelope e = TAGALONG__ENVELOPE__INIT;
-
-	set.device = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)device->bytes };
-	set.device_name = (char *)name;
-	set.vm = (char *)vm;
-	set.foreground = foreground;
-	e.body_case = BODY(PAIR_SET);
-	e.pair_set = &set;
-	return ask(h, &e);
-}
-
-static const Envelope *unpair(struct harness *h, const char *name, const char *vm)
-{
-	Tagalong__PairRemove remove = TAGALONG__PAIR_REMOVE__INIT;
-	Envelope e = TAGALONG__ENVELOPE__INIT;
-
-	remove.device_name = (char *)name;
-	remove.vm = (char *)vm;
-	e.body_case = BODY(PAIR_REMOVE);
-	e.pair_remove = &remove;
-	return ask(h, &e);
-}
-
-/* "phone/web* tablet/mail": the foreground has a star. */
-static const char *pairs(struct harness *h)
-{
-	static char text[256];
-	Tagalong__PairQuery query = TAGALONG__PAIR_QUERY__INIT;
-	Envelope e = TAGALONG__ENVELOPE__INIT;
-	const Tagalong__PairList *list;
-
-	text[0] = 0;
-	e.body_case = BODY(PAIR_QUERY);
-	e.pair_query = &query;
-	list = ask(h, &e)->pair_list;
-	for (size_t i = 0; i < list->n_pairs; i++)
-		sprintf(text + strlen(text), "%s%s/%s%s", i ? " " : "",
-			list->pairs[i]->device_name, list->pairs[i]->vm,
-			list->pairs[i]->foreground ? "*" : "");
-	return text;
 }
 
 static const Envelope *order(struct harness *h, const char *vm, const char *target, bool force,
@@ -109,44 +63,6 @@ static bool refused(const Envelope *e, int code, const char *says)
 {
 	return e && e->body_case == BODY(FAILURE) && e->failure->code == code &&
 	       strstr(e->failure->text, says);
-}
-
-Test(requests, pairs_are_kept)
-{
-	struct harness h;
-
-	setup(&h);
-	cr_assert_str_eq(pairs(&h), "");
-	cr_assert_eq(pair(&h, &phone, "phone", "web", true)->body_case, BODY(DONE));
-	cr_assert_eq(pair(&h, &phone, "phone", "mail", true)->body_case, BODY(DONE));
-	cr_assert_eq(pair(&h, &tablet, "tablet", "game", false)->body_case, BODY(DONE));
-	cr_assert_str_eq(pairs(&h), "phone/mail* phone/web tablet/game");
-	harness_kill(&h);
-	harness_start(&h);
-	cr_assert_str_eq(pairs(&h), "phone/mail* phone/web tablet/game");
-	cr_assert_eq(unpair(&h, "phone", "mail")->body_case, BODY(DONE));
-	cr_assert(refused(unpair(&h, "phone", "mail"), ENOENT, "no pair"));
-	harness_kill(&h);
-	harness_start(&h);
-	cr_assert_str_eq(pairs(&h), "phone/web tablet/game");
-	harness_close(&h);
-}
-
-Test(requests, pairs_that_cannot_be)
-{
-	struct harness h;
-
-	setup(&h);
-	cr_assert_eq(pair(&h, &phone, "phone", "web", true)->body_case, BODY(DONE));
-	cr_assert(refused(pair(&h, &tablet, "tablet", "web", true), EEXIST, "paired with 'phone'"));
-	cr_assert(refused(pair(&h, &tablet, "phone", "mail", true), EEXIST, "named 'phone'"));
-	cr_assert(refused(pair(&h, &tablet, "a/b", "mail", true), EINVAL, "letters"));
-	cr_assert(refused(pair(&h, &tablet, "tablet", "", true), EINVAL, "letters"));
-	cr_assert_str_eq(pairs(&h), "phone/web*");
-	/* A new name for the same device. */
-	cr_assert_eq(pair(&h, &phone, "handset", "web", true)->body_case, BODY(DONE));
-	cr_assert_str_eq(pairs(&h), "handset/web*");
-	harness_close(&h);
 }
 
 Test(requests, a_move_by_an_operator)
@@ -342,7 +258,7 @@ Test(requests, status_has_it_all)
 	struct harness h;
 
 	setup(&h);
-	pair(&h, &phone, "phone", "web", true);
+	set_pair(&h, &phone, "phone", "web");
 	node_rtt(&h, "tower-b", &phone, 12.5);
 	order(&h, "web", "tower-b", false, false);
 	e.body_case = BODY(STATUS_QUERY);
