@@ -25,26 +25,39 @@ enum cli_exit cmd_pair_list(const struct cli *cli, struct mg_error *err)
 	return code;
 }
 
+/* The identity that --id gives. */
+static enum cli_exit device_id(const struct cli *cli, const char *command, struct uuid *ret,
+			       struct mg_error *err)
+{
+	if (!cli->options.id)
+		return cli_fail(err, CLI_USAGE, "pair %s: --id UUID is needed: the device's identity, "
+				"as the telemetryd of its nodes has it in its list of devices",
+				command);
+	if (uuid_parse(cli->options.id, ret) < 0)
+		return cli_fail(err, CLI_USAGE, "--id: '%.40s' is not a UUID", cli->options.id);
+	return CLI_OK;
+}
+
 enum cli_exit cmd_pair_set(const struct cli *cli, struct mg_error *err)
 {
 	_cleanup_session_ struct session s = { 0 };
 	Tagalong__PairSet set = TAGALONG__PAIR_SET__INIT;
 	Envelope request = TAGALONG__ENVELOPE__INIT;
 	struct uuid device;
-	enum cli_exit code;
+	enum cli_exit code = device_id(cli, "set", &device, err);
 
-	if (!cli->options.id)
-		return cli_fail(err, CLI_USAGE, "pair set: --id UUID is needed: the device's identity, "
-				"as the telemetryd of its nodes has it in its list of devices");
-	if (uuid_parse(cli->options.id, &device) < 0)
-		return cli_fail(err, CLI_USAGE, "--id: '%.40s' is not a UUID", cli->options.id);
-	code = session_open(cli, &s, err);
+	if (code == CLI_OK && cli->options.follow && !cli->options.background)
+		return cli_fail(err, CLI_USAGE, "--follow is for VMs in the background: one in the "
+				"foreground follows anyhow");
+	if (code == CLI_OK)
+		code = session_open(cli, &s, err);
 	if (code != CLI_OK)
 		return code;
 	set.device_name = cli->operands[0];
 	set.vm = cli->operands[1];
 	set.device = (ProtobufCBinaryData){ .len = UUID_SIZE, .data = device.bytes };
 	set.foreground = !cli->options.background;
+	set.has_follows = set.follows = cli->options.follow;
 	request.body_case = TAGALONG__ENVELOPE__BODY_PAIR_SET;
 	request.pair_set = &set;
 	code = client_call(s.client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,
@@ -52,7 +65,57 @@ enum cli_exit cmd_pair_set(const struct cli *cli, struct mg_error *err)
 	if (code == CLI_OK)
 		cli_report(cli, json_pack("{s:s, s:s, s:s}", "device", set.device_name, "vm", set.vm,
 					  "result", "paired"),
-			   "paired: %s follows %s", set.vm, set.device_name);
+			   set.foreground || set.follows ? "paired: %s follows %s" :
+							   "paired: %s belongs to %s",
+			   set.vm, set.device_name);
+	return code;
+}
+
+enum cli_exit cmd_pair_front(const struct cli *cli, struct mg_error *err)
+{
+	_cleanup_session_ struct session s = { 0 };
+	Tagalong__PairFront front = TAGALONG__PAIR_FRONT__INIT;
+	Envelope request = TAGALONG__ENVELOPE__INIT;
+	enum cli_exit code = session_open(cli, &s, err);
+
+	if (code != CLI_OK)
+		return code;
+	front.device_name = cli->operands[0];
+	front.vm = cli->operands[1];
+	request.body_case = TAGALONG__ENVELOPE__BODY_PAIR_FRONT;
+	request.pair_front = &front;
+	code = client_call(s.client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,
+			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
+	if (code == CLI_OK)
+		cli_report(cli, json_pack("{s:s, s:s, s:s}", "device", front.device_name, "vm",
+					  front.vm, "result", "front"),
+			   "in front: %s comes to %s", front.vm, front.device_name);
+	return code;
+}
+
+enum cli_exit cmd_pair_replace(const struct cli *cli, struct mg_error *err)
+{
+	_cleanup_session_ struct session s = { 0 };
+	Tagalong__PairReplace replace = TAGALONG__PAIR_REPLACE__INIT;
+	Envelope request = TAGALONG__ENVELOPE__INIT;
+	struct uuid device;
+	enum cli_exit code = device_id(cli, "replace", &device, err);
+
+	if (code == CLI_OK)
+		code = session_open(cli, &s, err);
+	if (code != CLI_OK)
+		return code;
+	replace.device_name = cli->operands[0];
+	replace.device = (ProtobufCBinaryData){ .len = UUID_SIZE, .data = device.bytes };
+	request.body_case = TAGALONG__ENVELOPE__BODY_PAIR_REPLACE;
+	request.pair_replace = &replace;
+	code = client_call(s.client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,
+			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
+	if (code == CLI_OK)
+		cli_report(cli, json_pack("{s:s, s:s, s:s}", "device", replace.device_name,
+					  "device_id", cli->options.id, "result", "replaced"),
+			   "replaced: the VMs of %s go with %s", replace.device_name,
+			   cli->options.id);
 	return code;
 }
 

@@ -38,11 +38,12 @@ enum option_bit {
 	OPTION_OF_VM = 1 << 21,
 	OPTION_PATIENCE = 1 << 22,
 	OPTION_DRY_PLAN = 1 << 23,
+	OPTION_FOLLOW = 1 << 24,
 };
 
 /* What was given; what was not is 0, false or NULL. */
 struct options {
-	bool background, detach, discard, dry_run, force, help, json, run_here, version, yes;
+	bool background, detach, discard, dry_run, follow, force, help, json, run_here, version, yes;
 	uint64_t bandwidth_bps;  /* bits a second */
 	uint64_t blackout_ns, blackout_max_ns;
 	uint64_t move_timeout_ns, patience_ns;

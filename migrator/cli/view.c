@@ -406,6 +406,7 @@ json_t *view_pair(const Tagalong__Pair *pair)
 	put_id(o, "device_id", true, &pair->device);
 	put_text(o, "vm", pair->vm);
 	put_flag(o, "foreground", pair->foreground);
+	put_flag(o, "follows", pair->follows);
 	put_text(o, "vm_node", pair->vm_node);
 	put_text(o, "device_node", pair->device_node);
 	put_current_rtt(o, pair);

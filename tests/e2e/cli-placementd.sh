@@ -107,6 +107,11 @@ say "pairs, and the end"
 ends 0 '^paired: web follows phone$' \
 	migrator pair set phone web --id 3f2a1199-5c00-4001-8002-000000000000
 ends 0 '^phone  *- *web  *b  *yes' migrator pair list
+ends 0 '^in front: web comes to phone$' migrator pair front phone web
+ends 0 '^replaced: ' migrator pair replace phone --id 71c0a0de-5c00-4001-8002-000000000000
+ends 0 '^phone  *- *web  *b  *yes' migrator pair list
+ends 0 '"device_id": "71c0a0de-5c00-4001-8002-000000000000"' migrator pair list --json
+ends 1 'no device named' migrator pair replace handset --id 71c0a0de-5c00-4001-8002-000000000000
 ends 0 '^removed: ' migrator pair remove phone web
 ends 1 'are no pair' migrator pair remove phone web
 ends 0 '^stopped web$' migrator vm stop web
