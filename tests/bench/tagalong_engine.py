@@ -110,13 +110,13 @@ class TagalongEngine:
         return guest.Console(max(found, key=os.path.getmtime) if found else "/nonexistent")
 
     def _watch(self, side, seconds):
-        """Connects to a QEMU that may not be there yet."""
+        """Connects to a QEMU that may not be there yet; it is preferred from the first, as a
+        peer's is, which we start ourselves."""
         deadline = time.monotonic() + seconds
         while True:
+            lab.prefer(self.network.hosts[side].cgroup.processes())
             try:
-                monitor = qmp.Qmp(self.network.hosts[side].connect(WATCH_PORT))
-                lab.prefer(self.network.hosts[side].cgroup.processes())
-                return monitor
+                return qmp.Qmp(self.network.hosts[side].connect(WATCH_PORT))
             except (OSError, qmp.QmpError) as error:
                 if time.monotonic() > deadline:
                     raise guest.GuestError(f"no QEMU on host {side}: {error}") from error
