@@ -44,3 +44,10 @@ reflects light 127.0.0.1 --twamp-light
 tshark_agrees light
 reflects authenticated '[::1]' --authenticated --stateful --dscp 46
 reflects protected 127.0.0.1 --protect-tlvs --hide-location
+
+for bad in '' 64 100 1,,2 '1,' ,1 -1 x 0x1; do
+	status=0
+	"$top_builddir/tagalong-reflector" --dscp "$bad" 2>"$tmpdir/refused" || status=$?
+	[ "$status" -eq 2 ] || fail "--dscp '$bad' ends with $status"
+	file_has "$tmpdir/refused" '--dscp: .* is no list of numbers' || fail "--dscp '$bad' is taken"
+done
