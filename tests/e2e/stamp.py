@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A STAMP sender for tests: stamp.py MODE ADDRESS PORT KEY PCAP. Writes the answers in the
-unauthenticated mode to PCAP, and what a decoder must read there to the output."""
+unauthenticated mode to the end of PCAP, and what a decoder must read there to the output."""
 import hashlib
 import hmac
 import socket
@@ -178,8 +178,9 @@ def check_refused():
 
 def write_pcap():
     """The answers as a node got them on port 862, in packets without a link layer."""
-    with open(pcap, "wb") as f:
-        f.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101))
+    with open(pcap, "ab") as f:
+        if f.tell() == 0:
+            f.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101))
         for data in answers:
             udp = struct.pack("!HHHH", 862, 862, 8 + len(data), 0) + data
             packet = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0,
