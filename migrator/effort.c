@@ -16,10 +16,20 @@ void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns)
 	e->wire_ns = wire_ns;
 }
 
+void effort_waited(struct effort *e, uint64_t ns)
+{
+	e->waited_ns += ns;
+}
+
 int effort_next(struct effort *e, bool starved)
 {
-	if (starved)
+	bool late = starved && e->waited_ns < e->encode_ns;
+
+	e->waited_ns = 0;
+	if (late)
 		e->level += e->level < PAGE_EFFORT_FASTEST;
+	else if (starved && e->encode_ns > e->wire_ns)
+		return e->level; /* no batch can be worth more of it on this link */
 	else if (e->level > PAGE_EFFORT_THRIFTY)
 		e->level--;
 	else if (e->level < PAGE_EFFORT_THRIFTY && e->encode_ns > e->wire_ns / 2)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * How thoroughly pages are compressed: as far as the link leaves time for it. While the link waits
- * for the processor every batch is packed faster than the one before; while it is the other way
- * round, more thoroughly. The last steps save little (3 to 7 % of the bytes) for much: they are
+ * for the codec every batch is packed faster than the one before; while it is the other way
+ * round, more thoroughly. That the link waits for QEMU, which has to look for dirty pages or finds
+ * only zeros, is no reason for haste. The last steps save little (3 to 7 % of the bytes) for much: they are
  * taken only where the processor has most of its time left.
  */
 #ifndef MIGRATOR_EFFORT_H
@@ -13,7 +14,8 @@
 
 struct effort {
 	int level; /* of page_packer_pack() */
-	uint64_t encode_ns, wire_ns;
+	uint64_t encode_ns, wire_ns; /* of the last batch */
+	uint64_t waited_ns;          /* since then */
 };
 
 /* Between: what is found out soon is which way to go. */
@@ -21,6 +23,9 @@ void effort_init(struct effort *e);
 
 /* What the last batch took to encode, and takes on the link; ns. 0: not known. */
 void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns);
+
+/* There was nothing to encode for so long; ns. */
+void effort_waited(struct effort *e, uint64_t ns);
 
 /* The next batch's level. `starved`: the link has nothing to do. */
 int effort_next(struct effort *e, bool starved);

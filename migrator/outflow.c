@@ -477,6 +477,17 @@ static int check_link(struct outflow *o)
 	return 0;
 }
 
+static int wait_for_events(struct outflow *o, uint64_t wait)
+{
+	bool for_qemu = o->qemu_op.pending;
+	uint64_t since = clock_mono_ns();
+	int r = ring_run(&o->flow.ring, wait);
+
+	if (for_qemu)
+		effort_waited(&o->effort, clock_mono_ns() - since);
+	return r;
+}
+
 static int step(struct outflow *o)
 {
 	uint64_t wait, linger;
@@ -494,7 +505,7 @@ static int step(struct outflow *o)
 		wait = linger < wait ? linger : wait;
 		if (!sender_idle(&o->sender) && !o->sender.writing)
 			wait = sender_pump(&o->sender);
-		r = ring_run(&o->flow.ring, wait);
+		r = wait_for_events(o, wait);
 	}
 	if (r < 0)
 		return mg_error_set(&o->flow.error, r, "io_uring: %s", strerror(-r));

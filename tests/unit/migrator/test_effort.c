@@ -16,9 +16,27 @@ Test(effort, a_link_that_waits_gets_pages_faster)
 	struct effort e;
 
 	effort_init(&e);
+	effort_note(&e, 1000, 1000);
 	cr_assert_eq(settle(&e, true), PAGE_EFFORT_FASTEST);
 	cr_assert_eq(settle(&e, false), PAGE_EFFORT_THRIFTY);
 	cr_assert_eq(effort_next(&e, true), PAGE_EFFORT_THRIFTY + 1);
+}
+
+Test(effort, a_link_that_waits_for_qemu_is_no_reason_for_haste)
+{
+	struct effort e;
+
+	effort_init(&e);
+	effort_note(&e, 1000, 1000);
+	settle(&e, true);
+	effort_waited(&e, 600);
+	effort_waited(&e, 400);
+	cr_assert_eq(effort_next(&e, true), PAGE_EFFORT_FASTEST - 1);
+	effort_waited(&e, 999);
+	cr_assert_eq(effort_next(&e, true), PAGE_EFFORT_FASTEST, "that was not long enough");
+	effort_waited(&e, 2000);
+	effort_note(&e, 1001, 1000);
+	cr_assert_eq(effort_next(&e, true), PAGE_EFFORT_FASTEST, "and such a link needs no more");
 }
 
 Test(effort, nothing_is_known_of_the_link_yet)
