@@ -53,6 +53,24 @@ int file_read_secret(const char *path, size_t max, char **ret_text, size_t *ret_
 	return file_read(path, max, ret_text, ret_len, err);
 }
 
+int file_write_at(int fd, const void *data, size_t len, off_t offset)
+{
+	const char *p = data;
+
+	while (len) {
+		ssize_t n = pwrite(fd, p, len, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		p += n;
+		len -= (size_t)n;
+		offset += n;
+	}
+	return 0;
+}
+
 int directory_make(const char *path, mode_t mode, struct mg_error *err)
 {
 	char part[PATH_MAX];

@@ -16,6 +16,9 @@ int file_read(const char *path, size_t max, char **ret_text, size_t *ret_len,
 int file_read_secret(const char *path, size_t max, char **ret_text, size_t *ret_len,
 		     struct mg_error *err);
 
+/* Writes all of it at `offset`, however many calls that takes. -EIO: no more fits. */
+int file_write_at(int fd, const void *data, size_t len, off_t offset);
+
 /* Makes a directory and its parents; one that exists is fine. */
 int directory_make(const char *path, mode_t mode, struct mg_error *err);
 

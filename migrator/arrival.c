@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/cursor.h"
+#include "common/file.h"
 #include "migrator/page.h"
 
 #define MAGIC "tagarriv"
@@ -36,24 +37,6 @@ static off_t hash_at(uint64_t page)
 static off_t blocks_at(uint64_t pages, uint64_t page)
 {
 	return hash_at(pages) + (off_t)(page * BLOCKS_SIZE);
-}
-
-static int write_at(int fd, const void *data, size_t len, off_t offset)
-{
-	const uint8_t *p = data;
-
-	while (len) {
-		ssize_t n = pwrite(fd, p, len, offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		p += n;
-		len -= (size_t)n;
-		offset += n;
-	}
-	return 0;
 }
 
 static int read_at(int fd, void *data, size_t len, off_t offset)
@@ -134,9 +117,9 @@ static void note_run(struct arrival *a, const struct page_hasher *hasher, uint64
 		atomic_fetch_or_explicit(&a->known[(page + i) / BITS],
 					 UINT64_C(1) << (page + i) % BITS, memory_order_relaxed);
 	}
-	note_error(a, write_at(a->fd, made, count * sizeof(made[0]), hash_at(page)));
-	note_error(a,
-		   write_at(a->fd, blocks, count * sizeof(blocks[0]), blocks_at(a->pages, page)));
+	note_error(a, file_write_at(a->fd, made, count * sizeof(made[0]), hash_at(page)));
+	note_error(a, file_write_at(a->fd, blocks, count * sizeof(blocks[0]),
+				    blocks_at(a->pages, page)));
 }
 
 void arrival_note(struct arrival *a, const struct page_hasher *hasher, uint64_t page,
@@ -160,7 +143,7 @@ void arrival_note_zero(struct arrival *a, uint64_t page, uint64_t count)
 		}
 		if (atomic_fetch_and_explicit(&a->known[i / BITS], ~bit, memory_order_relaxed) &
 		    bit)
-			note_error(a, write_at(a->fd, &zero, sizeof(zero), hash_at(i)));
+			note_error(a, file_write_at(a->fd, &zero, sizeof(zero), hash_at(i)));
 	}
 }
 
@@ -179,7 +162,7 @@ int arrival_finish(struct arrival *a, struct mg_error *err)
 	wcursor_u64(&c, a->pages);
 	wcursor_u64(&c, known);
 	if (r == 0)
-		r = write_at(a->fd, header, sizeof(header), 0);
+		r = file_write_at(a->fd, header, sizeof(header), 0);
 	if (r < 0)
 		return mg_error_set(err, r, "%s: %s", a->path, strerror(-r));
 	a->finished = true;

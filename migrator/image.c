@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/cursor.h"
+#include "common/file.h"
 #include "migrator/seal.h"
 
 #define MAGIC "tagimage"
@@ -302,23 +303,6 @@ static int write_pages(struct image_writer *w)
 	return r;
 }
 
-/* The few bytes besides the pages; a manifest has 16 B a page. */
-static int write_all(struct image_writer *w, const uint8_t *data, size_t len, off_t offset)
-{
-	while (len) {
-		ssize_t n = pwrite(w->fd, data, len, offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		data += n;
-		len -= (size_t)n;
-		offset += n;
-	}
-	return 0;
-}
-
 static int write_manifest(struct image_writer *w)
 {
 	uint64_t slots = image_manifest_slots(w->manifest);
@@ -331,7 +315,7 @@ static int write_manifest(struct image_writer *w)
 	image_manifest_pack(w->manifest, data);
 	make_nonce(PART_MANIFEST, 0, nonce);
 	seal_bytes(&w->seal, nonce, NULL, 0, data, len, data + len);
-	return write_all(w, data, len + SEAL_TAG_SIZE, record_at(slots));
+	return file_write_at(w->fd, data, len + SEAL_TAG_SIZE, record_at(slots));
 }
 
 static int write_file(struct image_writer *w, struct image_header *h)
@@ -347,7 +331,7 @@ static int write_file(struct image_writer *w, struct image_header *h)
 		return r;
 	h->slots = image_manifest_slots(w->manifest);
 	pack_header(h, &w->seal, raw);
-	return write_all(w, raw, sizeof(raw), 0);
+	return file_write_at(w->fd, raw, sizeof(raw), 0);
 }
 
 static int writer_init(struct image_writer *w, const struct image_source *source,

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/file.h"
 #include "migrator/image.h"
 
 #define BITS 64
@@ -122,27 +123,12 @@ static void close_pages(struct ram_image *image, uint64_t page, uint64_t count)
 		image->open[i / BITS] &= ~(UINT64_C(1) << i % BITS);
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len, uint64_t offset)
-{
-	while (len) {
-		ssize_t n = pwrite(fd, data, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		data += n;
-		len -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return 0;
-}
-
 int ram_image_put(struct ram_image *image, uint64_t page, uint64_t count, const uint8_t *data)
 {
 	touch(image, page, count);
 	close_pages(image, page, count);
-	return write_all(image->fd, data, count * RAM_IMAGE_PAGE, page * RAM_IMAGE_PAGE);
+	return file_write_at(image->fd, data, count * RAM_IMAGE_PAGE,
+			     (off_t)(page * RAM_IMAGE_PAGE));
 }
 
 /* Puts a page from the source where it belongs. 1: it is in `data` too. A page that is
@@ -197,7 +183,7 @@ int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count)
 		}
 		if (!(image->touched[i / BITS] & bit))
 			continue;
-		r = write_all(image->fd, zero, sizeof(zero), i * RAM_IMAGE_PAGE);
+		r = file_write_at(image->fd, zero, sizeof(zero), (off_t)(i * RAM_IMAGE_PAGE));
 		if (r < 0)
 			return r;
 		image->touched[i / BITS] &= ~bit;
