@@ -12,7 +12,7 @@
 #include "migrator/page.h"
 
 #define MAGIC "tagarriv"
-#define VERSION 1
+#define VERSION 2
 #define BITS 64
 #define RUN PAGE_CHECK_RUN /* pages that are written or read at once */
 #define BLOCKS_SIZE (PAGE_BLOCKS * sizeof(uint64_t))

@@ -17,7 +17,7 @@
 #include "migrator/seal.h"
 
 #define MAGIC "tagimage"
-#define VERSION 1
+#define VERSION 2
 #define RECORD (PAGE_SIZE_BYTES + SEAL_TAG_SIZE)
 #define SEALED_HEADER (IMAGE_HEADER_SIZE - SEAL_TAG_SIZE)
 #define KDF_CONTEXT "tagalimg"
@@ -45,16 +45,18 @@ void image_hash_key(const uint8_t key[IMAGE_KEY_SIZE], uint8_t ret[PAGE_SECRET_S
 }
 
 /* Each image has a key of its own, so that nonces may be plain counts. */
-static void make_seal(const uint8_t key[IMAGE_KEY_SIZE], const struct image_header *h,
+static int make_seal(const uint8_t key[IMAGE_KEY_SIZE], const struct image_header *h,
 		      struct seal *ret)
 {
-	uint8_t images[crypto_generichash_KEYBYTES], secret[crypto_kdf_KEYBYTES];
+	uint8_t images[crypto_generichash_KEYBYTES], secret[SEAL_SECRET_SIZE];
+	int r;
 
 	crypto_kdf_derive_from_key(images, sizeof(images), SUBKEY_IMAGES, KDF_CONTEXT, key);
 	crypto_generichash(secret, sizeof(secret), h->id.bytes, UUID_SIZE, images, sizeof(images));
-	seal_init(ret, h->cipher, secret, 0, 0);
+	r = seal_init(ret, h->cipher, secret, 0, 0);
 	sodium_memzero(images, sizeof(images));
 	sodium_memzero(secret, sizeof(secret));
+	return r;
 }
 
 static void make_nonce(enum part part, uint64_t number, uint8_t nonce[SEAL_NONCE_SIZE])
@@ -339,10 +341,15 @@ static int writer_init(struct image_writer *w, const struct image_source *source
 {
 	uint8_t hash_key[PAGE_SECRET_SIZE];
 
-	make_seal(source->key, h, &w->seal);
+	int r = make_seal(source->key, h, &w->seal);
+
+	if (r < 0)
+		return r;
 	image_hash_key(source->key, hash_key);
-	page_hasher_init(&w->hasher, hash_key);
+	r = page_hasher_init(&w->hasher, hash_key);
 	sodium_memzero(hash_key, sizeof(hash_key));
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < WRITERS; i++) {
 		w->pieces[i].writer = w;
 		w->pieces[i].op.done = on_written;
@@ -353,7 +360,7 @@ static int writer_init(struct image_writer *w, const struct image_source *source
 static void writer_free(struct image_writer *w)
 {
 	seal_wipe(&w->seal);
-	sodium_memzero(&w->hasher, sizeof(w->hasher));
+	page_hasher_exit(&w->hasher);
 	image_manifest_free(w->manifest);
 	explicit_bzero(w->ram, sizeof(w->ram));
 	free(w);
@@ -488,8 +495,9 @@ int image_open(const char *path, const uint8_t key[IMAGE_KEY_SIZE], struct image
 		return mg_error_set(err, -EBADMSG, "%s: of another key", path);
 	if (!(seal_ciphers_available() & image->header.cipher))
 		return mg_error_set(err, -EOPNOTSUPP, "%s: this processor lacks its cipher", path);
-	make_seal(key, &image->header, &image->seal);
-	r = verify_header(image, raw);
+	r = make_seal(key, &image->header, &image->seal);
+	if (r == 0)
+		r = verify_header(image, raw);
 	if (r == 0)
 		r = read_manifest(image);
 	if (r == 0)

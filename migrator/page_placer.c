@@ -324,7 +324,8 @@ int page_placer_new(struct ram_image *image, const uint8_t secret[PAGE_SECRET_SI
 	if (!p)
 		return -ENOMEM;
 	p->image = image;
-	page_hasher_init(&p->hasher, secret);
+	if (page_hasher_init(&p->hasher, secret) < 0)
+		return -ENOMEM;
 	p->sources[PAGE_SOURCE_OWN] = (struct page_source){ .ops = &own_ops, .userdata = image };
 	if (page_packer_new(&p->packer) < 0 ||
 	    page_set_init(&p->missing, ram_image_pages(image)) < 0 ||
@@ -338,7 +339,7 @@ void page_placer_free(struct page_placer *p)
 {
 	if (!p)
 		return;
-	explicit_bzero(&p->hasher, sizeof(p->hasher));
+	page_hasher_exit(&p->hasher);
 	page_packer_free(p->packer);
 	page_set_exit(&p->missing);
 	page_set_exit(&p->unasked);

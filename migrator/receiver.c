@@ -178,9 +178,15 @@ static int greet(struct receiver *r, const struct link_config *config,
 
 	if (res < 0)
 		return res;
-	seal_init(&r->seal_in, keys.cipher, keys.secret, config->stream, SEAL_TO_TARGET);
-	seal_init(&r->seal_out, keys.cipher, keys.secret, config->stream, SEAL_TO_SOURCE);
+	seal_wipe(&r->seal_in);
+	seal_wipe(&r->seal_out);
+	res = seal_init(&r->seal_in, keys.cipher, keys.secret, config->stream, SEAL_TO_TARGET);
+	if (res == 0)
+		res = seal_init(&r->seal_out, keys.cipher, keys.secret, config->stream,
+				SEAL_TO_SOURCE);
 	explicit_bzero(&keys, sizeof(keys));
+	if (res < 0)
+		return mg_error_set(err, res, "out of memory");
 	r->sequence = 1;
 	r->acknowledged = r->processed; /* WELCOME says it */
 	return 0;

@@ -307,7 +307,8 @@ int reference_new(uint64_t pages, const uint8_t secret[PAGE_SECRET_SIZE], size_t
 
 	if (!ref)
 		return -ENOMEM;
-	page_hasher_init(&ref->hasher, secret);
+	if (page_hasher_init(&ref->hasher, secret) < 0)
+		return -ENOMEM;
 	ref->pages = pages;
 	ref->index_size = pages + pages / 2 + 1; /* never full, and not for long searches */
 	ref->holds = calloc(pages, 1);
@@ -330,7 +331,7 @@ void reference_free(struct reference *ref)
 {
 	if (!ref)
 		return;
-	sodium_memzero(&ref->hasher, sizeof(ref->hasher));
+	page_hasher_exit(&ref->hasher);
 	free(ref->holds);
 	free(ref->has_blocks);
 	free(ref->hashes);

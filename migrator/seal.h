@@ -9,15 +9,16 @@
 #ifndef MIGRATOR_SEAL_H
 #define MIGRATOR_SEAL_H
 
-#include <sodium.h>
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "migrator/frame.h"
 
-#define SEAL_NONCE_SIZE 12 /* of both ciphers */
-#define SEAL_TAG_SIZE 16   /* of both, and of the checksum */
+#define SEAL_SECRET_SIZE 32 /* what keys are derived from */
+#define SEAL_NONCE_SIZE 12  /* of both ciphers */
+#define SEAL_TAG_SIZE 16    /* of both, and of the checksum */
 
 enum seal_cipher { /* bits on the wire: HELLO offers some, WELCOME picks one */
 	SEAL_PLAIN = 1,
@@ -27,10 +28,9 @@ enum seal_cipher { /* bits on the wire: HELLO offers some, WELCOME picks one */
 
 enum seal_direction { SEAL_TO_TARGET, SEAL_TO_SOURCE };
 
-struct seal {
+struct seal { /* for one thread at a time */
 	enum seal_cipher cipher;
-	uint8_t key[crypto_kdf_KEYBYTES];
-	crypto_aead_aes256gcm_state aes;
+	EVP_CIPHER_CTX *keyed; /* NULL in plain text */
 };
 
 /* "AES-256-GCM". Never NULL. */
@@ -39,13 +39,14 @@ const char *seal_cipher_name(enum seal_cipher cipher);
 /* What this machine can do, best last; without plain text. */
 uint32_t seal_ciphers_available(void);
 
-/* Derives the key of one stream and direction from a connection's secret. */
-void seal_init(struct seal *s, enum seal_cipher cipher, const uint8_t secret[crypto_kdf_KEYBYTES],
-	       uint16_t stream, enum seal_direction direction);
+/* Derives the key of one stream and direction from a connection's secret. Returns 0 or
+ * -ENOMEM; `s` is to be wiped in either case. */
+int seal_init(struct seal *s, enum seal_cipher cipher, const uint8_t secret[SEAL_SECRET_SIZE],
+	      uint16_t stream, enum seal_direction direction);
 void seal_wipe(struct seal *s);
 
-/* Under one of the two ciphers, not in plain text: seals `len` bytes in place, with `n_more` bytes of `more` vouched for by the same
- * tag. No nonce may meet two contents under one key. */
+/* Under one of the two ciphers, not in plain text: seals `len` bytes in place, with `n_more`
+ * bytes of `more` vouched for by the same tag. No nonce may meet two contents under one key. */
 void seal_bytes(const struct seal *s, const uint8_t nonce[SEAL_NONCE_SIZE], const void *more,
 		size_t n_more, uint8_t *data, size_t len, uint8_t tag[SEAL_TAG_SIZE]);
 

@@ -256,9 +256,12 @@ static void read_welcome(struct sender *s)
 		fail(s, r, err.text);
 		return;
 	}
-	seal_init(&s->seal_out, keys.cipher, keys.secret, s->config.stream, SEAL_TO_TARGET);
-	seal_init(&s->seal_in, keys.cipher, keys.secret, s->config.stream, SEAL_TO_SOURCE);
-	take_up(s, keys.taken, &old);
+	seal_wipe(&s->seal_in);
+	if (seal_init(&s->seal_out, keys.cipher, keys.secret, s->config.stream, SEAL_TO_TARGET) < 0 ||
+	    seal_init(&s->seal_in, keys.cipher, keys.secret, s->config.stream, SEAL_TO_SOURCE) < 0)
+		fail(s, -ENOMEM, "out of memory");
+	else
+		take_up(s, keys.taken, &old);
 	explicit_bzero(&keys, sizeof(keys));
 	seal_wipe(&old);
 	s->greeted = true;

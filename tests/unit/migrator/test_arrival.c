@@ -21,7 +21,7 @@ static void setup(void)
 {
 	cr_assert(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/" ARRIVAL_FILE, directory);
-	page_hasher_init(&hasher, secret);
+	cr_assert_eq(page_hasher_init(&hasher, secret), 0);
 	for (unsigned i = 0; i < PAGES; i++)
 		for (unsigned at = 0; at < PAGE_SIZE_BYTES; at += 64)
 			memory[i][at] = (uint8_t)(i + at / 64 + 1);
@@ -29,6 +29,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+	page_hasher_exit(&hasher);
 	(void)unlink(path);
 	(void)rmdir(directory);
 }

@@ -145,12 +145,13 @@ Test(image, gives_back_what_it_was_given)
 	cr_assert_eq(image_open(path, key, &image, &err), 0, "%s", err.text);
 	cr_assert_eq(check_pages(image), 0);
 	image_hash_key(key, hash_key);
-	page_hasher_init(&hasher, hash_key);
+	cr_assert_eq(page_hasher_init(&hasher, hash_key), 0);
 	fill_page(4, page);
 	hash = page_hash(&hasher, page);
 	cr_assert(page_hash_equal(
 		&hash, image_manifest_hash(image_manifest(image),
 					   image_manifest_slot(image_manifest(image), 4))));
+	page_hasher_exit(&hasher);
 	cr_assert_eq(image_manifest_slot(image_manifest(image), PAGES), IMAGE_NO_SLOT);
 	cr_assert_eq(image_read(image, (uint32_t)h.slots, page), -EINVAL);
 	image_free(image);
@@ -458,7 +459,7 @@ Test(image, pages_are_found_by_their_hashes)
 
 	write_whole(&h);
 	cr_assert_eq(image_open(path, key, &image, NULL), 0);
-	page_hasher_init(&hasher, move_secret);
+	cr_assert_eq(page_hasher_init(&hasher, move_secret), 0);
 	cr_assert_eq(image_index_new(image, &hasher, &stop, &index), 0);
 	here = image_index_source(index);
 	there = image_page_source(image);
@@ -475,5 +476,6 @@ Test(image, pages_are_found_by_their_hashes)
 	image_index_free(index);
 	stop = true;
 	cr_assert_eq(image_index_new(image, &hasher, &stop, &index), -ECANCELED);
+	page_hasher_exit(&hasher);
 	image_free(image);
 }
