@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "migrator/daemon.h"
 
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/statfs.h>
 
 #include "common/file.h"
 #include "common/log.h"
@@ -21,12 +23,28 @@ void node_changed(struct node *n)
 
 /* ---- Making it --------------------------------------------------------------------------- */
 
+static int open_huge_pages(const char *directory, struct mg_error *err)
+{
+	struct statfs fs;
+	int r = directory_make(directory, 0755, err);
+
+	if (r < 0)
+		return r;
+	if (statfs(directory, &fs) < 0)
+		return mg_error_set(err, -errno, "%s: %s", directory, strerror(errno));
+	if (fs.f_type != HUGETLBFS_MAGIC)
+		return mg_error_set(err, -EINVAL, "huge_page_dir: %s is not on a hugetlbfs; mount one: "
+				    "mount -t hugetlbfs none DIR", directory);
+	return 0;
+}
+
 static int open_host(struct node *n, struct mg_error *err)
 {
 	const struct node_config *c = n->config;
 	int r;
 
 	n->host = (struct guest_host){ .state_dir = c->state_dir, .ram_dir = c->ram_dir,
+				       .huge_page_dir = c->huge_page_dir,
 				       .qemu = c->qemu, .user = c->qemu_user,
 				       .cgroup_root = c->cgroup };
 	if (geteuid() == 0 && !c->qemu_user)
@@ -34,6 +52,8 @@ static int open_host(struct node *n, struct mg_error *err)
 	r = directory_make(c->state_dir, 0755, err);
 	if (r == 0)
 		r = directory_make(c->ram_dir, 0755, err);
+	if (r == 0 && c->huge_page_dir)
+		r = open_huge_pages(c->huge_page_dir, err);
 	return r < 0 ? r : guest_host_probe(&n->host, err);
 }
 

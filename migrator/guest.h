@@ -31,6 +31,7 @@
 struct guest_host { /* what this host gives to guests; from migratord's configuration */
 	const char *state_dir;
 	const char *ram_dir;      /* a tmpfs, "/dev/shm/tagalong" */
+	const char *huge_page_dir; /* a hugetlbfs, for the RAM that fits there; NULL: none */
 	const char *qemu;         /* the binary */
 	const char *user;         /* QEMU runs as this user; NULL: as ours */
 	const char *cgroup_root;  /* a delegated cgroup2 directory; NULL: none */

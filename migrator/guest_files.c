@@ -7,12 +7,15 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/un.h>
 
 #include "common/file.h"
+#include "common/log.h"
 #include "migrator/cgroup.h"
 #include "migrator/ram_idle.h"
 #include "migrator/tap.h"
@@ -21,6 +24,16 @@
 #define LAST_WORDS_MAX 2048
 
 _Static_assert(VM_NETWORKS_MAX == 8, "GUEST_FILES_INIT lists the taps one by one");
+
+/* NULL: without huge pages, or without memory. */
+static char *huge_path(const struct guest_host *host, const char *name)
+{
+	char *path;
+
+	return host->huge_page_dir && asprintf(&path, "%s/%s", host->huge_page_dir, name) >= 0
+		       ? path
+		       : NULL;
+}
 
 int guest_paths_make(const struct guest_host *host, const char *name,
 		     const struct uuid *incarnation, struct guest_paths *ret)
@@ -32,7 +45,12 @@ int guest_paths_make(const struct guest_host *host, const char *name,
 	snprintf(p.name, sizeof(p.name), "%s.%s", name, id);
 	if (asprintf(&p.directory, "%s/vm/%s/%s", host->state_dir, name, id) < 0)
 		return -ENOMEM;
-	if (asprintf(&p.ram, "%s/%s", host->ram_dir, p.name) < 0) {
+	p.ram = huge_path(host, p.name);
+	if (p.ram && access(p.ram, F_OK) < 0) {
+		free(p.ram);
+		p.ram = NULL;
+	}
+	if (!p.ram && asprintf(&p.ram, "%s/%s", host->ram_dir, p.name) < 0) {
 		free(p.directory);
 		return -ENOMEM;
 	}
@@ -151,19 +169,65 @@ static int make_listener(const struct guest_files *f, const char *name, int *ret
 	return 0;
 }
 
-static int make_ram(const struct guest_paths *paths, const VmSpec *spec,
+/* Mapping a file there reserves its pages, until the file is gone; touching them is left to
+ * whoever has the time. */
+static int reserve_huge_pages(int fd, uint64_t bytes)
+{
+	struct statfs fs;
+	void *map;
+
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	if (bytes % (uint64_t)fs.f_bsize)
+		return -EINVAL;
+	if (ftruncate(fd, (off_t)bytes) < 0)
+		return -errno;
+	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	munmap(map, bytes);
+	return 0;
+}
+
+/* Whatever is in the way of huge pages, small ones will do. */
+static int try_huge_pages(const struct guest_host *host, struct guest_paths *paths, uint64_t bytes)
+{
+	_cleanup_free_ char *path = huge_path(host, paths->name);
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (!path)
+		return -1;
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -1;
+	r = reserve_huge_pages(fd, bytes);
+	if (r < 0) {
+		(void)unlink(path);
+		log_info("guest", "%s: no huge pages for its RAM: %s", paths->name,
+			 r == -EINVAL ? "the size is not whole ones" : strerror(-r));
+		return -1;
+	}
+	free(paths->ram);
+	paths->ram = TAKE_PTR(path);
+	return TAKE_FD(fd);
+}
+
+static int make_ram(const struct guest_host *host, struct guest_paths *paths, const VmSpec *spec,
 		    const struct launch_user *user, struct guest_files *f, struct mg_error *err)
 {
 	int r;
 
-	f->fds.ram = open(paths->ram, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	f->fds.ram = try_huge_pages(host, paths, spec->memory_bytes);
+	if (f->fds.ram < 0)
+		f->fds.ram = open(paths->ram, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	r = f->fds.ram < 0 ? -errno : give_to(f->fds.ram, user);
 	if (r == 0 && ftruncate(f->fds.ram, (off_t)spec->memory_bytes) < 0)
 		r = -errno;
 	return r < 0 ? mg_error_set(err, r, "%s: %s", paths->ram, strerror(-r)) : 0;
 }
 
-int guest_files_create(const struct guest_host *host, const struct guest_paths *paths,
+int guest_files_create(const struct guest_host *host, struct guest_paths *paths,
 		       const VmSpec *spec, const struct launch_user *user,
 		       struct guest_files *f, struct mg_error *err)
 {
@@ -183,7 +247,7 @@ int guest_files_create(const struct guest_host *host, const struct guest_paths *
 		r = make_listener(f, "console.sock", &f->fds.console);
 	if (r < 0)
 		return mg_error_set(err, r, "%s: %s", paths->directory, strerror(-r));
-	r = make_ram(paths, spec, user, f, err);
+	r = make_ram(host, paths, spec, user, f, err);
 	if (r == 0 && host->cgroup_root)
 		r = cgroup_make(host->cgroup_root, paths->name, &f->cgroup, err);
 	for (size_t i = 0; r == 0 && i < spec->n_networks; i++)

@@ -14,11 +14,12 @@
 
 struct guest_paths {
 	char *directory;
-	char *ram;
+	char *ram; /* where it is, or would be without huge pages */
 	char name[VM_NAME_MAX + 1 + UUID_TEXT_SIZE]; /* NAME.INCARNATION */
 };
 
-/* 0 or -ENOMEM; freed with guest_paths_free(). */
+/* 0 or -ENOMEM; freed with guest_paths_free(). Of an incarnation that is there, they are
+ * where it is. */
 int guest_paths_make(const struct guest_host *host, const char *name,
 		     const struct uuid *incarnation, struct guest_paths *ret);
 void guest_paths_free(struct guest_paths *p);
@@ -35,10 +36,11 @@ struct guest_files {
 			 .taps = { -1, -1, -1, -1, -1, -1, -1, -1 } },                       \
 	}
 
-/* Makes all files, sockets, taps and the cgroup. `user` (NULL: ours) will own
+/* Makes all files, sockets, taps and the cgroup. The RAM goes into huge pages where the
+ * host has enough of them and its size fits (`paths` then says so). `user` (NULL: ours) will own
  * what QEMU writes. On failure the caller closes and removes what there is;
  * -EEXIST: the incarnation has been here before, and nothing was touched. */
-int guest_files_create(const struct guest_host *host, const struct guest_paths *paths,
+int guest_files_create(const struct guest_host *host, struct guest_paths *paths,
 		       const VmSpec *spec, const struct launch_user *user,
 		       struct guest_files *files, struct mg_error *err);
 void guest_files_close(struct guest_files *files);

@@ -40,6 +40,7 @@ static const cyaml_schema_field_t fields[] = {
 				struct node_config, controller, controller_fields),
 	STRING("state_dir", state_dir),
 	STRING("ram_dir", ram_dir),
+	OPTIONAL_STRING("huge_page_dir", huge_page_dir),
 	STRING("memory", memory),
 	OPTIONAL_STRING("shadow_memory", shadow_memory),
 	CYAML_FIELD_UINT("vcpus", CYAML_FLAG_DEFAULT, struct node_config, vcpus),

@@ -27,6 +27,7 @@ struct node_config {
 	struct controller_config *controller; /* NULL: none */
 	char *state_dir;
 	char *ram_dir;
+	char *huge_page_dir; /* NULL: none */
 	char *memory; /* as written; memory_bytes is what it means */
 	char *shadow_memory; /* NULL: the default; shadow_bytes is what it means */
 	uint32_t vcpus;

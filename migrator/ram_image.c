@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include "common/file.h"
 #include "migrator/image.h"
@@ -15,6 +18,7 @@
 struct ram_image {
 	int fd;
 	uint64_t bytes;
+	uint8_t *map; /* of huge pages; else NULL */
 	uint64_t *touched; /* a bit a page: it may be other than zero */
 	const struct image *source;
 	uint64_t *open; /* with a source, a bit a page: it comes from there when it is read */
@@ -52,6 +56,23 @@ static int mark_data(struct ram_image *image)
 	return 0;
 }
 
+/* A hugetlbfs takes no write(2) (hugetlbfs(5) of Linux: Documentation/admin-guide/mm). */
+static int map_huge_pages(struct ram_image *image)
+{
+	struct statfs fs;
+	void *map;
+
+	if (fstatfs(image->fd, &fs) < 0)
+		return -errno;
+	if (fs.f_type != HUGETLBFS_MAGIC)
+		return 0;
+	map = mmap(NULL, image->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, image->fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	image->map = map;
+	return 0;
+}
+
 int ram_image_open(int fd, uint64_t bytes, struct ram_image **ret, struct mg_error *err)
 {
 	_cleanup_(ram_image_free_p) struct ram_image *image = NULL;
@@ -78,6 +99,8 @@ int ram_image_open(int fd, uint64_t bytes, struct ram_image **ret, struct mg_err
 	if (image->fd < 0)
 		return mg_error_set(err, -errno, "RAM file: %s", strerror(errno));
 	r = mark_data(image);
+	if (r == 0)
+		r = map_huge_pages(image);
 	if (r < 0)
 		return mg_error_set(err, r, "RAM file: %s", strerror(-r));
 	*ret = TAKE_PTR(image);
@@ -88,6 +111,8 @@ void ram_image_free(struct ram_image *image)
 {
 	if (!image)
 		return;
+	if (image->map)
+		munmap(image->map, image->bytes);
 	if (image->fd >= 0)
 		close(image->fd);
 	free(image->touched);
@@ -123,12 +148,20 @@ static void close_pages(struct ram_image *image, uint64_t page, uint64_t count)
 		image->open[i / BITS] &= ~(UINT64_C(1) << i % BITS);
 }
 
+static int put(struct ram_image *image, uint64_t page, uint64_t count, const uint8_t *data)
+{
+	if (!image->map)
+		return file_write_at(image->fd, data, count * RAM_IMAGE_PAGE,
+				     (off_t)(page * RAM_IMAGE_PAGE));
+	memcpy(image->map + page * RAM_IMAGE_PAGE, data, count * RAM_IMAGE_PAGE);
+	return 0;
+}
+
 int ram_image_put(struct ram_image *image, uint64_t page, uint64_t count, const uint8_t *data)
 {
 	touch(image, page, count);
 	close_pages(image, page, count);
-	return file_write_at(image->fd, data, count * RAM_IMAGE_PAGE,
-			     (off_t)(page * RAM_IMAGE_PAGE));
+	return put(image, page, count, data);
 }
 
 /* Puts a page from the source where it belongs. 1: it is in `data` too. A page that is
@@ -168,10 +201,18 @@ int ram_image_get(struct ram_image *image, uint64_t page, uint8_t *data)
 	return 0;
 }
 
-int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count)
+/* All of a file of huge pages counts as touched; to read is cheaper than to write there. */
+static int make_zero(struct ram_image *image, uint64_t page)
 {
 	static const uint8_t zero[RAM_IMAGE_PAGE];
 
+	if (image->map && memcmp(image->map + page * RAM_IMAGE_PAGE, zero, sizeof(zero)) == 0)
+		return 0;
+	return put(image, page, 1, zero);
+}
+
+int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count)
+{
 	close_pages(image, page, count);
 	for (uint64_t i = page; i < page + count; i++) {
 		uint64_t bit = UINT64_C(1) << i % BITS;
@@ -183,7 +224,7 @@ int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count)
 		}
 		if (!(image->touched[i / BITS] & bit))
 			continue;
-		r = file_write_at(image->fd, zero, sizeof(zero), (off_t)(i * RAM_IMAGE_PAGE));
+		r = make_zero(image, i);
 		if (r < 0)
 			return r;
 		image->touched[i / BITS] &= ~bit;

@@ -6,7 +6,8 @@
  *
  * Pages go in by pwrite(2): for pages that are new, half the price of storing
  * through a mapping (no fault, no clearing first), and a full tmpfs is an error
- * instead of a SIGBUS.
+ * instead of a SIGBUS. A file of huge pages can only be mapped; there all of them must
+ * have been taken already (fallocate).
  *
  * One thread at a time.
  */

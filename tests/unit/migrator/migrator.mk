@@ -20,6 +20,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_preflight \
 	tests/unit/migrator/test_qmp \
 	tests/unit/migrator/test_ram_idle \
+	tests/unit/migrator/test_ram_image \
 	tests/unit/migrator/test_ramstream \
 	tests/unit/migrator/test_reference \
 	tests/unit/migrator/test_return_path \
@@ -48,6 +49,7 @@ tests_unit_migrator_test_reference_LDADD = libmigrator.la libcommon.la $(UNIT_LD
 tests_unit_migrator_test_preflight_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_qmp_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ram_idle_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_ram_image_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ramstream_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_return_path_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_steer_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
@@ -62,6 +64,7 @@ EXTRA_DIST += \
 	tests/data/wire/v1-stream-plain.bin \
 	tests/unit/migrator/capture.h \
 	tests/unit/migrator/guest_fixture.h \
+	tests/unit/migrator/huge_pages.h \
 	$(NULL)
 check_PROGRAMS += tests/unit/migrator/pipeline_threads
 TESTS += tests/unit/migrator/pipeline_threads

@@ -19,6 +19,7 @@
 
 #include "migrator/guest_files.h"
 #include "tests/unit/migrator/guest_fixture.h"
+#include "tests/unit/migrator/huge_pages.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -230,6 +231,73 @@ Test(guest, no_room_for_the_ram)
 	guest_remove_files(&f.host, "guest", &f.incarnation, false);
 	assert_nothing_left(&f);
 	cr_assert_eq(umount2(f.ram_dir, MNT_DETACH), 0); /* its last pages may be going still */
+	teardown(&f);
+}
+
+static bool has_ram_in(const struct fixture *f, const char *directory)
+{
+	char start[128];
+	struct stat st;
+	_cleanup_close_ int fd = guest_ram_open(f->g);
+	char link[64], target[256];
+	ssize_t n;
+
+	snprintf(start, sizeof(start), "%s/guest.", directory);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, target, sizeof(target) - 1);
+	cr_assert_gt(n, 0);
+	target[n] = '\0';
+	cr_assert_eq(fstat(fd, &st), 0);
+	cr_assert_eq((uint64_t)st.st_size, guest_ram_bytes(f->g));
+	return strncmp(target, start, strlen(start)) == 0;
+}
+
+/* A guest that does not move needs no size that does not lose pages: so this one is told
+ * that its QEMU is of those that lose none. */
+Test(guest, ram_goes_into_huge_pages_where_it_fits)
+{
+	static const int pages = 64 / 2; /* for one of two */
+	struct fixture f;
+	char huge[96];
+
+	if (unshare(CLONE_NEWNS) < 0)
+		cr_skip_test("mount namespaces need root");
+	huge_pages_allow(pages);
+	setup(&f);
+	snprintf(huge, sizeof(huge), "%s/huge", f.dir);
+	cr_assert_eq(mkdir(huge, 0700), 0);
+	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	cr_assert_eq(mount("none", huge, "hugetlbfs", 0, "pagesize=2M"), 0);
+	f.host.huge_page_dir = huge;
+	f.host.qemu_major = 9;
+	start_ready(&f, GUEST_RUN);
+	cr_assert(has_ram_in(&f, huge));
+	cr_assert_not_null(strstr(ask(&f, "query-memory-size-summary", NULL), "67108864"), "%s",
+			   f.reply);
+	guest_free(f.g); /* as a daemon that restarts */
+	f.ready = 0;
+	cr_assert_eq(adopt(&f), 0, "%s", f.err.text);
+	cr_assert(run_until(&f, &f.ready, 1));
+	cr_assert(has_ram_in(&f, huge));
+	quit(&f);
+	cr_assert_eq(entries_in(huge), 0);
+
+	f.host.qemu_major = 7; /* what it is: the size is not whole pages, and they are not used */
+	f.incarnation = uuid_random();
+	f.exited = f.ready = 0;
+	start_ready(&f, GUEST_RUN);
+	cr_assert(has_ram_in(&f, f.ram_dir));
+	quit(&f);
+
+	huge_pages_allow(-pages); /* none is left, and they are not used */
+	f.host.qemu_major = 9;
+	f.incarnation = uuid_random();
+	f.exited = f.ready = 0;
+	start_ready(&f, GUEST_RUN);
+	cr_assert(has_ram_in(&f, f.ram_dir));
+	cr_assert_eq(entries_in(huge), 0);
+	quit(&f);
+	cr_assert_eq(umount2(huge, MNT_DETACH), 0);
 	teardown(&f);
 }
 
