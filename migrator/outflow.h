@@ -45,11 +45,13 @@ typedef void (*outflow_event_fn)(struct outflow *o, enum outflow_event event, vo
 
 /* Makes the socketpair for `getfd` and `migrate fd:`. The buffer on QEMU's end is
  * small: what lies in it counts as sent for QEMU, which stops the guest by that
- * measure (design: decision 1). Both are close-on-exec. */
+ * measure. Both are close-on-exec. */
 int outflow_socketpair(int *ret_ours, int *ret_qemu);
 
 struct outflow_config {
 	int qemu_fd;  /* our end of the socketpair; taken over on success */
+	int qemu_end; /* a duplicate of QEMU's, taken over on success: it has a large buffer
+			 until the first pass is nearly over; -1: none */
 	struct link_config link; /* with a connected socket, taken over on success */
 	const char *ram_id;
 	uint64_t ram_bytes;

@@ -3,6 +3,7 @@
  * The copy: QEMU's capabilities and parameters, the data connection, the pages,
  * and when the guest may stop.
  */
+#include <fcntl.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -88,6 +89,7 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 	_cleanup_close_ int ram_fd = guest_ram_open(o->vm->guest);
 	struct outflow_config config = {
 		.qemu_fd = -1,
+		.qemu_end = -1,
 		.ram_fd = ram_fd,
 		.shadow_bytes = n->config->shadow_bytes,
 		.link = { .fd = fd, .move = o->m.row.id, .incarnation = o->incarnation,
@@ -110,14 +112,21 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 	r = outflow_socketpair(&config.qemu_fd, &o->qemu_fd);
 	if (r < 0)
 		return mg_error_set(err, r, "no socketpair: %s", strerror(-r));
+	config.qemu_end = fcntl(o->qemu_fd, F_DUPFD_CLOEXEC, 0);
+	if (config.qemu_end < 0) {
+		close(config.qemu_fd);
+		return mg_error_set(err, -errno, "no descriptor: %s", strerror(errno));
+	}
 	memcpy(config.link.key, o->session_key, sizeof(config.link.key));
 	image_hash_key(o->vm->luggage->image_key.data, config.link.page_secret);
 	r = outflow_start(n->loop, &config, on_outflow, o, &o->outflow, err);
 	explicit_bzero(&config.link, sizeof(config.link));
-	if (r < 0)
+	if (r < 0) {
 		close(config.qemu_fd);
-	else
+		close(config.qemu_end);
+	} else {
 		ram_fd = -1;
+	}
 	return r;
 }
 

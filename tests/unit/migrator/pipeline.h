@@ -555,6 +555,7 @@ static inline void pipeline_begin(struct pipeline *p, const struct pipeline_conf
 	p->waiting_qemu = in_fds[0];
 	relay_begin(&p->relay, &p->c.harm, &source, &target);
 	struct outflow_config out = { .qemu_fd = out_fd,
+				      .qemu_end = fcntl(p->source_qemu, F_DUPFD_CLOEXEC, 0),
 				      .link = { .fd = source,
 						.incarnation = 1,
 						.stream = p->c.stream,
