@@ -49,6 +49,7 @@ struct outflow {
 	struct flow flow;
 	outflow_event_fn fn;
 	void *userdata;
+	struct pace pace;
 	struct sender sender;
 	bool sender_open;
 	struct counters counters;
@@ -142,7 +143,7 @@ static bool send_batch(struct outflow *o)
 		return false;
 	since = clock_mono_ns();
 	len = page_batch_encode(o->batch, next_effort(o), payload, &stats);
-	rate = pace_rate(&o->sender.pace);
+	rate = pace_rate(&o->pace);
 	effort_note(&o->effort, clock_mono_ns() - since, rate ? len * NS_PER_S / rate : 0);
 	sender_commit(&o->sender, FRAME_PAGES, 0, len);
 	page_batch_reset(o->batch);
@@ -443,8 +444,8 @@ static void update_stats(struct outflow *o)
 	SET(o, wire_bytes, o->sender.wire_bytes);
 	SET(o, queued_bytes, sender_queued(&o->sender) + o->batch->body_len + o->writer.len);
 	SET(o, resent_bytes, o->sender.resent_bytes);
-	SET(o, link_bps, pace_rate(&o->sender.pace));
-	SET(o, link_rtt_ns, pace_rtt_ns(&o->sender.pace));
+	SET(o, link_bps, pace_rate(&o->pace));
+	SET(o, link_rtt_ns, pace_rtt_ns(&o->pace));
 	if (elapsed < RATE_PERIOD_NS)
 		return;
 	rate = o->rate_bytes * NS_PER_S / elapsed;
@@ -654,8 +655,8 @@ int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_e
 	r = flow_init(&o->flow, loop, outflow_run, on_event, err);
 	if (r < 0)
 		return r;
-	r = sender_init(&o->sender, &o->flow.ring, &config->link, config->ram_bytes,
-			config->bandwidth_bps, err);
+	pace_init(&o->pace, config->bandwidth_bps, clock_mono_ns());
+	r = sender_init(&o->sender, &o->flow.ring, &config->link, config->ram_bytes, &o->pace, err);
 	if (r < 0)
 		return r;
 	o->sender_open = true;

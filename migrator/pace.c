@@ -39,8 +39,14 @@ void pace_init(struct pace *p, uint64_t cap_bits_per_s, uint64_t now)
 {
 	memset(p, 0, sizeof(*p));
 	p->cap = cap_bits_per_s / 8;
-	p->progress_ns = now;
 	p->epoch.since_ns = p->rate.since_ns = p->rtt.since_ns = now;
+}
+
+void pace_line_init(struct pace_line *line, struct pace *p, uint64_t now)
+{
+	memset(line, 0, sizeof(*line));
+	line->pace = p;
+	line->progress_ns = now;
 }
 
 uint64_t pace_rtt_ns(const struct pace *p)
@@ -68,28 +74,37 @@ uint64_t pace_window(const struct pace *p)
 
 uint64_t pace_unacked(const struct pace *p)
 {
-	return p->sent_bytes - p->acked_bytes;
+	return p->unacked;
 }
 
-uint64_t pace_delay(const struct pace *p, uint64_t now)
+uint64_t pace_line_unacked(const struct pace_line *line)
 {
+	return line->sent_bytes - line->acked_bytes;
+}
+
+uint64_t pace_delay(const struct pace_line *line, uint64_t now)
+{
+	const struct pace *p = line->pace;
+
 	/* may exceed the window by a frame: one that just misses it would leave the
 	 * link idle, and the rate would be taken for less */
-	if (p->sent_frames - p->acked_frames == PACE_FLIGHTS || pace_unacked(p) >= pace_window(p))
+	if (line->sent_frames - line->acked_frames == PACE_FLIGHTS || p->unacked >= pace_window(p))
 		return UINT64_MAX;
 	return p->cap && p->cap_ns > now ? p->cap_ns - now : 0;
 }
 
-void pace_sent(struct pace *p, uint64_t bytes, bool starved, uint64_t now)
+void pace_sent(struct pace_line *line, uint64_t bytes, bool starved, uint64_t now)
 {
-	struct pace_flight *f = &p->flights[p->sent_frames % PACE_FLIGHTS];
+	struct pace_flight *f = &line->flights[line->sent_frames % PACE_FLIGHTS];
+	struct pace *p = line->pace;
 
-	if (p->acked_frames == p->sent_frames)
-		p->progress_ns = now; /* silence counts from here, not from before the pause */
+	if (line->acked_frames == line->sent_frames)
+		line->progress_ns = now; /* silence counts from here, not from before the pause */
 	p->epoch.starved |= starved;
-	p->sent_frames++;
-	p->sent_bytes += bytes;
-	*f = (struct pace_flight){ .bytes_end = p->sent_bytes, .sent_ns = now };
+	p->unacked += bytes;
+	line->sent_frames++;
+	line->sent_bytes += bytes;
+	*f = (struct pace_flight){ .bytes_end = line->sent_bytes, .sent_ns = now };
 	if (p->cap) {
 		uint64_t from = p->cap_ns + CAP_BURST_NS > now ? p->cap_ns : now - CAP_BURST_NS;
 
@@ -127,39 +142,48 @@ static void measure_rate(struct pace *p, uint64_t bytes, uint64_t now)
 		p->rate_smooth += (rate >> SMOOTH_SHIFT) - (p->rate_smooth >> SMOOTH_SHIFT);
 }
 
-bool pace_acked(struct pace *p, uint64_t frames, uint64_t now)
+/* How many bytes of the line these are that it had not acknowledged yet. */
+static uint64_t take_acked(struct pace_line *line, uint64_t frames)
 {
-	const struct pace_flight *f;
+	uint64_t end = line->flights[(frames - 1) % PACE_FLIGHTS].bytes_end;
+	uint64_t bytes = end - line->acked_bytes;
+
+	line->acked_frames = frames;
+	line->acked_bytes = end;
+	line->pace->unacked -= bytes;
+	return bytes;
+}
+
+bool pace_acked(struct pace_line *line, uint64_t frames, uint64_t now)
+{
 	uint64_t bytes;
 
-	if (frames > p->sent_frames || frames < p->acked_frames)
+	if (frames > line->sent_frames || frames < line->acked_frames)
 		return false;
-	if (frames == p->acked_frames)
+	if (frames == line->acked_frames)
 		return true;
-	f = &p->flights[(frames - 1) % PACE_FLIGHTS];
-	bytes = f->bytes_end - p->acked_bytes;
-	p->acked_frames = frames;
-	p->acked_bytes = f->bytes_end;
-	measure_rtt(p, f, now);
-	measure_rate(p, bytes, now);
-	p->progress_ns = now;
+	bytes = take_acked(line, frames);
+	measure_rtt(line->pace, &line->flights[(frames - 1) % PACE_FLIGHTS], now);
+	measure_rate(line->pace, bytes, now);
+	line->progress_ns = now;
 	return true;
 }
 
-bool pace_resume(struct pace *p, uint64_t frames, uint64_t now)
+bool pace_resume(struct pace_line *line, uint64_t frames, uint64_t now)
 {
-	if (frames > p->sent_frames || frames < p->acked_frames)
+	if (frames > line->sent_frames || frames < line->acked_frames)
 		return false;
-	if (frames > p->acked_frames)
-		p->acked_bytes = p->flights[(frames - 1) % PACE_FLIGHTS].bytes_end;
-	p->acked_frames = p->sent_frames = frames;
-	p->sent_bytes = p->acked_bytes;
-	p->epoch = (struct pace_epoch){ .since_ns = now, .starved = true };
-	p->progress_ns = now;
+	if (frames > line->acked_frames)
+		(void)take_acked(line, frames);
+	line->pace->unacked -= pace_line_unacked(line);
+	line->sent_frames = frames;
+	line->sent_bytes = line->acked_bytes;
+	line->pace->epoch = (struct pace_epoch){ .since_ns = now, .starved = true };
+	line->progress_ns = now;
 	return true;
 }
 
-uint64_t pace_silence(const struct pace *p, uint64_t now)
+uint64_t pace_silence(const struct pace_line *line, uint64_t now)
 {
-	return p->sent_frames == p->acked_frames ? 0 : now - p->progress_ns;
+	return line->sent_frames == line->acked_frames ? 0 : now - line->progress_ns;
 }

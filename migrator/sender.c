@@ -96,16 +96,16 @@ uint64_t sender_pump(struct sender *s)
 	if (s->error.code || s->lost.code)
 		return TICK_NS;
 	/* before the greeting what was under way is that of a connection that was lost */
-	if ((s->greeted ? pace_silence(&s->pace, now) : now - s->started_ns) > STALL_NS) {
+	if ((s->greeted ? pace_silence(&s->line, now) : now - s->started_ns) > STALL_NS) {
 		lose(s, -ETIMEDOUT, "the peer has not acknowledged anything for 10 s");
 		return TICK_NS;
 	}
 	if (s->written == s->committed || s->writing || !s->greeted)
 		return TICK_NS;
-	delay = pace_delay(&s->pace, now);
+	delay = pace_delay(&s->line, now);
 	if (delay)
 		return delay < TICK_NS ? delay : TICK_NS;
-	pace_sent(&s->pace, frame_at(s, s->written)->len, frame_at(s, s->written)->starved, now);
+	pace_sent(&s->line, frame_at(s, s->written)->len, frame_at(s, s->written)->starved, now);
 	s->writing = true;
 	write_more(s);
 	return TICK_NS;
@@ -148,12 +148,12 @@ bool sender_idle(const struct sender *s)
 
 bool sender_starved(const struct sender *s)
 {
-	return sender_idle(s) && pace_unacked(&s->pace) < pace_window(&s->pace) / 2;
+	return sender_idle(s) && pace_unacked(s->pace) < pace_window(s->pace) / 2;
 }
 
 size_t sender_frame_target(const struct sender *s)
 {
-	uint64_t target = pace_window(&s->pace) / FRAME_SHARE;
+	uint64_t target = pace_window(s->pace) / FRAME_SHARE;
 
 	if (target < FRAME_TARGET_MIN)
 		return FRAME_TARGET_MIN;
@@ -162,7 +162,7 @@ size_t sender_frame_target(const struct sender *s)
 
 uint64_t sender_queued(const struct sender *s)
 {
-	uint64_t n = pace_unacked(&s->pace);
+	uint64_t n = pace_line_unacked(&s->line);
 
 	for (uint64_t i = s->written + s->writing; i < s->committed; i++)
 		n += s->frames[i % SENDER_FRAMES].len;
@@ -176,7 +176,7 @@ static void on_frame(struct sender *s, const struct frame_header *h, const uint8
 	char text[FRAME_ERROR_MAX + 32];
 
 	s->received++;
-	if (h->acknowledged == 0 || !pace_acked(&s->pace, h->acknowledged - 1, clock_mono_ns())) {
+	if (h->acknowledged == 0 || !pace_acked(&s->line, h->acknowledged - 1, clock_mono_ns())) {
 		fail(s, -EPROTO, "the peer acknowledges what was not sent");
 		return;
 	}
@@ -230,7 +230,7 @@ static void seal_again(struct sender *s, const struct seal *old, struct sender_f
 /* What the target has taken is done with, the rest goes over this connection. */
 static void take_up(struct sender *s, uint64_t taken, const struct seal *old)
 {
-	if (!pace_resume(&s->pace, taken, clock_mono_ns())) {
+	if (!pace_resume(&s->line, taken, clock_mono_ns())) {
 		fail(s, -EPROTO, "the peer acknowledges what was not sent");
 		return;
 	}
@@ -307,7 +307,7 @@ static void receive(struct sender *s)
 /* ---- Beginning and end --------------------------------------------------------------- */
 
 int sender_init(struct sender *s, struct ring *ring, const struct link_config *config,
-		uint64_t ram_bytes, uint64_t cap_bits_per_s, struct mg_error *err)
+		uint64_t ram_bytes, struct pace *pace, struct mg_error *err)
 {
 	int r;
 
@@ -328,7 +328,8 @@ int sender_init(struct sender *s, struct ring *ring, const struct link_config *c
 		return mg_error_set(err, r, "out of memory");
 	}
 	s->started_ns = clock_mono_ns();
-	pace_init(&s->pace, cap_bits_per_s, s->started_ns);
+	s->pace = pace;
+	pace_line_init(&s->line, pace, s->started_ns);
 	s->config = *config;
 	link_tune_socket(config->fd);
 	return 0;

@@ -36,7 +36,8 @@ struct sender {
 	bool greeted;
 	struct seal seal_out, seal_in;
 	struct frame_reader reader;
-	struct pace pace;
+	struct pace *pace;      /* shared with the other connections of the move */
+	struct pace_line line;
 	struct ring_op send_op, recv_op;
 
 	uint8_t *payload;      /* of the frame that is being made */
@@ -61,9 +62,10 @@ struct sender {
 	void *userdata;
 };
 
-/* Takes the socket over (closed by sender_exit()) when it returns 0. */
+/* Takes the socket over (closed by sender_exit()) when it returns 0. `pace` remains the caller's,
+ * of the same thread, and must outlive this. */
 int sender_init(struct sender *s, struct ring *ring, const struct link_config *config,
-		uint64_t ram_bytes, uint64_t cap_bits_per_s, struct mg_error *err);
+		uint64_t ram_bytes, struct pace *pace, struct mg_error *err);
 void sender_exit(struct sender *s);
 
 /* Starts the first operations; in the ring's thread. */
