@@ -3,11 +3,12 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "migrator/thread.h"
 
 static void signal_fd(int fd)
 {
@@ -73,18 +74,10 @@ static void *thread_main(void *userdata)
 
 int flow_start(struct flow *flow, struct mg_error *err)
 {
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&flow->thread, thread_main, flow, err);
 
-	/* signals belong to the loop */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&flow->thread, NULL, thread_main, flow);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r)
-		return mg_error_set(err, -r, "cannot start a thread: %s", strerror(r));
-	flow->running = true;
-	return 0;
+	flow->running = r == 0;
+	return r;
 }
 
 void flow_stop(struct flow *flow)

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "common/cursor.h"
+#include "migrator/link.h"
 #include "migrator/page_ask.h"
 
 /* What each type may be: its payload's bounds and flags. */
@@ -21,6 +22,7 @@ static const struct {
 	[FRAME_ACK] = { "ACK", 0, 0, 0 },
 	[FRAME_ERROR] = { "ERROR", 0, FRAME_ERROR_MAX, 0 },
 	[FRAME_ASK] = { "ASK", sizeof(uint64_t), PAGE_ASK_SIZE, 0 },
+	[FRAME_BARRIER] = { "BARRIER", 2 * sizeof(uint64_t), LINK_LANES_MAX * sizeof(uint64_t), 0 },
 };
 
 const char *frame_type_name(enum frame_type type)

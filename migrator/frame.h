@@ -35,6 +35,8 @@ enum frame_type {
 	FRAME_ACK = 5,     /* no payload; `acknowledged` says it */
 	FRAME_ERROR = 6,   /* text: why the sender closes the connection */
 	FRAME_ASK = 7,     /* target: pages that it could not make (page_ask.h) */
+	FRAME_BARRIER = 8, /* source, where a move has several connections, on the first: u64 for
+			      each, how many of its frames come before those behind this one */
 	FRAME_TYPES,
 };
 

@@ -26,6 +26,7 @@
 #include "migrator/seal.h"
 
 #define LINK_KEY_SIZE 32
+#define LINK_LANES_MAX 8 /* connections that a move may have side by side */
 #define LINK_HELLO_PAYLOAD 48
 #define LINK_HELLO_SIZE (FRAME_HEADER_SIZE + LINK_HELLO_PAYLOAD + FRAME_TRAILER_SIZE)
 

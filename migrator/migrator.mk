@@ -51,6 +51,8 @@ libmigrator_la_SOURCES = \
 	migrator/inflow.h \
 	migrator/journal.c \
 	migrator/journal.h \
+	migrator/lanes.c \
+	migrator/lanes.h \
 	migrator/launch.c \
 	migrator/launch.h \
 	migrator/link.c \
@@ -121,10 +123,14 @@ libmigrator_la_SOURCES = \
 	migrator/tail.h \
 	migrator/tap.c \
 	migrator/tap.h \
+	migrator/thread.c \
+	migrator/thread.h \
 	migrator/vm.c \
 	migrator/vm.h \
 	migrator/vm_spec.c \
 	migrator/vm_spec.h \
+	migrator/worker.c \
+	migrator/worker.h \
 	$(NULL)
 
 include migrator/cli/cli.mk

@@ -9,16 +9,13 @@
 
 #include "common/clock.h"
 #include "common/cursor.h"
-#include "migrator/effort.h"
 #include "migrator/flow.h"
 #include "migrator/image_index.h"
+#include "migrator/lanes.h"
 #include "migrator/page_ask.h"
-#include "migrator/page_batch.h"
 #include "migrator/ram_image.h"
 #include "migrator/ramstream.h"
 #include "migrator/return_path.h"
-#include "migrator/sender.h"
-#include "migrator/stream_frame.h"
 #include "migrator/streamwriter.h"
 
 #define QEMU_SNDBUF (16 << 10)      /* on QEMU's end; the kernel doubles it */
@@ -30,8 +27,6 @@
 #define LINGER_NS (500 * NS_PER_US) /* how long a part of a batch waits for more */
 #define RATE_PERIOD_NS (50 * NS_PER_MS)
 #define RATE_SHIFT 2
-#define BATCH_MIN ((size_t)48 << 10)
-#define BATCH_PER_WIRE 3            /* bytes before the codec for one on the link */
 #define NO_BLOCK UINT32_MAX
 /* What a warming leaves: more than QEMU would stop the guest for (what its socket takes in a
  * millisecond), and little of the whole. */
@@ -49,16 +44,10 @@ struct outflow {
 	struct flow flow;
 	outflow_event_fn fn;
 	void *userdata;
-	struct pace pace;
-	struct sender sender;
-	bool sender_open;
+	struct lanes lanes;
 	struct counters counters;
 	atomic_bool shut_sent;
-	atomic_int next_fd; /* of the connection that takes the lost one's place; -1: none */
-	uint32_t next_incarnation;
-	struct mg_error loss;
-	bool down; /* since the connection was lost, and until there is another */
-	bool told; /* of this loss the owner knows */
+	unsigned lost_lane; /* of the owner: the last one that it was told of */
 
 	int qemu_fd;
 	int qemu_end;
@@ -73,17 +62,13 @@ struct outflow {
 	unsigned ram_block;
 	uint64_t last_offset;
 
-	struct reference *ref;
 	const struct image *base; /* the owner's, as the next two */
 	const struct image_manifest *held;
 	const struct arrived *arrived;
 	struct image_index *base_index;
-	struct page_batch *batch;
 	struct page_set asked; /* by the target */
 	int ram_fd;
 	struct ram_image *ram; /* NULL until the first is asked for */
-	struct effort effort;
-	bool thrifty;
 	uint8_t stream_buf[STREAM_FRAME_BYTES];
 	struct streamwriter writer;
 	bool tail_is_next, in_tail;
@@ -122,50 +107,15 @@ int outflow_socketpair(int *ret_ours, int *ret_qemu)
 
 /* ---- From batches to frames --------------------------------------------------------- */
 
-static int next_effort(struct outflow *o)
-{
-	int level = PAGE_EFFORT_THRIFTY;
-
-	if (!o->thrifty)
-		level = effort_next(&o->effort, sender_starved(&o->sender));
-	o->batch->hurry = level == PAGE_EFFORT_FASTEST;
-	return level;
-}
-
-static bool send_batch(struct outflow *o)
-{
-	uint8_t *payload = sender_payload(&o->sender);
-	struct page_stats stats;
-	uint64_t since, rate;
-	size_t len;
-
-	if (!payload)
-		return false;
-	since = clock_mono_ns();
-	len = page_batch_encode(o->batch, next_effort(o), payload, &stats);
-	rate = pace_rate(&o->pace);
-	effort_note(&o->effort, clock_mono_ns() - since, rate ? len * NS_PER_S / rate : 0);
-	sender_commit(&o->sender, FRAME_PAGES, 0, len);
-	page_batch_reset(o->batch);
-	page_counts_add(o->counters.pages, &stats);
-	return true;
-}
-
 static bool send_stream(struct outflow *o)
 {
-	uint8_t *payload = sender_payload(&o->sender);
-	uint16_t flags;
-	size_t len;
+	size_t len = lanes_send_stream(&o->lanes, o->writer.data, o->writer.len, o->in_tail,
+				       o->last_tail);
 
-	if (!payload)
+	if (!len)
 		return false;
-	len = stream_frame_encode(o->writer.data, o->writer.len, o->in_tail ? o->last_tail : NULL,
-				  payload, &flags);
-	if (o->in_tail) {
-		flags |= FRAME_FLAG_TAIL;
-		ADD(o, tail_bytes, FRAME_HEADER_SIZE + len + FRAME_TRAILER_SIZE);
-	}
-	sender_commit(&o->sender, FRAME_STREAM, flags, len);
+	if (o->in_tail)
+		ADD(o, tail_bytes, len);
 	ADD(o, stream_bytes, o->writer.len);
 	o->writer.len = 0;
 	return true;
@@ -175,21 +125,12 @@ static bool send_stream(struct outflow *o)
  * destination load its devices comes after all memory. */
 static bool send_all(struct outflow *o)
 {
-	if (!page_batch_empty(o->batch) && !send_batch(o))
+	if (!lanes_flush(&o->lanes))
 		return false;
 	if (o->writer.len && !send_stream(o))
 		return false;
 	o->oldest_ns = 0;
 	return true;
-}
-
-static bool batch_is_due(const struct outflow *o)
-{
-	size_t limit = sender_frame_target(&o->sender) * BATCH_PER_WIRE;
-
-	if (limit < BATCH_MIN)
-		limit = BATCH_MIN;
-	return page_batch_full(o->batch) || o->batch->body_len >= limit;
 }
 
 static bool stream_is_due(const struct outflow *o)
@@ -202,9 +143,7 @@ static int make_room(struct outflow *o)
 {
 	if (stream_is_due(o) && !send_all(o))
 		return 1;
-	if (batch_is_due(o) && !send_batch(o))
-		return 1;
-	return 0;
+	return !lanes_make_room(&o->lanes);
 }
 
 /* What was before the tail leaves in frames of its own. False: no room for them now. */
@@ -283,7 +222,7 @@ static int on_page(void *userdata, unsigned index, uint64_t offset, const uint8_
 	if (offset < o->last_offset || offset >= o->ram_bytes - o->ram_bytes / FIRST_LAST_PART)
 		shorten_queue(o);
 	o->last_offset = offset;
-	page_batch_add(o->batch, offset / RAMSTREAM_PAGE, data);
+	lanes_add(&o->lanes, offset / RAMSTREAM_PAGE, data);
 	ADD(o, guest_bytes, RAMSTREAM_PAGE);
 	o->holding |= offset / RAMSTREAM_PAGE >= o->hold_at;
 	return o->holding || make_room(o);
@@ -357,7 +296,7 @@ static int send_asked(struct outflow *o)
 		r = ram_image_get(o->ram, page, data);
 		if (r < 0)
 			return mg_error_set(&o->flow.error, r, "RAM file: %s", strerror(-r));
-		page_batch_add_whole(o->batch, page, data);
+		lanes_add_whole(&o->lanes, page, data);
 		note_waiting(o);
 	}
 	return r;
@@ -388,7 +327,7 @@ static bool is_behind(const struct outflow *o)
 static void read_qemu(struct outflow *o)
 {
 	if (o->qemu_op.pending || o->qemu_eof || o->holding || o->input_at < o->input_end ||
-	    is_behind(o))
+	    is_behind(o) || lanes_down(&o->lanes))
 		return;
 	ring_recv(&o->flow.ring, &o->qemu_op, o->qemu_fd, o->input, QEMU_READ);
 }
@@ -399,7 +338,8 @@ static int take_input(struct outflow *o)
 	struct mg_error err;
 	ssize_t n;
 
-	if (o->input_at == o->input_end || o->holding || is_behind(o) || !begin_tail(o) || make_room(o))
+	if (o->input_at == o->input_end || o->holding || is_behind(o) || lanes_down(&o->lanes) ||
+	    !begin_tail(o) || make_room(o))
 		return 0;
 	n = ramstream_feed(o->stream, o->input + o->input_at, o->input_end - o->input_at, &err);
 	if (n < 0) {
@@ -418,7 +358,7 @@ static uint64_t flush_idle(struct outflow *o)
 {
 	uint64_t age;
 
-	if (!o->oldest_ns || !sender_idle(&o->sender))
+	if (!o->oldest_ns || !lanes_idle(&o->lanes))
 		return UINT64_MAX;
 	age = clock_mono_ns() - o->oldest_ns;
 	if (!o->stopped && age < LINGER_NS)
@@ -431,7 +371,7 @@ static uint64_t flush_idle(struct outflow *o)
 static void check_warmed(struct outflow *o)
 {
 	if (!o->holding || o->warmed || o->oldest_ns || o->asked.count ||
-	    sender_queued(&o->sender))
+	    lanes_queued(&o->lanes))
 		return;
 	o->warmed = true;
 	flow_post(&o->flow, OUTFLOW_WARMED);
@@ -441,11 +381,11 @@ static void update_stats(struct outflow *o)
 {
 	uint64_t now = clock_mono_ns(), elapsed = now - o->rate_since_ns, rate, old;
 
-	SET(o, wire_bytes, o->sender.wire_bytes);
-	SET(o, queued_bytes, sender_queued(&o->sender) + o->batch->body_len + o->writer.len);
-	SET(o, resent_bytes, o->sender.resent_bytes);
-	SET(o, link_bps, pace_rate(&o->pace));
-	SET(o, link_rtt_ns, pace_rtt_ns(&o->pace));
+	SET(o, wire_bytes, lanes_wire_bytes(&o->lanes));
+	SET(o, queued_bytes, lanes_queued(&o->lanes) + o->writer.len);
+	SET(o, resent_bytes, lanes_resent_bytes(&o->lanes));
+	SET(o, link_bps, pace_rate(&o->lanes.pace));
+	SET(o, link_rtt_ns, pace_rtt_ns(&o->lanes.pace));
 	if (elapsed < RATE_PERIOD_NS)
 		return;
 	rate = o->rate_bytes * NS_PER_S / elapsed;
@@ -469,51 +409,24 @@ static int check_eof(struct outflow *o)
  * source to run it on, at once. */
 static int check_link(struct outflow *o)
 {
-	struct mg_error err;
-	int fd, r;
+	unsigned news;
+	int r = lanes_check(&o->lanes, o->stopped, &news, &o->flow.error);
 
-	if (o->sender.error.code) {
-		o->flow.error = o->sender.error;
-		return o->sender.error.code;
-	}
-	if (o->down && !o->sender.lost.code && o->sender.greeted) {
-		o->down = false;
+	if (r == 0 && news & LANES_RESUMED)
 		flow_post(&o->flow, OUTFLOW_RESUMED);
-	}
-	if (!o->sender.lost.code)
-		return 0;
-	if (o->stopped) {
-		o->flow.error = o->sender.lost;
-		return o->sender.lost.code;
-	}
-	if (!sender_is_down(&o->sender))
-		return 0;
-	fd = atomic_exchange(&o->next_fd, -1);
-	if (fd >= 0) {
-		r = sender_resume(&o->sender, fd, o->next_incarnation, &err);
-		if (r < 0) {
-			close(fd);
-			o->flow.error = err;
-		}
-		o->told = false;
-		return r;
-	}
-	if (!o->told) {
-		o->told = o->down = true;
-		o->loss = o->sender.lost;
+	if (r == 0 && news & LANES_LOST)
 		flow_post(&o->flow, OUTFLOW_LOST);
-	}
-	return 0;
+	return r;
 }
 
 static int wait_for_events(struct outflow *o, uint64_t wait)
 {
-	bool for_qemu = o->qemu_op.pending;
+	bool for_qemu = o->qemu_op.pending && !lanes_packing(&o->lanes);
 	uint64_t since = clock_mono_ns();
 	int r = ring_run(&o->flow.ring, wait);
 
 	if (for_qemu)
-		effort_waited(&o->effort, clock_mono_ns() - since);
+		effort_waited(&o->lanes.effort, clock_mono_ns() - since);
 	return r;
 }
 
@@ -527,13 +440,13 @@ static int step(struct outflow *o)
 	if (r < 0)
 		return r;
 	read_qemu(o);
-	wait = sender_pump(&o->sender);
+	wait = lanes_pump(&o->lanes);
 	r = ring_run(&o->flow.ring, 0); /* what is there already; r > 0: go on at once */
 	if (r == 0) {
 		linger = flush_idle(o);
+		if (!lanes_idle(&o->lanes))
+			wait = lanes_pump(&o->lanes);
 		wait = linger < wait ? linger : wait;
-		if (!sender_idle(&o->sender) && !o->sender.writing)
-			wait = sender_pump(&o->sender);
 		r = wait_for_events(o, wait);
 	}
 	if (r < 0)
@@ -551,12 +464,12 @@ static void load_held(struct outflow *o)
 	const struct image_manifest *held = o->held;
 
 	if (o->arrived)
-		(void)arrived_load(o->arrived, o->ref);
+		(void)arrived_load(o->arrived, o->lanes.ref);
 	for (uint64_t page = 0; held && page < image_manifest_guest_pages(held); page++) {
 		uint32_t slot = image_manifest_slot(held, page);
 
 		if (slot != IMAGE_NO_SLOT)
-			reference_load(o->ref, page, image_manifest_hash(held, slot), NULL);
+			reference_load(o->lanes.ref, page, image_manifest_hash(held, slot), NULL);
 	}
 }
 
@@ -567,9 +480,9 @@ static int index_base(struct outflow *o)
 
 	if (!o->base)
 		return 0;
-	r = image_index_new(o->base, reference_hasher(o->ref), &o->flow.stopping, &o->base_index);
+	r = image_index_new(o->base, reference_hasher(o->lanes.ref), &o->flow.stopping, &o->base_index);
 	if (r == 0)
-		reference_set_source(o->ref, PAGE_SOURCE_BASE, image_index_source(o->base_index));
+		reference_set_source(o->lanes.ref, PAGE_SOURCE_BASE, image_index_source(o->base_index));
 	return r == -ENOMEM ? mg_error_set(&o->flow.error, r, "out of memory") : 0;
 }
 
@@ -581,7 +494,7 @@ static void outflow_run(struct flow *flow)
 	flow_watch_wake(flow);
 	load_held(o);
 	r = index_base(o);
-	sender_start(&o->sender);
+	lanes_start(&o->lanes);
 	while (r >= 0 && !atomic_load(&flow->stopping))
 		r = step(o);
 	if (r < 0)
@@ -596,18 +509,9 @@ static void on_event(struct flow *flow, unsigned event)
 
 	if (event == OUTFLOW_FAILED && atomic_load(&o->shut_sent))
 		return;
+	if (event == OUTFLOW_LOST && lanes_lost(&o->lanes))
+		o->lost_lane = (unsigned)__builtin_ctz(lanes_lost(&o->lanes));
 	o->fn(o, (enum outflow_event)event, o->userdata);
-}
-
-static int make_reference(struct outflow *o, const struct outflow_config *config)
-{
-	uint64_t pages = config->ram_bytes / RAMSTREAM_PAGE;
-	int r;
-
-	r = reference_new(pages, config->link.page_secret, config->shadow_bytes, &o->ref);
-	if (r < 0)
-		return r;
-	return page_set_init(&o->asked, pages);
 }
 
 static uint64_t warm_end(uint64_t pages)
@@ -624,22 +528,43 @@ static struct outflow *outflow_new(const struct outflow_config *config)
 	if (!o)
 		return NULL;
 	o->qemu_fd = o->qemu_end = o->ram_fd = -1;
-	atomic_store(&o->next_fd, -1);
 	o->qemu_op.done = on_qemu_read;
 	o->ram_bytes = config->ram_bytes;
 	o->hold_at = config->warm ? warm_end(config->ram_bytes / RAMSTREAM_PAGE) : UINT64_MAX;
 	o->ram_block = NO_BLOCK;
-	o->thrifty = config->thrifty;
-	effort_init(&o->effort);
 	o->writer = (struct streamwriter){ .data = o->stream_buf, .size = sizeof(o->stream_buf) };
 	o->rate_since_ns = clock_mono_ns();
 	snprintf(o->ram_id, sizeof(o->ram_id), "%s", config->ram_id);
 	o->input = malloc(QEMU_READ);
-	o->batch = calloc(1, sizeof(*o->batch));
-	if (!o->input || !o->batch || ramstream_new(&stream_ops, o, &o->stream) < 0 ||
-	    make_reference(o, config) < 0 || page_batch_init(o->batch, o->ref) < 0)
+	if (!o->input || ramstream_new(&stream_ops, o, &o->stream) < 0 ||
+	    page_set_init(&o->asked, config->ram_bytes / RAMSTREAM_PAGE) < 0)
 		return NULL;
 	return TAKE_PTR(o);
+}
+
+static void wake(void *userdata)
+{
+	struct outflow *o = userdata;
+
+	flow_wake(&o->flow);
+}
+
+static int open_lanes(struct outflow *o, const struct outflow_config *config, struct mg_error *err)
+{
+	const struct lanes_config lanes = { .ring = &o->flow.ring,
+					    .link = &config->link,
+					    .fds = config->fds,
+					    .count = config->connections,
+					    .ram_bytes = config->ram_bytes,
+					    .bandwidth_bps = config->bandwidth_bps,
+					    .shadow_bytes = config->shadow_bytes,
+					    .thrifty = config->thrifty,
+					    .page_counts = o->counters.pages,
+					    .wake = wake,
+					    .ask = on_ask,
+					    .userdata = o };
+
+	return lanes_init(&o->lanes, &lanes, err);
 }
 
 int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_event_fn fn,
@@ -655,13 +580,9 @@ int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_e
 	r = flow_init(&o->flow, loop, outflow_run, on_event, err);
 	if (r < 0)
 		return r;
-	pace_init(&o->pace, config->bandwidth_bps, clock_mono_ns());
-	r = sender_init(&o->sender, &o->flow.ring, &config->link, config->ram_bytes, &o->pace, err);
+	r = open_lanes(o, config, err);
 	if (r < 0)
 		return r;
-	o->sender_open = true;
-	o->sender.ask = on_ask;
-	o->sender.userdata = o;
 	o->qemu_fd = config->qemu_fd;
 	o->qemu_end = config->qemu_end;
 	o->ram_fd = config->ram_fd;
@@ -673,7 +594,8 @@ int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_e
 	lengthen_queue(o);
 	r = flow_start(&o->flow, err);
 	if (r < 0) { /* the descriptors remain the caller's */
-		o->qemu_fd = o->qemu_end = o->ram_fd = o->sender.config.fd = -1;
+		o->qemu_fd = o->qemu_end = o->ram_fd = -1;
+		lanes_give_back(&o->lanes);
 		return r;
 	}
 	*ret = TAKE_PTR(o);
@@ -699,16 +621,19 @@ void outflow_get_stats(struct outflow *o, struct outflow_stats *ret)
 		ret->pages[k] = GET(o, pages[k]);
 }
 
-void outflow_resume(struct outflow *o, int fd, uint32_t incarnation)
+unsigned outflow_lost(struct outflow *o)
 {
-	o->next_incarnation = incarnation;
-	atomic_store(&o->next_fd, fd);
-	flow_wake(&o->flow);
+	return lanes_lost(&o->lanes);
+}
+
+void outflow_resume(struct outflow *o, unsigned connection, int fd, uint32_t incarnation)
+{
+	lanes_resume(&o->lanes, connection, fd, incarnation);
 }
 
 const struct mg_error *outflow_loss(struct outflow *o)
 {
-	return &o->loss;
+	return &o->lanes.lane[o->lost_lane].loss;
 }
 
 const struct mg_error *outflow_error(struct outflow *o)
@@ -738,11 +663,10 @@ void outflow_free(struct outflow *o)
 {
 	if (!o)
 		return;
+	flow_stop(&o->flow);
+	lanes_stop(&o->lanes); /* its workers wake the flow's thread, whether it is there or not */
 	flow_exit(&o->flow);
-	if (o->sender_open)
-		sender_exit(&o->sender);
-	if (atomic_load(&o->next_fd) >= 0)
-		close(atomic_load(&o->next_fd));
+	lanes_exit(&o->lanes);
 	if (o->qemu_fd >= 0)
 		close(o->qemu_fd);
 	if (o->qemu_end >= 0)
@@ -751,12 +675,8 @@ void outflow_free(struct outflow *o)
 		close(o->ram_fd);
 	ram_image_free(o->ram);
 	ramstream_free(o->stream);
-	reference_free(o->ref);
 	image_index_free(o->base_index);
 	page_set_exit(&o->asked);
-	if (o->batch)
-		page_batch_exit(o->batch);
-	free(o->batch);
 	free(o->input);
 	free(o);
 }

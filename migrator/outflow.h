@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The outgoing half of the data path: QEMU's migration stream in, frames on a
- * TCP connection out. One thread with one io_uring:
+ * TCP connection out, or on several (lanes.h). One thread with one io_uring:
  *
  *     QEMU ─socketpair─> ramstream (reader) ─> page codec ─> link ═TCP═>
  *
@@ -33,9 +33,9 @@ enum outflow_event {
 	OUTFLOW_STOPPED,  /* END(ram) begins: the guest has been stopped */
 	OUTFLOW_WARMED,   /* a warming: the target has all but the last pages, of which none is read
 			     from QEMU until outflow_abort(), so that the guest never stops */
-	OUTFLOW_RESUMED,  /* another connection has taken the place of the lost one */
-	OUTFLOW_LOST,     /* the connection is lost and the guest not stopped; outflow_loss() says
-			     how. QEMU is not read from until outflow_resume() */
+	OUTFLOW_RESUMED,  /* others have taken the place of the connections that were lost */
+	OUTFLOW_LOST,     /* a connection is lost and the guest not stopped: outflow_lost() says
+			     which, outflow_loss() how. QEMU is not read from until OUTFLOW_RESUMED */
 	OUTFLOW_FAILED,   /* link, stream or QEMU broke; outflow_error() says how. QEMU's
 			     socket stays open, so a stopped guest stays stopped, until
 			     outflow_abort(). Not after outflow_send_shut() */
@@ -52,7 +52,9 @@ struct outflow_config {
 	int qemu_fd;  /* our end of the socketpair; taken over on success */
 	int qemu_end; /* a duplicate of QEMU's, taken over on success: it has a large buffer
 			 until the first pass is nearly over; -1: none */
-	struct link_config link; /* with a connected socket, taken over on success */
+	struct link_config link; /* of all data connections; without socket and stream */
+	unsigned connections; /* side by side, 1 to LINK_LANES_MAX */
+	int fds[LINK_LANES_MAX]; /* their connected sockets, taken over on success */
 	const char *ram_id;
 	uint64_t ram_bytes;
 	int ram_fd; /* the guest's RAM file, for pages that the target asks for; taken over
@@ -91,11 +93,15 @@ int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_e
 
 void outflow_get_stats(struct outflow *o, struct outflow_stats *ret);
 
-/* Goes on over another connected socket, which is taken over, as a connection of a later
- * incarnation. Only after OUTFLOW_LOST; OUTFLOW_RESUMED follows, or OUTFLOW_LOST again. */
-void outflow_resume(struct outflow *o, int fd, uint32_t incarnation);
+/* The connections that are lost and wait for outflow_resume(): a bit each. */
+unsigned outflow_lost(struct outflow *o);
 
-/* Why OUTFLOW_LOST came; valid until outflow_resume(). */
+/* Goes on over another connected socket, which is taken over, in the place of a lost connection
+ * and as one of a later incarnation. OUTFLOW_RESUMED follows when it was the last one that was
+ * missing, or OUTFLOW_LOST again. */
+void outflow_resume(struct outflow *o, unsigned connection, int fd, uint32_t incarnation);
+
+/* Why OUTFLOW_LOST came last; valid until outflow_resume(). */
 const struct mg_error *outflow_loss(struct outflow *o);
 
 /* Why OUTFLOW_FAILED came; valid from then on. */

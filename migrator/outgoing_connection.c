@@ -56,7 +56,7 @@ static void connected(struct outgoing *o)
 	}
 	sd_event_source_disable_unref(o->again_later);
 	o->again_later = NULL;
-	outflow_resume(o->outflow, fd, o->incarnation);
+	outflow_resume(o->outflow, 0, fd, o->incarnation);
 }
 
 static void drop_try(struct outgoing *o)

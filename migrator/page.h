@@ -63,6 +63,15 @@ struct page_record {
 
 #define PAGE_COUNT_MAX UINT16_MAX
 
+#define PAGE_LANE_RUN 64 /* pages that are bound to one connection together */
+
+/* Which of a move's connections a page goes on. Both ends must agree: a record of another one's
+ * page is refused, and so is one that reaches beyond such a run where there are several. */
+static inline unsigned page_lane(uint64_t page, unsigned connections)
+{
+	return (unsigned)(page / PAGE_LANE_RUN % connections);
+}
+
 static inline uint64_t page_record_pack(struct page_record r)
 {
 	return (uint64_t)r.kind << 56 | r.count << 40 | r.page;

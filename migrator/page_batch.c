@@ -267,6 +267,14 @@ static void put_zero(struct page_batch *b, uint64_t page)
 	reference_note_zero(b->ref, page);
 }
 
+static bool find_copy(const struct page_batch *b, const struct page_hash *hash,
+		      struct reference_place *ret)
+{
+	if (!reference_find(b->ref, hash, ret))
+		return false;
+	return ret->source != PAGE_SOURCE_OWN || !b->is_there || b->is_there(b->userdata, ret->slot);
+}
+
 void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data)
 {
 	static const uint8_t zero[PAGE_SIZE_BYTES];
@@ -295,7 +303,7 @@ void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data)
 		return; /* nothing changes */
 	}
 	way.kind = PAGE_COPY;
-	if (!reference_find(b->ref, &hash, &way.from))
+	if (!find_copy(b, &hash, &way.from))
 		choose_version(b, page, data, &way);
 	put(b, page, &way, &hash, data);
 	reference_note(b->ref, page, &hash, data);

@@ -15,6 +15,10 @@
 
 struct page_batch {
 	struct reference *ref; /* of the pages that are queued with this batch */
+	/* Whether the receiver holds what was queued for this page, so that another one may be
+	 * a copy of it; NULL: it always does by then. */
+	bool (*is_there)(void *userdata, uint64_t page);
+	void *userdata;
 	struct page_packer *packer;
 	bool hurry; /* the link is faster than we: see page_batch_add() */
 	unsigned n_records;
@@ -54,7 +58,8 @@ void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data);
 void page_batch_add_whole(struct page_batch *b, uint64_t page, const uint8_t *data);
 
 /* Writes the payload of a frame to `out`, which has PAGE_PAYLOAD_MAX bytes.
- * `effort` is from PAGE_EFFORT_SMALLEST to PAGE_EFFORT_FASTEST. Returns its length. */
+ * `effort` is from PAGE_EFFORT_SMALLEST to PAGE_EFFORT_FASTEST. Returns its length. Another thread
+ * than the one that adds may do this. */
 size_t page_batch_encode(struct page_batch *b, int effort, uint8_t *out, struct page_stats *ret);
 
 #endif

@@ -493,7 +493,7 @@ static inline void pipe_reconnect(struct pipeline *p)
 	p->c.cuts -= p->c.cuts > 0;
 	p->c.next_harm(&p->c);
 	relay_begin(&p->relay, &p->c.harm, &source, &target);
-	outflow_resume(p->out, source, ++p->incarnation);
+	outflow_resume(p->out, 0, source, ++p->incarnation);
 	pipe_connect_target(p, target);
 }
 
@@ -556,8 +556,9 @@ static inline void pipeline_begin(struct pipeline *p, const struct pipeline_conf
 	relay_begin(&p->relay, &p->c.harm, &source, &target);
 	struct outflow_config out = { .qemu_fd = out_fd,
 				      .qemu_end = fcntl(p->source_qemu, F_DUPFD_CLOEXEC, 0),
-				      .link = { .fd = source,
-						.incarnation = 1,
+				      .connections = 1,
+				      .fds = { source },
+				      .link = { .incarnation = 1,
 						.stream = p->c.stream,
 						.plain_text = p->c.plain_text },
 				      .ram_id = "ram0",
