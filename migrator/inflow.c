@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/cursor.h"
 #include "migrator/flow.h"
 #include "migrator/image_index.h"
 #include "migrator/page_placer.h"
 #include "migrator/receiver.h"
 #include "migrator/return_path.h"
 #include "migrator/stream_frame.h"
+#include "migrator/worker.h"
 
 #define QEMU_BUFFER ((size_t)256 << 10) /* stream bytes that wait for QEMU */
 #define QEMU_BUFFER_MAX ((size_t)16 << 20) /* while they wait for a page that was asked for */
@@ -22,19 +24,40 @@ struct next_link {
 	struct link_hello hello;
 };
 
+/* One of the data connections: the pages that are bound to it (page.h) are placed by its worker. */
+struct inlane {
+	struct inflow *all;
+	unsigned number;
+	struct receiver receiver;
+	bool open;
+	struct page_placer *placer;
+	struct worker worker;
+	bool placing;
+	/* of the placing, the worker's meanwhile */
+	const uint8_t *payload;
+	size_t len;
+	int result;
+	struct page_stats stats;
+	struct mg_error error;
+	uint64_t missing; /* pages, after the last frame */
+
+	struct link_config newest; /* of the owner: the last connection that it has handed over */
+	struct next_link *_Atomic next;
+	struct mg_error loss;
+	bool expected; /* there was none yet */
+	bool told;     /* of this loss the owner knows */
+};
+
 struct inflow {
 	struct flow flow;
 	inflow_event_fn fn;
 	void *userdata;
-	struct receiver receiver;
-	bool receiver_open;
+	struct inlane lanes[LINK_LANES_MAX];
+	unsigned n_lanes;
+	uint16_t stream; /* of the first one's frames; the others' count up from there */
+	atomic_uint lost_lane; /* the last one that the owner was told of */
 	struct ram_image *image;
-	struct page_placer *placer;
 	bool started;
-	struct link_config newest; /* of the owner: the last connection that it has handed over */
-	struct next_link *_Atomic next;
-	struct mg_error loss;
-	bool told; /* of this loss the owner knows */
 	_Atomic uint64_t wire_bytes, stream_bytes, pages[PAGE_COUNTS];
 
 	int qemu_fd;
@@ -58,14 +81,70 @@ static int fail(struct inflow *i, const struct mg_error *err)
 
 /* ---- Frames -------------------------------------------------------------------------- */
 
-static int take_pages(struct inflow *i, const uint8_t *payload, size_t len, struct mg_error *err)
+/* Pages that are not what they should be, on all connections. */
+static uint64_t missing(const struct inflow *i)
 {
-	struct page_stats stats;
-	int r = page_placer_place(i->placer, payload, len, &stats, err);
+	uint64_t n = 0;
 
-	if (r < 0)
-		return r;
-	page_counts_add(i->pages, &stats);
+	for (unsigned k = 0; k < i->n_lanes; k++)
+		n += i->lanes[k].missing;
+	return n;
+}
+
+static void ask(struct inlane *l)
+{
+	if (!l->placing)
+		receiver_ask(&l->receiver, page_placer_unasked(l->placer));
+}
+
+/* By the worker, or at once. */
+static void place(void *userdata)
+{
+	struct inlane *l = userdata;
+
+	l->result = page_placer_place(l->placer, l->payload, l->len, &l->stats, &l->error);
+}
+
+static void placed(void *userdata)
+{
+	struct inlane *l = userdata;
+
+	flow_wake(&l->all->flow);
+}
+
+/* The frame is taken when its pages are placed, so it is acknowledged no sooner. */
+static int take_pages(struct inlane *l, const uint8_t *payload, size_t len, struct mg_error *err)
+{
+	if (!l->placing) {
+		l->placing = true;
+		l->payload = payload;
+		l->len = len;
+		worker_do(&l->worker);
+	}
+	if (worker_busy(&l->worker))
+		return -EAGAIN;
+	l->placing = false;
+	if (l->result < 0) {
+		*err = l->error;
+		return l->result;
+	}
+	l->missing = page_placer_missing(l->placer);
+	page_counts_add(l->all->pages, &l->stats);
+	ask(l);
+	return 0;
+}
+
+/* What follows comes after so many frames of the other connections. */
+static int take_barrier(struct inflow *i, const uint8_t *payload, size_t len, struct mg_error *err)
+{
+	struct rcursor c = rcursor_over(payload, len);
+
+	if (len != i->n_lanes * sizeof(uint64_t))
+		return mg_error_set(err, -EPROTO, "BARRIER of %zu bytes between %u connections",
+				    len, i->n_lanes);
+	for (unsigned k = 0; k < i->n_lanes; k++)
+		if (rcursor_u64(&c) >= i->lanes[k].receiver.processed) /* which counts HELLO */
+			return -EAGAIN;
 	return 0;
 }
 
@@ -113,7 +192,7 @@ static int take_stream(struct inflow *i, const struct frame_header *h, const uin
 		memmove(i->out, i->out + i->out_at, i->out_end - i->out_at);
 		i->out_end -= i->out_at;
 		i->out_at = 0;
-		if (room_for_stream(i) < STREAM_FRAME_BYTES && page_placer_missing(i->placer))
+		if (room_for_stream(i) < STREAM_FRAME_BYTES && missing(i))
 			r = hold_more(i, err);
 	}
 	if (r < 0)
@@ -134,21 +213,21 @@ static int take_stream(struct inflow *i, const struct frame_header *h, const uin
 static int on_frame(void *userdata, const struct frame_header *h, const uint8_t *payload,
 		    struct mg_error *err)
 {
-	struct inflow *i = userdata;
+	struct inlane *l = userdata;
+	struct inflow *i = l->all;
 
 	if (!i->started) {
 		i->started = true;
 		flow_post(&i->flow, INFLOW_STARTED);
 	}
-	switch (h->type) {
-	case FRAME_PAGES:
-		return take_pages(i, payload, h->length, err);
-	case FRAME_STREAM:
+	if (h->type == FRAME_PAGES)
+		return take_pages(l, payload, h->length, err);
+	if (h->type == FRAME_STREAM && l->number == 0)
 		return take_stream(i, h, payload, err);
-	default:
-		return mg_error_set(err, -EPROTO, "%s frame in the wrong direction",
-				    frame_type_name(h->type));
-	}
+	if (h->type == FRAME_BARRIER && l->number == 0)
+		return take_barrier(i, payload, h->length, err);
+	return mg_error_set(err, -EPROTO, "%s frame where there should be none",
+			    frame_type_name(h->type));
 }
 
 /* ---- QEMU ------------------------------------------------------------------------------ */
@@ -181,7 +260,7 @@ static void on_qemu_written(struct ring_op *op, int res)
 static void write_qemu(struct inflow *i)
 {
 	if (i->write_op.pending || i->out_at == i->out_end || i->flow.error.code ||
-	    page_placer_missing(i->placer))
+	    missing(i))
 		return;
 	ring_send(&i->flow.ring, &i->write_op, i->qemu_fd, i->out + i->out_at,
 		  i->out_end - i->out_at);
@@ -244,37 +323,65 @@ static void next_link_free(struct next_link *next)
 	free(next);
 }
 
-static void take_next_link(struct inflow *i)
+static bool all_are_there(const struct inflow *i)
 {
-	struct next_link *next = atomic_exchange(&i->next, NULL);
+	for (unsigned k = 0; k < i->n_lanes; k++)
+		if (i->lanes[k].told)
+			return false;
+	return true;
+}
+
+static void take_next_link(struct inlane *l)
+{
+	struct next_link *next = atomic_exchange(&l->next, NULL);
+	bool was_told = l->told;
 	struct mg_error err;
 
-	if (receiver_resume(&i->receiver, next->fd, &next->hello, &err) == 0) {
+	if (receiver_resume(&l->receiver, next->fd, &next->hello, &err) == 0) {
 		next->fd = -1;
-		i->told = false;
-		page_placer_ask_again(i->placer);
-		flow_post(&i->flow, INFLOW_RESUMED);
+		l->told = l->expected = false;
+		page_placer_ask_again(l->placer);
+		if (was_told && all_are_there(l->all))
+			flow_post(&l->all->flow, INFLOW_RESUMED);
 	}
 	next_link_free(next);
 }
 
 /* A source that makes another connection has lost the last one, even if that cannot be
- * seen here. */
-static void check_link(struct inflow *i)
+ * seen here. What is being placed belongs to the last one. */
+static void check_link(struct inlane *l)
 {
-	bool has_next = atomic_load(&i->next) != NULL;
+	bool has_next = atomic_load(&l->next) != NULL;
 
 	if (has_next)
-		receiver_drop(&i->receiver);
-	if (!receiver_is_down(&i->receiver) || i->loaded)
+		receiver_drop(&l->receiver);
+	if (!receiver_is_down(&l->receiver) || l->placing || l->all->loaded)
 		return;
 	if (has_next) {
-		take_next_link(i);
-	} else if (!i->told) {
-		i->told = true;
-		i->loss = i->receiver.lost;
-		flow_post(&i->flow, INFLOW_LOST);
+		take_next_link(l);
+	} else if (!l->told && !l->expected) {
+		l->told = true;
+		l->loss = l->receiver.lost;
+		atomic_store(&l->all->lost_lane, l->number);
+		flow_post(&l->all->flow, INFLOW_LOST);
 	}
+}
+
+static void pump(struct inlane *l)
+{
+	check_link(l);
+	ask(l);
+	receiver_pump(&l->receiver);
+	ask(l);
+}
+
+static uint64_t all_wire_bytes(const struct inflow *i)
+{
+	uint64_t n = 0;
+
+	for (unsigned k = 0; k < i->n_lanes; k++)
+		n += i->lanes[k].receiver.wire_bytes;
+	return n;
 }
 
 static int step(struct inflow *i)
@@ -282,14 +389,13 @@ static int step(struct inflow *i)
 	struct mg_error err;
 	int r;
 
-	check_link(i);
-	receiver_ask(&i->receiver, page_placer_unasked(i->placer));
-	receiver_pump(&i->receiver);
-	receiver_ask(&i->receiver, page_placer_unasked(i->placer));
+	for (unsigned k = i->n_lanes; k-- > 0;) /* the first one may wait for the others */
+		pump(&i->lanes[k]);
 	write_qemu(i);
-	atomic_store_explicit(&i->wire_bytes, i->receiver.wire_bytes, memory_order_relaxed);
-	if (i->receiver.error.code && !i->loaded)
-		return fail(i, &i->receiver.error);
+	atomic_store_explicit(&i->wire_bytes, all_wire_bytes(i), memory_order_relaxed);
+	for (unsigned k = 0; k < i->n_lanes && !i->loaded; k++)
+		if (i->lanes[k].receiver.error.code)
+			return fail(i, &i->lanes[k].receiver.error);
 	if (i->flow.error.code)
 		return i->flow.error.code;
 	r = ring_run(&i->flow.ring, TICK_NS);
@@ -306,13 +412,17 @@ static void inflow_run(struct flow *flow)
 	int r = 0;
 
 	flow_watch_wake(flow);
-	receiver_start(&i->receiver);
+	for (unsigned k = 0; k < i->n_lanes; k++)
+		if (!i->lanes[k].expected)
+			receiver_start(&i->lanes[k].receiver);
 	read_qemu(i);
 	while (r >= 0 && !atomic_load(&flow->stopping))
 		r = step(i);
 	if (r >= 0)
 		return;
-	receiver_say_error(&i->receiver, flow->error.text);
+	for (unsigned k = 0; k < i->n_lanes; k++)
+		if (!i->lanes[k].receiver.lost.code)
+			receiver_say_error(&i->lanes[k].receiver, flow->error.text);
 	flow_post(flow, INFLOW_FAILED);
 }
 
@@ -325,24 +435,84 @@ static void on_event(struct flow *flow, unsigned event)
 	i->fn(i, (enum inflow_event)event, i->userdata);
 }
 
-static int make_placer(struct inflow *i, const struct inflow_config *config, struct mg_error *err)
+static int make_placer(struct inlane *l, const struct inflow_config *config)
+{
+	int r = page_placer_new(l->all->image, config->link.page_secret, &l->placer);
+
+	if (r < 0)
+		return r;
+	page_placer_bind(l->placer, l->number, l->all->n_lanes);
+	if (config->base)
+		page_placer_set_source(l->placer, PAGE_SOURCE_BASE, image_page_source(config->base));
+	page_placer_set_arrival(l->placer, config->arrival);
+	return 0;
+}
+
+static int open_lane(struct inlane *l, const struct inflow_config *config, struct mg_error *err)
+{
+	struct link_config link = config->link;
+	int r = make_placer(l, config);
+
+	if (r < 0)
+		return mg_error_set(err, r, "out of memory");
+	link.stream = (uint16_t)(link.stream + l->number);
+	l->expected = link.stream != config->hello.stream;
+	if (l->expected)
+		link.incarnation = 0; /* any */
+	r = receiver_init(&l->receiver, &l->all->flow.ring, &link,
+			  l->expected ? NULL : &config->hello, config->ram_bytes, err);
+	l->open = r == 0;
+	l->newest = link;
+	explicit_bzero(&link, sizeof(link));
+	if (r < 0)
+		return r;
+	l->receiver.frame = on_frame;
+	l->receiver.userdata = l;
+	l->worker.job = place;
+	l->worker.done = placed;
+	l->worker.userdata = l;
+	return l->all->n_lanes > 1 ? worker_start(&l->worker, err) : 0;
+}
+
+static int open_lanes(struct inflow *i, const struct inflow_config *config, struct mg_error *err)
+{
+	unsigned first = (uint16_t)(config->hello.stream - config->link.stream);
+	int r = 0;
+
+	if (first >= config->connections)
+		return mg_error_set(err, -EPROTO, "HELLO of stream %u instead of %u to %u",
+				    config->hello.stream, config->link.stream,
+				    config->link.stream + config->connections - 1);
+	i->stream = config->link.stream;
+	i->n_lanes = config->connections;
+	for (unsigned k = 0; k < i->n_lanes && r == 0; k++) {
+		i->lanes[k].all = i;
+		i->lanes[k].number = k;
+		r = open_lane(&i->lanes[k], config, err);
+	}
+	return r;
+}
+
+static int make_image(struct inflow *i, const struct inflow_config *config, struct mg_error *err)
 {
 	int r = ram_image_open(config->ram_fd, config->ram_bytes, &i->image, err);
 
 	if (r < 0)
 		return r;
-	r = page_placer_new(i->image, config->link.page_secret, &i->placer);
-	if (r == 0)
-		r = ram_image_set_source(i->image, config->image);
-	if (r == 0 && config->base)
-		page_placer_set_source(i->placer, PAGE_SOURCE_BASE, image_page_source(config->base));
-	if (r == 0)
-		page_placer_set_arrival(i->placer, config->arrival);
+	r = ram_image_set_source(i->image, config->image);
 	i->out_size = QEMU_BUFFER;
 	i->out = malloc(i->out_size);
 	if (r < 0 || !i->out)
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	return 0;
+}
+
+/* The descriptors remain the caller's. */
+static void give_back(struct inflow *i)
+{
+	i->qemu_fd = -1;
+	for (unsigned k = 0; k < i->n_lanes; k++)
+		i->lanes[k].receiver.config.fd = -1;
 }
 
 int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_event_fn fn,
@@ -353,31 +523,23 @@ int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_even
 
 	if (!i)
 		return mg_error_set(err, -ENOMEM, "out of memory");
-	i->qemu_fd = -1;
+	i->qemu_fd = config->qemu_fd;
 	i->fn = fn;
 	i->userdata = userdata;
 	i->write_op.done = on_qemu_written;
 	i->read_op.done = on_qemu_read;
-	r = make_placer(i, config, err);
-	if (r < 0)
-		return r;
-	r = flow_init(&i->flow, loop, inflow_run, on_event, err);
-	if (r < 0)
-		return r;
-	r = receiver_init(&i->receiver, &i->flow.ring, &config->link, &config->hello,
-			  config->ram_bytes, err);
-	if (r < 0)
-		return r;
-	i->receiver_open = true;
-	i->newest = config->link;
-	i->receiver.frame = on_frame;
-	i->receiver.userdata = i;
-	i->qemu_fd = config->qemu_fd;
 	i->last_tail = config->last_tail;
-	return_path_tune(i->qemu_fd);
-	r = flow_start(&i->flow, err);
-	if (r < 0) { /* the descriptors remain the caller's */
-		i->qemu_fd = i->receiver.config.fd = -1;
+	r = make_image(i, config, err);
+	if (r == 0)
+		r = flow_init(&i->flow, loop, inflow_run, on_event, err);
+	if (r == 0)
+		r = open_lanes(i, config, err);
+	if (r == 0) {
+		return_path_tune(i->qemu_fd);
+		r = flow_start(&i->flow, err);
+	}
+	if (r < 0) {
+		give_back(i);
 		return r;
 	}
 	*ret = TAKE_PTR(i);
@@ -386,24 +548,29 @@ int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_even
 
 int inflow_resume(struct inflow *i, int fd, const struct link_hello *hello, struct mg_error *err)
 {
+	unsigned lane = (uint16_t)(hello->stream - i->stream);
 	struct next_link *next;
-	int r = link_check_next(&i->newest, hello, err);
+	int r;
 
+	if (lane >= i->n_lanes)
+		return mg_error_set(err, -EPROTO, "HELLO of stream %u instead of %u to %u",
+				    hello->stream, i->stream, i->stream + i->n_lanes - 1);
+	r = link_check_next(&i->lanes[lane].newest, hello, err);
 	if (r < 0)
 		return r;
 	next = malloc(sizeof(*next));
 	if (!next)
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	*next = (struct next_link){ .fd = fd, .hello = *hello };
-	i->newest.incarnation = hello->incarnation;
-	next_link_free(atomic_exchange(&i->next, next));
+	i->lanes[lane].newest.incarnation = hello->incarnation;
+	next_link_free(atomic_exchange(&i->lanes[lane].next, next));
 	flow_wake(&i->flow);
 	return 0;
 }
 
 const struct mg_error *inflow_loss(struct inflow *i)
 {
-	return &i->loss;
+	return &i->lanes[atomic_load(&i->lost_lane)].loss;
 }
 
 void inflow_get_stats(struct inflow *i, struct inflow_stats *ret)
@@ -428,18 +595,26 @@ const struct mg_error *inflow_error(struct inflow *i)
 	return &i->flow.error;
 }
 
+static void close_lane(struct inlane *l)
+{
+	worker_stop(&l->worker);
+	if (l->open)
+		receiver_exit(&l->receiver);
+	next_link_free(atomic_load(&l->next));
+	explicit_bzero(&l->newest, sizeof(l->newest));
+	page_placer_free(l->placer);
+}
+
 void inflow_free(struct inflow *i)
 {
 	if (!i)
 		return;
+	flow_stop(&i->flow);
+	for (unsigned k = 0; k < i->n_lanes; k++)
+		close_lane(&i->lanes[k]); /* their workers wake the flow */
 	flow_exit(&i->flow);
-	if (i->receiver_open)
-		receiver_exit(&i->receiver);
-	next_link_free(atomic_load(&i->next));
-	explicit_bzero(&i->newest, sizeof(i->newest));
 	if (i->qemu_fd >= 0)
 		close(i->qemu_fd);
-	page_placer_free(i->placer);
 	ram_image_free(i->image);
 	free(i->out);
 	free(i->tail);

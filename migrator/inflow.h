@@ -2,7 +2,8 @@
  *
  * The incoming half of the data path: frames in, pages written straight into
  * the guest's shared RAM file, stream bytes handed to the waiting QEMU. One
- * thread with one io_uring. QEMU's SHUT on the return path means that it has
+ * thread with one io_uring, and a worker for the pages of each connection where
+ * there are several. QEMU's SHUT on the return path means that it has
  * loaded everything; it is reported, not forwarded.
  */
 #ifndef MIGRATOR_INFLOW_H
@@ -22,8 +23,8 @@ struct inflow;
 enum inflow_event {
 	INFLOW_STARTED, /* the first page or stream byte has come */
 	INFLOW_LOADED,  /* QEMU has loaded the whole state and waits */
-	INFLOW_RESUMED, /* another connection has taken the place of the lost one */
-	INFLOW_LOST,    /* the connection is lost; inflow_loss() says how. Not after
+	INFLOW_RESUMED, /* others have taken the place of the connections that were lost */
+	INFLOW_LOST,    /* a connection is lost; inflow_loss() says how. Not after
 			   INFLOW_LOADED */
 	INFLOW_FAILED,  /* link, stream or QEMU broke; inflow_error() says how. Not after
 			   INFLOW_LOADED: what breaks then no longer matters here */
@@ -36,7 +37,9 @@ struct inflow_config {
 			migrate-incoming fd:…; taken over on success */
 	int ram_fd;  /* the RAM file; remains the caller's */
 	uint64_t ram_bytes;
-	struct link_config link; /* with the accepted socket, taken over on success */
+	struct link_config link; /* of the first connection that came, with its accepted socket,
+				    which is taken over on success; with the first one's stream */
+	unsigned connections;    /* side by side, 1 to LINK_LANES_MAX */
 	struct link_hello hello; /* as link_read_hello() returned it */
 	const struct image *base; /* that the source has too; NULL: none. As the next one */
 	struct tail *last_tail;   /* of the VM, likewise */
@@ -60,8 +63,8 @@ struct inflow_stats {
 int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_event_fn fn,
 		 void *userdata, struct inflow **ret, struct mg_error *err);
 
-/* Goes on over another accepted socket, in the place of the one that there is, lost or not.
- * Returns 0, or as link_check_next(); the socket is taken over then or closed later, should it
+/* Goes on over another accepted socket, in the place of the one that there is of its stream, lost
+ * or not, or as the first one. Returns 0, or as link_check_next(); the socket is taken over then or closed later, should it
  * not do after all. INFLOW_RESUMED follows, or INFLOW_LOST. */
 int inflow_resume(struct inflow *i, int fd, const struct link_hello *hello, struct mg_error *err);
 

@@ -10,6 +10,7 @@ struct page_placer {
 	struct page_hasher hasher;
 	struct page_source sources[PAGE_SOURCES];
 	struct page_set missing, unasked;
+	unsigned connection, connections;
 	struct page_packer *packer;
 	struct arrival *arrival; /* NULL: what comes is not written down */
 	uint8_t body[PAGE_BATCH_BODY];
@@ -132,11 +133,19 @@ static bool skip_body(struct rcursor *body, const struct page_record *r)
 	return true;
 }
 
-/* Every record inside the RAM, of a known kind, and together just the body. */
-static int check_records(struct rcursor c, uint32_t n, struct rcursor body,
-			 const struct ram_image *image, struct mg_error *err)
+static bool is_bound_here(const struct page_placer *p, const struct page_record *r)
 {
-	uint64_t pages = ram_image_pages(image);
+	uint64_t last = r->page + r->count - 1;
+
+	return p->connections == 1 || (page_lane(r->page, p->connections) == p->connection &&
+				       r->page / PAGE_LANE_RUN == last / PAGE_LANE_RUN);
+}
+
+/* Every record inside the RAM, of a known kind, and together just the body. */
+static int check_records(const struct page_placer *p, struct rcursor c, uint32_t n,
+			 struct rcursor body, struct mg_error *err)
+{
+	uint64_t pages = ram_image_pages(p->image);
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct page_record r = page_record_unpack(rcursor_u64(&c));
@@ -150,6 +159,11 @@ static int check_records(struct rcursor c, uint32_t n, struct rcursor body,
 					    "PAGES: %" PRIu64 " pages from %" PRIu64
 					    " on in a guest of %" PRIu64,
 					    r.count, r.page, pages);
+		if (!is_bound_here(p, &r))
+			return mg_error_set(err, -EPROTO,
+					    "PAGES: %" PRIu64 " pages from %" PRIu64
+					    " on are another connection's",
+					    r.count, r.page);
 		if (!skip_body(&body, &r))
 			return mg_error_set(err, -EPROTO,
 					    "PAGES: the body is too short for record "
@@ -266,7 +280,7 @@ int page_placer_place(struct page_placer *p, const uint8_t *payload, size_t len,
 				    "damaged",
 				    stored, body_len);
 	body = rcursor_over(bytes, body_len);
-	r = check_records(records, n, body, p->image, err);
+	r = check_records(p, records, n, body, err);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < n; i++) {
@@ -299,12 +313,18 @@ struct page_set *page_placer_unasked(struct page_placer *p)
 
 static int own_read(void *userdata, uint64_t slot, uint8_t *page)
 {
-	struct ram_image *image = userdata;
+	const struct ram_image *image = userdata;
 
-	return slot < ram_image_pages(image) ? ram_image_get(image, slot, page) : -ENOENT;
+	return slot < ram_image_pages(image) ? ram_image_peek(image, slot, page) : -ENOENT;
 }
 
 static const struct page_source_ops own_ops = { .read = own_read };
+
+void page_placer_bind(struct page_placer *p, unsigned connection, unsigned connections)
+{
+	p->connection = connection;
+	p->connections = connections;
+}
 
 void page_placer_set_source(struct page_placer *p, unsigned number, struct page_source source)
 {
@@ -324,6 +344,7 @@ int page_placer_new(struct ram_image *image, const uint8_t secret[PAGE_SECRET_SI
 	if (!p)
 		return -ENOMEM;
 	p->image = image;
+	p->connections = 1;
 	if (page_hasher_init(&p->hasher, secret) < 0)
 		return -ENOMEM;
 	p->sources[PAGE_SOURCE_OWN] = (struct page_source){ .ops = &own_ops, .userdata = image };

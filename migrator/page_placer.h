@@ -21,6 +21,10 @@ int page_placer_new(struct ram_image *image, const uint8_t secret[PAGE_SECRET_SI
 void page_placer_free(struct page_placer *p);
 DEFINE_CLEANUP(struct page_placer, page_placer_free)
 
+/* It places what comes on one of the connections of a move, by a thread of its own perhaps: pages
+ * of the others (page.h) are refused. */
+void page_placer_bind(struct page_placer *p, unsigned connection, unsigned connections);
+
 /* Plugs an image in that both ends know by this number (1 to PAGE_SOURCES - 1). */
 void page_placer_set_source(struct page_placer *p, unsigned number, struct page_source source);
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,21 +14,35 @@
 #include "common/file.h"
 #include "migrator/image.h"
 
-#define BITS 64
+#define BITS RAM_IMAGE_RUN /* a word of bits is one thread's to write */
 
 struct ram_image {
 	int fd;
 	uint64_t bytes;
 	uint8_t *map; /* of huge pages; else NULL */
-	uint64_t *touched; /* a bit a page: it may be other than zero */
+	_Atomic uint64_t *touched; /* a bit a page: it may be other than zero */
 	const struct image *source;
-	uint64_t *open; /* with a source, a bit a page: it comes from there when it is read */
+	_Atomic uint64_t *open; /* with a source, a bit a page: it comes from there when it is read */
 };
+
+static bool has_bit(const _Atomic uint64_t *bits, uint64_t page)
+{
+	return atomic_load_explicit(&bits[page / BITS], memory_order_relaxed) >> page % BITS & 1;
+}
+
+static void set_bit(_Atomic uint64_t *bits, uint64_t page, bool on)
+{
+	_Atomic uint64_t *word = &bits[page / BITS];
+	uint64_t bit = UINT64_C(1) << page % BITS;
+	uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
+
+	atomic_store_explicit(word, on ? old | bit : old & ~bit, memory_order_relaxed);
+}
 
 static void touch(struct ram_image *image, uint64_t page, uint64_t count)
 {
 	for (uint64_t i = page; i < page + count; i++)
-		image->touched[i / BITS] |= UINT64_C(1) << i % BITS;
+		set_bit(image->touched, i, true);
 }
 
 /* Marks what is data in the file already: QEMU may have put something there, or
@@ -136,8 +151,7 @@ int ram_image_set_source(struct ram_image *image, const struct image *source)
 		return -ENOMEM;
 	image->source = source;
 	for (uint64_t i = 0; i < pages; i++)
-		if (!(image->touched[i / BITS] >> i % BITS & 1))
-			image->open[i / BITS] |= UINT64_C(1) << i % BITS;
+		set_bit(image->open, i, !has_bit(image->touched, i));
 	return 0;
 }
 
@@ -145,7 +159,7 @@ int ram_image_set_source(struct ram_image *image, const struct image *source)
 static void close_pages(struct ram_image *image, uint64_t page, uint64_t count)
 {
 	for (uint64_t i = page; image->open && i < page + count; i++)
-		image->open[i / BITS] &= ~(UINT64_C(1) << i % BITS);
+		set_bit(image->open, i, false);
 }
 
 static int put(struct ram_image *image, uint64_t page, uint64_t count, const uint8_t *data)
@@ -164,30 +178,21 @@ int ram_image_put(struct ram_image *image, uint64_t page, uint64_t count, const 
 	return put(image, page, count, data);
 }
 
-/* Puts a page from the source where it belongs. 1: it is in `data` too. A page that is
- * damaged there stays as it is. */
-static int take_from_source(struct ram_image *image, uint64_t page, uint8_t *data)
+/* Whether the source has the page. One that is damaged there is what the file has. */
+static bool read_source(const struct ram_image *image, uint64_t page, uint8_t *data)
 {
 	uint32_t slot;
-	int r;
 
-	if (!image->open || !(image->open[page / BITS] >> page % BITS & 1))
-		return 0;
-	close_pages(image, page, 1);
+	if (!image->open || !has_bit(image->open, page))
+		return false;
 	slot = image_manifest_slot(image_manifest(image->source), page);
-	if (slot == IMAGE_NO_SLOT || image_read(image->source, slot, data) < 0)
-		return 0;
-	r = ram_image_put(image, page, 1, data);
-	return r < 0 ? r : 1;
+	return slot != IMAGE_NO_SLOT && image_read(image->source, slot, data) == 0;
 }
 
-int ram_image_get(struct ram_image *image, uint64_t page, uint8_t *data)
+static int read_file(const struct ram_image *image, uint64_t page, uint8_t *data)
 {
-	int r = take_from_source(image, page, data);
 	size_t have = 0;
 
-	if (r)
-		return r < 0 ? r : 0;
 	while (have < RAM_IMAGE_PAGE) {
 		ssize_t n = pread(image->fd, data + have, RAM_IMAGE_PAGE - have,
 				  (off_t)(page * RAM_IMAGE_PAGE + have));
@@ -199,6 +204,19 @@ int ram_image_get(struct ram_image *image, uint64_t page, uint8_t *data)
 		have += (size_t)n;
 	}
 	return 0;
+}
+
+int ram_image_peek(const struct ram_image *image, uint64_t page, uint8_t *data)
+{
+	return read_source(image, page, data) ? 0 : read_file(image, page, data);
+}
+
+int ram_image_get(struct ram_image *image, uint64_t page, uint8_t *data)
+{
+	if (read_source(image, page, data))
+		return ram_image_put(image, page, 1, data);
+	close_pages(image, page, 1);
+	return read_file(image, page, data);
 }
 
 /* All of a file of huge pages counts as touched; to read is cheaper than to write there. */
@@ -215,19 +233,18 @@ int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count)
 {
 	close_pages(image, page, count);
 	for (uint64_t i = page; i < page + count; i++) {
-		uint64_t bit = UINT64_C(1) << i % BITS;
 		int r;
 
-		if (!image->touched[i / BITS]) {
+		if (!atomic_load_explicit(&image->touched[i / BITS], memory_order_relaxed)) {
 			i |= BITS - 1; /* none of the 64 around it */
 			continue;
 		}
-		if (!(image->touched[i / BITS] & bit))
+		if (!has_bit(image->touched, i))
 			continue;
 		r = make_zero(image, i);
 		if (r < 0)
 			return r;
-		image->touched[i / BITS] &= ~bit;
+		set_bit(image->touched, i, false);
 	}
 	return 0;
 }

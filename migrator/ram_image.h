@@ -9,7 +9,8 @@
  * instead of a SIGBUS. A file of huge pages can only be mapped; there all of them must
  * have been taken already (fallocate).
  *
- * One thread at a time.
+ * Threads may use one at once for different runs of RAM_IMAGE_RUN pages; what ram_image_peek()
+ * reads may be anybody's.
  */
 #ifndef MIGRATOR_RAM_IMAGE_H
 #define MIGRATOR_RAM_IMAGE_H
@@ -22,6 +23,7 @@
 struct image;
 
 #define RAM_IMAGE_PAGE 4096
+#define RAM_IMAGE_RUN 64
 
 struct ram_image;
 
@@ -44,6 +46,10 @@ int ram_image_set_source(struct ram_image *image, const struct image *source);
 
 /* Reads one page, which must lie inside. Returns 0 or a negative errno. */
 int ram_image_get(struct ram_image *image, uint64_t page, uint8_t *data);
+
+/* The same, and nothing is changed: what the image below has there stays to be read. A page that
+ * another thread is writing may come as a mixture of old and new. */
+int ram_image_peek(const struct ram_image *image, uint64_t page, uint8_t *data);
 
 /* Makes pages zero. */
 int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count);

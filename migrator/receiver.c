@@ -204,14 +204,18 @@ int receiver_init(struct receiver *r, struct ring *ring, const struct link_confi
 	r->recv_op.done = on_received;
 	r->ram_bytes = ram_bytes;
 	r->processed = 1;
-	res = greet(r, config, hello, err);
-	if (res < 0)
+	res = hello ? greet(r, config, hello, err)
+		    : mg_error_set(&r->lost, -ENOTCONN, "data connection: not there yet");
+	if (hello && res < 0)
 		return res;
 	res = frame_reader_init(&r->reader, READER_SIZE, &r->seal_in, config->stream);
 	if (res < 0)
 		return mg_error_set(err, res, "out of memory");
 	r->config = *config;
-	link_tune_socket(config->fd);
+	if (hello)
+		link_tune_socket(config->fd);
+	else
+		r->config.fd = -1;
 	return 0;
 }
 
@@ -235,7 +239,8 @@ int receiver_resume(struct receiver *r, int fd, const struct link_hello *hello,
 	next.incarnation = hello->incarnation;
 	res = greet(r, &next, hello, err);
 	if (res == 0) {
-		close(r->config.fd);
+		if (r->config.fd >= 0)
+			close(r->config.fd);
 		r->config = next;
 		r->lost = (struct mg_error){ 0 };
 		r->held_payload = NULL; /* it comes again */

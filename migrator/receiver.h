@@ -42,7 +42,8 @@ struct receiver {
 };
 
 /* Checks the HELLO and takes the socket over (closed by receiver_exit()) when
- * it returns 0; errors as link_answer_hello(). */
+ * it returns 0; errors as link_answer_hello(). Without one, `hello` being NULL, it is down and
+ * waits for its first connection. */
 int receiver_init(struct receiver *r, struct ring *ring, const struct link_config *config,
 		  const struct link_hello *hello, uint64_t ram_bytes, struct mg_error *err);
 void receiver_exit(struct receiver *r);

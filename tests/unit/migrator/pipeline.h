@@ -447,6 +447,7 @@ static inline int pipe_accept(struct pipeline *p, int fd)
 					.image = p->c.target_image,
 					.base = p->c.target_base,
 					.last_tail = p->c.target_tail,
+					.connections = 1,
 					.link = { .fd = fd } };
 	int r;
 
