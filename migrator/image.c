@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -414,6 +415,7 @@ struct image {
 	int fd;
 	struct image_header header;
 	struct seal seal;
+	pthread_mutex_t *opening; /* by the seal, which is for one thread at a time */
 	struct image_manifest *manifest;
 	uint32_t *pages; /* a slot's page, which its tag vouches for */
 };
@@ -425,6 +427,9 @@ void image_free(struct image *image)
 	if (image->fd >= 0)
 		close(image->fd);
 	seal_wipe(&image->seal);
+	if (image->opening)
+		pthread_mutex_destroy(image->opening);
+	free(image->opening);
 	image_manifest_free(image->manifest);
 	free(image->pages);
 	free(image);
@@ -488,6 +493,10 @@ int image_open(const char *path, const uint8_t key[IMAGE_KEY_SIZE], struct image
 	image->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (image->fd < 0)
 		return mg_error_set(err, -errno, "%s: %s", path, strerror(errno));
+	image->opening = malloc(sizeof(*image->opening));
+	if (!image->opening)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	pthread_mutex_init(image->opening, NULL);
 	r = read_header(image->fd, path, raw, &image->header, err);
 	if (r < 0)
 		return r;
@@ -523,6 +532,7 @@ int image_read(const struct image *image, uint32_t slot, uint8_t page[PAGE_SIZE_
 {
 	uint8_t record[RECORD], nonce[SEAL_NONCE_SIZE];
 	uint64_t more;
+	bool whole;
 	ssize_t n;
 
 	if (slot >= image->header.slots)
@@ -532,8 +542,11 @@ int image_read(const struct image *image, uint32_t slot, uint8_t page[PAGE_SIZE_
 		return n < 0 ? -errno : -EBADMSG;
 	more = htobe64(image->pages[slot]);
 	make_nonce(PART_PAGE, slot, nonce);
-	if (!seal_open_bytes(&image->seal, nonce, &more, sizeof(more), record, PAGE_SIZE_BYTES,
-			     record + PAGE_SIZE_BYTES))
+	pthread_mutex_lock(image->opening);
+	whole = seal_open_bytes(&image->seal, nonce, &more, sizeof(more), record, PAGE_SIZE_BYTES,
+				record + PAGE_SIZE_BYTES);
+	pthread_mutex_unlock(image->opening);
+	if (!whole)
 		return -EBADMSG;
 	memcpy(page, record, PAGE_SIZE_BYTES);
 	return 0;

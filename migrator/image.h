@@ -88,7 +88,8 @@ DEFINE_CLEANUP(struct image, image_free)
 const struct image_header *image_header(const struct image *image);
 const struct image_manifest *image_manifest(const struct image *image);
 
-/* Reads the page in a slot. 0, -EBADMSG (it is damaged), or another negative errno. */
+/* Reads the page in a slot. 0, -EBADMSG (it is damaged), or another negative errno. Threads may
+ * do this at once. */
 int image_read(const struct image *image, uint32_t slot, uint8_t page[PAGE_SIZE_BYTES]);
 
 #endif

@@ -86,6 +86,7 @@ static bool send_pages(struct lane *lane)
 	lane->packed = filling(lane);
 	lane->effort = next_effort(lane);
 	lane->packing = true;
+	page_batch_end(lane->packed);
 	if (lane->batches[1])
 		lane->filling = !lane->filling;
 	worker_do(&lane->worker);

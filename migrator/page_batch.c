@@ -31,6 +31,7 @@ void page_batch_exit(struct page_batch *b)
 void page_batch_reset(struct page_batch *b)
 {
 	b->n_records = 0;
+	b->ended = false;
 	b->body_len = 0;
 	memset(b->pages, 0, sizeof(b->pages));
 	b->end = 0;
@@ -325,13 +326,20 @@ void page_batch_add_whole(struct page_batch *b, uint64_t page, const uint8_t *da
 	reference_note(b->ref, page, &hash, data);
 }
 
+void page_batch_end(struct page_batch *b)
+{
+	if (!b->ended)
+		close_record(b);
+	b->ended = true;
+}
+
 size_t page_batch_encode(struct page_batch *b, int effort, uint8_t *out, struct page_stats *ret)
 {
 	uint8_t *body = out + PAGE_HEADER_SIZE + b->n_records * sizeof(uint64_t);
 	struct wcursor c = wcursor_over(out, (size_t)(body - out));
 	size_t n;
 
-	close_record(b);
+	page_batch_end(b);
 	n = page_packer_pack(b->packer, b->body, b->body_len, effort, body, &ret->codec);
 	wcursor_u32(&c, b->n_records);
 	wcursor_u32(&c, (uint32_t)b->body_len);

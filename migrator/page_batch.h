@@ -20,6 +20,7 @@ struct page_batch {
 	bool (*is_there)(void *userdata, uint64_t page);
 	void *userdata;
 	struct page_packer *packer;
+	bool ended; /* nothing more is added until it is reset */
 	bool hurry; /* the link is faster than we: see page_batch_add() */
 	unsigned n_records;
 	struct page_record records[PAGE_BATCH_RECORDS];
@@ -57,9 +58,12 @@ void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data);
 /* The same whole, for a target that asked: what it holds there is not known. */
 void page_batch_add_whole(struct page_batch *b, uint64_t page, const uint8_t *data);
 
+/* Nothing more is added. So that another thread may encode it: hashing is for the thread of
+ * the reference table alone. */
+void page_batch_end(struct page_batch *b);
+
 /* Writes the payload of a frame to `out`, which has PAGE_PAYLOAD_MAX bytes.
- * `effort` is from PAGE_EFFORT_SMALLEST to PAGE_EFFORT_FASTEST. Returns its length. Another thread
- * than the one that adds may do this. */
+ * `effort` is from PAGE_EFFORT_SMALLEST to PAGE_EFFORT_FASTEST. Returns its length. */
 size_t page_batch_encode(struct page_batch *b, int effort, uint8_t *out, struct page_stats *ret);
 
 #endif
