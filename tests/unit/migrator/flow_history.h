@@ -169,6 +169,7 @@ static inline void history_begin(struct history *h, uint64_t seed)
 					 .shadow_bytes = history_draw(3) * 100 * PIPE_PAGE,
 					 .thrifty = history_draw(2),
 					 .stream = (uint16_t)history_draw(3),
+					 .connections = 1 + (unsigned)history_draw(3),
 					 .cuts = (unsigned)history_draw(HISTORY_CUTS + 1),
 					 .next_harm = history_next_harm };
 	if (history_draw(2))

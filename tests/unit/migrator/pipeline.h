@@ -39,9 +39,11 @@ struct pipeline_config {
 	unsigned rounds;
 	bool plain_text;
 	bool fast;          /* no random pauses */
-	struct relay_harm harm;
+	unsigned connections; /* side by side; 0: one */
+	struct relay_harm harm; /* to the first of them */
 	/* A lost connection is replaced by another one: makes what will be done to that, once
-	 * `cuts` has been counted down. NULL: it is not replaced */
+	 * `cuts` has been counted down, and to those beside the first. NULL: it is not replaced,
+	 * and they are not harmed. */
 	void (*next_harm)(struct pipeline_config *c);
 	unsigned cuts; /* how many connections are still to be lost */
 	/* what the two make-believe QEMUs do wrong */
@@ -72,7 +74,7 @@ struct pipeline {
 	struct inflow *in;
 	int source_qemu, target_qemu; /* the QEMUs' ends */
 	int waiting_qemu; /* inflow's end, until there is an inflow */
-	struct relay relay;
+	struct relay relays[LINK_LANES_MAX];
 	pthread_t source, target;
 	uint8_t *memory;           /* the source's guest */
 	int memory_fd;
@@ -83,7 +85,7 @@ struct pipeline {
 	struct ramstream *target_stream;
 	int ram_fd;
 	atomic_bool pong, shut, closing, waiting, go_on;
-	uint32_t incarnation;
+	uint32_t incarnations[LINK_LANES_MAX];
 	unsigned resumed_out, resumed_in;
 	_Atomic uint64_t put_bytes; /* of the memory, by the source */
 	/* what the owner saw */
@@ -447,7 +449,7 @@ static inline int pipe_accept(struct pipeline *p, int fd)
 					.image = p->c.target_image,
 					.base = p->c.target_base,
 					.last_tail = p->c.target_tail,
-					.connections = 1,
+					.connections = p->c.connections,
 					.link = { .fd = fd } };
 	int r;
 
@@ -484,26 +486,43 @@ static inline void pipe_connect_target(struct pipeline *p, int fd)
 		p->in_failed = true;
 }
 
-/* Another connection in the place of the one that was lost. */
+/* Makes one with a relay in it; the two ends are the caller's. */
+static inline void pipe_connect(struct pipeline *p, unsigned connection, int *ret_source,
+				int *ret_target)
+{
+	relay_begin(&p->relays[connection], &p->c.harm, ret_source, ret_target);
+	p->incarnations[connection]++;
+}
+
+/* Others in the place of those that were lost. */
 static inline void pipe_reconnect(struct pipeline *p)
 {
+	unsigned lost = outflow_lost(p->out);
 	int source, target;
 
-	relay_end(&p->relay);
-	p->out_lost = p->in_lost = false;
-	p->c.cuts -= p->c.cuts > 0;
-	p->c.next_harm(&p->c);
-	relay_begin(&p->relay, &p->c.harm, &source, &target);
-	outflow_resume(p->out, 0, source, ++p->incarnation);
-	pipe_connect_target(p, target);
+	p->out_lost = false;
+	if (p->c.connections == 1)
+		p->in_lost = false; /* else it may have been another one */
+	for (; lost; lost &= lost - 1) {
+		unsigned connection = (unsigned)__builtin_ctz(lost);
+
+		relay_end(&p->relays[connection]);
+		p->c.cuts -= p->c.cuts > 0;
+		p->c.next_harm(&p->c);
+		pipe_connect(p, connection, &source, &target);
+		outflow_resume(p->out, connection, source, p->incarnations[connection]);
+		pipe_connect_target(p, target);
+	}
 }
 
 /* Whether both have come to an end that is none: lost, or given up. A target that has
- * loaded everything has nothing more to lose, and one that is unaware hears of it otherwise. */
+ * loaded everything has nothing more to lose, and one that is unaware, or has other connections,
+ * hears of it otherwise. */
 static inline bool pipe_is_broken(const struct pipeline *p)
 {
 	return (p->out_failed || (p->out_lost && !p->c.next_harm)) &&
-	       (p->in_failed || p->in_lost || p->loaded || p->c.harm.target_unaware);
+	       (p->in_failed || p->in_lost || p->loaded || p->c.harm.target_unaware ||
+		p->c.connections > 1);
 }
 
 /* Runs until both ends are done, or have failed or lost each other for good. False when only
@@ -520,7 +539,7 @@ static inline bool pipe_loop(struct pipeline *p)
 		if (p->loaded && !atomic_load(&p->shut) && !p->out_failed)
 			(void)outflow_send_shut(p->out);
 		if (p->out_lost && !p->out_failed && p->c.next_harm &&
-		    (p->in_lost || p->c.harm.target_unaware))
+		    (p->in_lost || p->c.harm.target_unaware || p->c.connections > 1))
 			pipe_reconnect(p);
 		if ((p->loaded && atomic_load(&p->shut)) || pipe_is_broken(p))
 			return true;
@@ -530,13 +549,13 @@ static inline bool pipe_loop(struct pipeline *p)
 
 static inline void pipeline_begin(struct pipeline *p, const struct pipeline_config *config)
 {
-	int source, target, out_fd, in_fds[2];
+	int targets[LINK_LANES_MAX], out_fd, in_fds[2];
 	uint64_t rng = config->seed ^ 0x55;
 
 	alarm(PIPE_SECONDS); /* what hangs ends by SIGALRM */
 	memset(p, 0, sizeof(*p));
 	p->c = *config;
-	p->incarnation = 1;
+	p->c.connections += p->c.connections == 0;
 	MUST(sd_event_new(&p->loop) >= 0);
 	p->memory_fd = memfd_create("memory", MFD_CLOEXEC);
 	MUST(ftruncate(p->memory_fd, (off_t)p->c.pages * PIPE_PAGE) == 0);
@@ -554,11 +573,9 @@ static inline void pipeline_begin(struct pipeline *p, const struct pipeline_conf
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, in_fds) == 0);
 	p->target_qemu = in_fds[1];
 	p->waiting_qemu = in_fds[0];
-	relay_begin(&p->relay, &p->c.harm, &source, &target);
 	struct outflow_config out = { .qemu_fd = out_fd,
 				      .qemu_end = fcntl(p->source_qemu, F_DUPFD_CLOEXEC, 0),
-				      .connections = 1,
-				      .fds = { source },
+				      .connections = p->c.connections,
 				      .link = { .incarnation = 1,
 						.stream = p->c.stream,
 						.plain_text = p->c.plain_text },
@@ -572,10 +589,18 @@ static inline void pipeline_begin(struct pipeline *p, const struct pipeline_conf
 				      .bandwidth_bps = p->c.bandwidth_bps,
 				      .ram_bytes = (uint64_t)p->c.pages * PIPE_PAGE };
 	memcpy(out.link.page_secret, p->c.page_secret, PAGE_SECRET_SIZE);
+	for (unsigned i = 0; i < p->c.connections; i++) {
+		pipe_connect(p, i, &out.fds[i], &targets[i]);
+		p->c.harm = (struct relay_harm){ .kind = HARM_NONE };
+		if (p->c.next_harm)
+			p->c.next_harm(&p->c);
+	}
+	p->c.harm = p->relays[0].harm;
 	MUST(outflow_start(p->loop, &out, pipe_on_outflow, p, &p->out, NULL) == 0);
 	MUST(pthread_create(&p->source, NULL, pipe_source_main, p) == 0);
 	MUST(pthread_create(&p->target, NULL, pipe_target_main, p) == 0);
-	pipe_connect_target(p, target);
+	for (unsigned i = 0; i < p->c.connections; i++) /* in any order */
+		pipe_connect_target(p, targets[(i + p->c.seed) % p->c.connections]);
 }
 
 /* Returns whether both ends are done or have failed; p says which. The caller
@@ -605,7 +630,8 @@ static inline void pipeline_end(struct pipeline *p)
 	shutdown(p->source_qemu, SHUT_RDWR);
 	shutdown(p->target_qemu, SHUT_RDWR);
 	pipe_join_qemus(p);
-	relay_end(&p->relay);
+	for (unsigned i = 0; i < p->c.connections; i++)
+		relay_end(&p->relays[i]);
 	close(p->source_qemu);
 	close(p->target_qemu);
 	if (p->waiting_qemu >= 0)

@@ -250,6 +250,62 @@ Test(flow, a_connection_cut_anywhere_is_noticed)
 	}
 }
 
+static void no_more_harm(struct pipeline_config *c)
+{
+	c->harm = (struct relay_harm){ .kind = HARM_NONE };
+}
+
+Test(flow, several_connections_carry_the_pages_between_them)
+{
+	for (unsigned connections = 2; connections <= LINK_LANES_MAX; connections *= 2) {
+		const struct pipeline_config c = { .seed = connections,
+						   .pages = 3000,
+						   .rounds = 4,
+						   .fast = true,
+						   .connections = connections };
+		struct outflow_stats out;
+		struct inflow_stats in;
+		uint64_t relayed = 0;
+
+		cr_assert(pipeline_run(&p, &c) && p.loaded, "source: '%s', target: '%s'",
+			  pipe_out_error(&p), pipe_in_error(&p));
+		cr_assert(pipeline_same(&p));
+		outflow_get_stats(p.out, &out);
+		inflow_get_stats(p.in, &in);
+		for (unsigned i = 0; i < connections; i++) {
+			cr_assert_gt(p.relays[i].there, out.wire_bytes / connections / 2);
+			relayed += p.relays[i].there;
+		}
+		cr_assert_eq(out.wire_bytes, relayed, "the figures are those of all");
+		cr_assert_leq(in.wire_bytes, relayed);
+		cr_assert_gt(in.wire_bytes, relayed * 9 / 10);
+		cr_assert_eq(in.guest_bytes, page_counts_bytes(out.pages));
+		pipeline_end(&p);
+	}
+}
+
+Test(flow, one_of_several_connections_is_lost_and_the_others_live)
+{
+	for (unsigned frame = 1; frame < 9; frame++) {
+		const struct pipeline_config c = { .seed = frame,
+						   .pages = 3000,
+						   .rounds = 4,
+						   .connections = 3,
+						   .harm = { .kind = HARM_CUT, .frame = frame,
+							     .at = 100, .target_unaware = frame % 2 },
+						   .next_harm = no_more_harm };
+
+		cr_assert(pipeline_run(&p, &c) && p.loaded, "source: '%s', target: '%s'",
+			  pipe_out_error(&p), pipe_in_error(&p));
+		cr_assert(pipeline_same(&p));
+		cr_assert_eq(p.resumed_out, 1);
+		cr_assert_eq(p.incarnations[0], 2);
+		cr_assert_eq(p.incarnations[1], 1);
+		cr_assert_eq(p.incarnations[2], 1);
+		pipeline_end(&p);
+	}
+}
+
 static void add_up(uint64_t sum[PAGE_COUNTS], uint64_t *resumed, uint64_t *resent)
 {
 	struct outflow_stats s;
