@@ -136,7 +136,7 @@ static int start_inflow(struct incoming *in, int fd, const struct link_hello *he
 		.ram_bytes = guest_ram_bytes(in->vm->guest),
 		.link = { .fd = fd, .move = in->m.row.id, .incarnation = hello->incarnation,
 			  .plain_text = n->config->plain_text_data },
-		.connections = 1,
+		.connections = in->connections,
 		.hello = *hello,
 		.image = in->image,
 		.arrival = in->arrival,

@@ -51,6 +51,7 @@ struct incoming {
 	unsigned pending;
 	int qemu_fd;
 	bool hung_up; /* the source ended the data connection: its word says why */
+	unsigned connections; /* data connections that the source will make */
 	struct inflow *inflow;
 	uint64_t patience_ns; /* how long a lost data connection may be away */
 	uint64_t deadline_ns; /* for the step that is waited for; 0: none */

@@ -37,6 +37,8 @@ void incoming_tell_prepared(struct incoming *in)
 	p.data_endpoint = n->data_endpoint;
 	p.incarnation = (ProtobufCBinaryData){ UUID_SIZE, in->m.row.incarnation.bytes };
 	p.qemu_version = n->host.qemu_version;
+	p.has_connections = true;
+	p.connections = in->connections;
 	p.has_has_the_base = true;
 	p.has_the_base = in->base != NULL;
 	p.has_tail_mark = in->last_tail != NULL;

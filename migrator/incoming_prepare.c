@@ -72,6 +72,14 @@ static int take_luggage(struct incoming *in, const Tagalong__PeerPrepare *p)
 				 p->source_public_key ? p->source_public_key : "");
 }
 
+/* As many as the source wants, and as there can be. */
+static unsigned agree_connections(const Tagalong__MoveLimits *l)
+{
+	unsigned wanted = l && l->has_connections && l->connections ? l->connections : 1;
+
+	return wanted < LINK_LANES_MAX ? wanted : LINK_LANES_MAX;
+}
+
 static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming **ret,
 		 struct mg_error *err)
 {
@@ -102,6 +110,7 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 	in->patience_ns = PATIENCE_MORE_NS + (p->limits && p->limits->has_patience_ns
 						      ? p->limits->patience_ns
 						      : PATIENCE_DEFAULT_NS);
+	in->connections = agree_connections(p->limits);
 	r = vm_launch(n, p->spec, GUEST_INCOMING, &incarnation, VM_ARRIVING, &in->vm, err);
 	if (r < 0) {
 		in->qemu = COMMIT_QEMU_DEAD;

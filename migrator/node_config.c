@@ -9,10 +9,12 @@
 #include "common/config.h"
 #include "common/keys.h"
 #include "common/units.h"
+#include "migrator/link.h"
 
 #define TEXT_MAX 4096
 #define IMAGE_BUDGET_DEFAULT (UINT64_C(4) << 30)
 #define IMAGE_MAX_AGE_DEFAULT (UINT64_C(24) * 3600 * NS_PER_S)
+#define CONNECTIONS 1
 #define SHADOW_BYTES ((uint64_t)64 << 20)
 #define STRING(key, member) \
 	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, struct node_config, member, 1, TEXT_MAX)
@@ -36,6 +38,8 @@ static const cyaml_schema_field_t fields[] = {
 	OPTIONAL_STRING("advertise", advertise),
 	STRING("data_listen", data_listen),
 	OPTIONAL_STRING("data_advertise", data_advertise),
+	CYAML_FIELD_UINT_PTR("data_connections", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			     struct node_config, data_connections),
 	CYAML_FIELD_MAPPING_PTR("controller", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 				struct node_config, controller, controller_fields),
 	STRING("state_dir", state_dir),
@@ -57,6 +61,7 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_IGNORE("image_budget_bytes", CYAML_FLAG_OPTIONAL),
 	CYAML_FIELD_IGNORE("image_max_age_ns", CYAML_FLAG_OPTIONAL),
 	CYAML_FIELD_IGNORE("shadow_bytes", CYAML_FLAG_OPTIONAL),
+	CYAML_FIELD_IGNORE("connections", CYAML_FLAG_OPTIONAL),
 	CYAML_FIELD_END,
 };
 
@@ -121,6 +126,10 @@ static int check(struct node_config *c, const char *file, struct mg_error *err)
 	if (c->shadow_memory && size_parse(c->shadow_memory, &c->shadow_bytes) < 0)
 		return mg_error_set(err, -EINVAL, "%s: shadow_memory: '%.32s' is not a size such as "
 				    "64M", file, c->shadow_memory);
+	c->connections = c->data_connections ? *c->data_connections : CONNECTIONS;
+	if (c->connections == 0 || c->connections > LINK_LANES_MAX)
+		return mg_error_set(err, -EINVAL, "%s: data_connections: %u is not from 1 to %d",
+				    file, c->connections, LINK_LANES_MAX);
 	if (c->vcpus == 0)
 		return mg_error_set(err, -EINVAL, "%s: vcpus: 0 is no number of processors", file);
 	if (!c->plain_text_bus && (!c->key || !c->allow))

@@ -30,6 +30,7 @@ struct node_config {
 	char *huge_page_dir; /* NULL: none */
 	char *memory; /* as written; memory_bytes is what it means */
 	char *shadow_memory; /* NULL: the default; shadow_bytes is what it means */
+	uint32_t *data_connections; /* of a move that leaves; as written: connections is what it means */
 	uint32_t vcpus;
 	char *qemu;
 	char *qemu_user; /* NULL: as ourselves */
@@ -43,6 +44,7 @@ struct node_config {
 	uint64_t image_budget_bytes;
 	uint64_t image_max_age_ns;
 	uint64_t shadow_bytes;
+	uint32_t connections;
 };
 
 int node_config_load(const char *path, struct node_config **ret, struct mg_error *err);

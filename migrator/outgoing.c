@@ -115,7 +115,7 @@ static int on_poll(sd_event_source *source, uint64_t now, void *userdata)
 }
 
 void outgoing_set_timer(struct outgoing *o, sd_event_source **source, uint64_t delay_ns,
-			sd_event_time_handler_t fn)
+			sd_event_time_handler_t fn, void *userdata)
 {
 	uint64_t delay_us = delay_ns / NS_PER_US;
 
@@ -125,14 +125,14 @@ void outgoing_set_timer(struct outgoing *o, sd_event_source **source, uint64_t d
 	} else {
 		/* 1 µs: sd-event would else be 250 ms late to save power. */
 		sd_event_add_time_relative(o->m.node->loop, source, CLOCK_MONOTONIC, delay_us, 1,
-					   fn, o);
+					   fn, userdata);
 	}
 }
 
 void outgoing_poll(struct outgoing *o, uint64_t delay_ns)
 {
 	if (delay_ns)
-		outgoing_set_timer(o, &o->poll, delay_ns, on_poll);
+		outgoing_set_timer(o, &o->poll, delay_ns, on_poll, o);
 	else
 		on_poll(NULL, 0, o);
 }
@@ -453,7 +453,7 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 
 void outgoing_tick_in(struct outgoing *o, uint64_t delay_ns)
 {
-	outgoing_set_timer(o, &o->tick, delay_ns, on_tick);
+	outgoing_set_timer(o, &o->tick, delay_ns, on_tick, o);
 }
 
 /* ---- Beginning and ending ---------------------------------------------------------------------- */
@@ -464,7 +464,9 @@ struct outgoing *outgoing_new(struct node *n)
 
 	if (!o)
 		return NULL;
-	o->connecting_fd = o->qemu_fd = -1;
+	o->qemu_fd = -1;
+	o->connections = n->config->connections;
+	connection_init(o);
 	o->promise_ns = PROMISE_DEFAULT_NS;
 	o->most_ns = MOST_DEFAULT_NS;
 	o->timeout_ns = TIMEOUT_DEFAULT_NS;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The data connection of a move: made, and made again when it is lost before the guest was
+ * The data connections of a move: made, and each made again when it is lost before the guest was
  * stopped, as long as the order has patience. Nothing of the guest notices; QEMU waits.
  */
 #include <netinet/in.h>
@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "common/address.h"
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "migrator/outgoing_internal.h"
 
@@ -19,57 +20,81 @@
 
 #define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
 
+static struct data_connection *connection_at(struct outgoing *o, unsigned i)
+{
+	return &o->data[i];
+}
+
+/* Before the flow begins the best that was seen: a handshake may have been slow for reasons that
+ * are not the link's. */
 static void measure_rtt(struct outgoing *o, int fd)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
+	uint64_t rtt;
 
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
-		o->rtt_ns = info.tcpi_rtt * NS_PER_US;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return;
+	rtt = info.tcpi_rtt * NS_PER_US;
+	if (o->outflow || o->rtt_ns == 0 || rtt < o->rtt_ns)
+		o->rtt_ns = rtt;
 }
 
-/* One handshake may have been slow for reasons that are not the link's. The promise is refused
- * only when it is too short by several. */
+/* The promise is refused only when it is too short by several handshakes. */
 static bool measure_again(struct outgoing *o)
 {
 	return !o->outflow && !outgoing_promise_fits(o) && ++o->handshakes < HANDSHAKES;
 }
 
-static void try_to_connect(struct outgoing *o);
+static void try_to_connect(struct data_connection *c);
 
-static void connected(struct outgoing *o)
+static bool all_connected(struct outgoing *o)
 {
-	int fd = TAKE_FD(o->connecting_fd), on = 1, silence = LINK_SILENCE_MS;
+	for (unsigned i = 0; i < o->connections; i++)
+		if (!o->data[i].connected)
+			return false;
+	return true;
+}
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence, sizeof(silence));
-	measure_rtt(o, fd);
+static void connected(struct data_connection *c)
+{
+	struct outgoing *o = c->o;
+	int on = 1, silence = LINK_SILENCE_MS;
+
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence, sizeof(silence));
+	measure_rtt(o, c->fd);
 	if (measure_again(o)) {
-		close(fd);
-		try_to_connect(o);
+		close(TAKE_FD(c->fd));
+		try_to_connect(c);
 		return;
 	}
-	o->incarnation++;
+	c->incarnation++;
 	if (!o->outflow) {
-		copy_connected(o, fd);
+		c->connected = true;
+		if (all_connected(o))
+			copy_connected(o);
 		return;
 	}
-	sd_event_source_disable_unref(o->again_later);
-	o->again_later = NULL;
-	outflow_resume(o->outflow, 0, fd, o->incarnation);
+	sd_event_source_disable_unref(c->again_later);
+	c->again_later = NULL;
+	outflow_resume(o->outflow, c->number, TAKE_FD(c->fd), c->incarnation);
 }
 
-static void drop_try(struct outgoing *o)
+static void drop_try(struct data_connection *c)
 {
-	sd_event_source_disable_unref(o->connecting);
-	o->connecting = NULL;
-	if (o->connecting_fd >= 0)
-		close(TAKE_FD(o->connecting_fd));
+	sd_event_source_disable_unref(c->connecting);
+	c->connecting = NULL;
+	c->connected = false;
+	if (c->fd >= 0)
+		close(TAKE_FD(c->fd));
 }
 
-static void failed(struct outgoing *o, int error)
+static void failed(struct data_connection *c, int error)
 {
-	drop_try(o);
+	struct outgoing *o = c->o;
+
+	drop_try(c);
 	if (!o->outflow) /* else there will be another try */
 		outgoing_give_up(o, "no data connection to %s at %s: %s", o->m.row.peer,
 				 o->data_endpoint, strerror(error));
@@ -77,26 +102,28 @@ static void failed(struct outgoing *o, int error)
 
 static int on_connected(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
-	struct outgoing *o = userdata;
+	struct data_connection *c = userdata;
+	struct outgoing *o = c->o;
 	int error = 0;
 	socklen_t len = sizeof(error);
 
 	(void)source;
 	(void)events;
-	sd_event_source_disable_unref(o->connecting);
-	o->connecting = NULL;
+	sd_event_source_disable_unref(c->connecting);
+	c->connecting = NULL;
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 		error = errno;
 	if (error)
-		failed(o, error);
+		failed(c, error);
 	else
-		connected(o);
+		connected(c);
 	outgoing_reconcile(o);
 	return 0;
 }
 
-static void try_to_connect(struct outgoing *o)
+static void try_to_connect(struct data_connection *c)
 {
+	struct outgoing *o = c->o;
 	struct address a;
 	int fd;
 
@@ -111,27 +138,38 @@ static void try_to_connect(struct outgoing *o)
 
 		if (fd >= 0)
 			close(fd);
-		failed(o, error);
+		failed(c, error);
 		return;
 	}
-	o->connecting_fd = fd;
-	sd_event_add_io(o->m.node->loop, &o->connecting, fd, EPOLLOUT, on_connected, o);
+	c->fd = fd;
+	sd_event_add_io(o->m.node->loop, &c->connecting, fd, EPOLLOUT, on_connected, c);
+}
+
+void connection_init(struct outgoing *o)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(o->data); i++)
+		o->data[i] = (struct data_connection){ .o = o, .number = i, .fd = -1 };
 }
 
 void connection_begin(struct outgoing *o)
 {
-	try_to_connect(o);
+	Tagalong__MoveFigures *f = move_figures(&o->m);
+
+	f->has_connections = true;
+	f->connections = o->connections;
+	for (unsigned i = 0; i < o->connections; i++)
+		try_to_connect(connection_at(o, i));
 }
 
 /* ---- Lost and made again ---------------------------------------------------------------- */
 
 static int on_again(sd_event_source *source, uint64_t now, void *userdata);
 
-static void try_again(struct outgoing *o)
+static void try_again(struct data_connection *c)
 {
-	drop_try(o);
-	try_to_connect(o);
-	outgoing_set_timer(o, &o->again_later, AGAIN_NS, on_again);
+	drop_try(c);
+	try_to_connect(c);
+	outgoing_set_timer(c->o, &c->again_later, AGAIN_NS, on_again, c);
 }
 
 static int on_again(sd_event_source *source, uint64_t now, void *userdata)
@@ -142,15 +180,10 @@ static int on_again(sd_event_source *source, uint64_t now, void *userdata)
 	return 0;
 }
 
-void connection_lost(struct outgoing *o)
+static void begin_outage(struct outgoing *o)
 {
 	Tagalong__MoveFigures *f = move_figures(&o->m);
-	bool first = !o->lost_since_ns;
 
-	if (!first) { /* what took its place did not hold */
-		outgoing_set_timer(o, &o->again_later, AGAIN_NS, on_again);
-		return;
-	}
 	o->lost_since_ns = clock_mono_ns();
 	f->has_link_down = f->link_down = true;
 	log_warning("outgoing", "move=%s vm=%s %s; trying again for %llu s", o->m.id_text,
@@ -158,7 +191,28 @@ void connection_lost(struct outgoing *o)
 		    (unsigned long long)(o->patience_ns / NS_PER_S));
 	move_tell_progress(&o->m);
 	o->unheard = true; /* a target that has given it up says so */
-	try_again(o);
+}
+
+/* At once, but what took its place and did not hold later. */
+static void replace(struct data_connection *c)
+{
+	if (c->again_later)
+		return;
+	if (c->lost)
+		outgoing_set_timer(c->o, &c->again_later, AGAIN_NS, on_again, c);
+	else
+		try_again(c);
+	c->lost = true;
+}
+
+void connection_lost(struct outgoing *o)
+{
+	unsigned lost = outflow_lost(o->outflow);
+
+	if (lost && !o->lost_since_ns)
+		begin_outage(o);
+	for (; lost; lost &= lost - 1)
+		replace(connection_at(o, (unsigned)__builtin_ctz(lost)));
 }
 
 void connection_resumed(struct outgoing *o)
@@ -167,6 +221,8 @@ void connection_resumed(struct outgoing *o)
 
 	if (!o->lost_since_ns)
 		return;
+	for (unsigned i = 0; i < o->connections; i++)
+		o->data[i].lost = false;
 	f->link_down = false;
 	f->has_reconnects = true;
 	f->reconnects++;
@@ -207,7 +263,11 @@ void connection_end(struct outgoing *o)
 	if (o->lost_since_ns)
 		move_figures(&o->m)->link_down = false; /* as a record it would say so for ever */
 	o->lost_since_ns = 0;
-	sd_event_source_disable_unref(o->again_later);
-	o->again_later = NULL;
-	drop_try(o);
+	for (unsigned i = 0; i < ARRAY_SIZE(o->data); i++) {
+		struct data_connection *c = connection_at(o, i);
+
+		sd_event_source_disable_unref(c->again_later);
+		c->again_later = NULL;
+		drop_try(c);
+	}
 }

@@ -83,7 +83,19 @@ void copy_begin(struct outgoing *o)
 static void on_outflow(struct outflow *flow, enum outflow_event event, void *userdata);
 static void fill_figures(struct outgoing *o, const struct outflow_stats *s);
 
-static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
+static void take_connections(struct outgoing *o, int fds[LINK_LANES_MAX])
+{
+	for (unsigned i = 0; i < o->connections; i++)
+		fds[i] = o->data[i].fd;
+}
+
+static void given_away(struct outgoing *o)
+{
+	for (unsigned i = 0; i < o->connections; i++)
+		o->data[i].fd = -1;
+}
+
+static int begin_flow(struct outgoing *o, struct mg_error *err)
 {
 	struct node *n = o->m.node;
 	_cleanup_close_ int ram_fd = guest_ram_open(o->vm->guest);
@@ -92,9 +104,8 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 		.qemu_end = -1,
 		.ram_fd = ram_fd,
 		.shadow_bytes = n->config->shadow_bytes,
-		.connections = 1,
-		.fds = { fd },
-		.link = { .move = o->m.row.id, .incarnation = o->incarnation,
+		.connections = o->connections,
+		.link = { .move = o->m.row.id, .incarnation = o->data[0].incarnation,
 			  .plain_text = n->config->plain_text_data },
 		.ram_id = GUEST_RAM_ID,
 		.ram_bytes = guest_ram_bytes(o->vm->guest),
@@ -119,6 +130,7 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 		close(config.qemu_fd);
 		return mg_error_set(err, -errno, "no descriptor: %s", strerror(errno));
 	}
+	take_connections(o, config.fds);
 	memcpy(config.link.key, o->session_key, sizeof(config.link.key));
 	image_hash_key(o->vm->luggage->image_key.data, config.link.page_secret);
 	r = outflow_start(n->loop, &config, on_outflow, o, &o->outflow, err);
@@ -126,10 +138,11 @@ static int begin_flow(struct outgoing *o, int fd, struct mg_error *err)
 	if (r < 0) {
 		close(config.qemu_fd);
 		close(config.qemu_end);
-	} else {
-		ram_fd = -1;
+		return r;
 	}
-	return r;
+	ram_fd = -1;
+	given_away(o);
+	return 0;
 }
 
 static void give_fd(struct outgoing *o)
@@ -151,20 +164,18 @@ bool outgoing_promise_fits(const struct outgoing *o)
 	return o->promise_ns >= o->rtt_ns * 3 / 2;
 }
 
-void copy_connected(struct outgoing *o, int fd)
+void copy_connected(struct outgoing *o)
 {
 	struct mg_error err = { 0 };
 
 	if (!outgoing_promise_fits(o)) {
-		close(fd);
 		outgoing_give_up(o, "a blackout of %llu us cannot be kept: the way to %s and back "
 				 "takes %llu us, and the commit 1.5 of those",
 				 (unsigned long long)(o->promise_ns / NS_PER_US), o->m.row.peer,
 				 (unsigned long long)(o->rtt_ns / NS_PER_US));
 		return;
 	}
-	if (begin_flow(o, fd, &err) < 0) {
-		close(fd);
+	if (begin_flow(o, &err) < 0) {
 		outgoing_give_up(o, "%s", err.text);
 		return;
 	}
@@ -230,7 +241,7 @@ static void on_stopped(struct outgoing *o)
 	if (o->vm)
 		o->vm->stopped_by_move = true;
 	if (!o->guard)
-		outgoing_set_timer(o, &o->guard, o->most_ns, on_guard);
+		outgoing_set_timer(o, &o->guard, o->most_ns, on_guard, o);
 	show_stopped(o);
 }
 
@@ -430,7 +441,7 @@ static void on_query_migrate(struct qmp *q, int r, json_t *result, const struct 
 	if (!o->warm) /* it is not to stop */
 		steer(o);
 	if (move_figures(&o->m)->left_ns < NEAR_END_NS)
-		outgoing_set_timer(o, &o->asking, NEAR_END_TICK_NS, on_asking);
+		outgoing_set_timer(o, &o->asking, NEAR_END_TICK_NS, on_asking, o);
 }
 
 static void ask_progress(struct outgoing *o)

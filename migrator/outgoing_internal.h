@@ -80,10 +80,17 @@ struct outgoing {
 	struct arrived *arrived; /* the target's image, as the VM's arrival told; or */
 	struct image_manifest *held; /* what the target has of the VM already; NULL: nothing */
 	char data_endpoint[128];
-	int connecting_fd;
-	sd_event_source *connecting, *again_later;
-	uint32_t incarnation;   /* of the data connection: how many there were */
-	uint64_t lost_since_ns; /* 0: it is there, or the first one is still to come */
+	unsigned connections;   /* side by side: wanted, then what the target agreed to */
+	struct data_connection {
+		struct outgoing *o;
+		unsigned number;
+		int fd; /* that is being connected, or is until all are */
+		bool connected;
+		sd_event_source *connecting, *again_later;
+		uint32_t incarnation; /* how many there were of it */
+		bool lost;            /* since all were there last */
+	} data[LINK_LANES_MAX];
+	uint64_t lost_since_ns; /* one of them; 0: they are there, or the first ones still to come */
 	bool unheard;           /* the target, since it was lost */
 	uint64_t asked_ns;
 	int qemu_fd;
@@ -114,9 +121,9 @@ void outgoing_give_up(struct outgoing *o, const char *fmt, ...)
 /* Finds out how QEMU stands, after `delay_ns`. */
 void outgoing_poll(struct outgoing *o, uint64_t delay_ns);
 
-/* Sets a timer, or sets it anew. */
+/* Sets a timer, or sets it anew. `userdata` is the handler's. */
 void outgoing_set_timer(struct outgoing *o, sd_event_source **source, uint64_t delay_ns,
-			sd_event_time_handler_t fn);
+			sd_event_time_handler_t fn, void *userdata);
 
 /* A command whose answer counts as pending. -ENOTCONN without a monitor. */
 int outgoing_command(struct outgoing *o, const char *name, json_t *arguments, uint64_t timeout_ns,
@@ -162,6 +169,7 @@ void image_fetch_tick(struct outgoing *o);
 void image_fetch_free(struct outgoing *o);
 
 /* ---- outgoing_connection.c ---- */
+void connection_init(struct outgoing *o);
 void connection_begin(struct outgoing *o); /* copy_connected() or outgoing_give_up() follows */
 void connection_lost(struct outgoing *o);
 void connection_resumed(struct outgoing *o);
@@ -170,7 +178,7 @@ void connection_end(struct outgoing *o);
 
 /* ---- outgoing_copy.c ---- */
 void copy_begin(struct outgoing *o);
-void copy_connected(struct outgoing *o, int fd); /* takes the socket over */
+void copy_connected(struct outgoing *o); /* all of them are there */
 
 /* By the measured way to the target the promised blackout can be kept. */
 bool outgoing_promise_fits(const struct outgoing *o);

@@ -72,11 +72,21 @@ static void end_dry_run(struct outgoing *o)
 	o->live = false;
 }
 
+/* A target that does not know of several takes one. */
+static void take_connections(struct outgoing *o, const Tagalong__PeerPrepared *p)
+{
+	unsigned agreed = p->has_connections && p->connections ? p->connections : 1;
+
+	if (agreed < o->connections)
+		o->connections = agreed;
+}
+
 static void on_prepared(struct outgoing *o, const Tagalong__PeerPrepared *p)
 {
 	if (o->m.row.stage != JOURNAL_BEGUN || !o->live)
 		return;
 	snprintf(o->data_endpoint, sizeof(o->data_endpoint), "%s", p->data_endpoint);
+	take_connections(o, p);
 	outgoing_say(o, WORD_NONE);
 	if (o->dry_run) {
 		end_dry_run(o);
@@ -172,6 +182,8 @@ static int64_t send_prepare(struct outgoing *o)
 	limits.blackout_max_ns = o->most_ns;
 	limits.has_patience_ns = true;
 	limits.patience_ns = o->patience_ns;
+	limits.has_connections = true;
+	limits.connections = o->connections;
 	p.move = (ProtobufCBinaryData){ UUID_SIZE, o->m.row.id.bytes };
 	p.spec = (VmSpec *)guest_spec(o->vm->guest); /* with the RAM that it really has */
 	p.session_key = (ProtobufCBinaryData){ LINK_KEY_SIZE, o->session_key };

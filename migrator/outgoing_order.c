@@ -25,6 +25,8 @@ static void take_limits(struct outgoing *o, const Tagalong__MoveOrder *order)
 		o->bandwidth_bps = l->bandwidth_bps;
 	if (l && l->timeout_ns)
 		o->timeout_ns = l->timeout_ns;
+	if (l && l->has_connections)
+		o->connections = l->connections;
 	if (l && l->has_patience_ns)
 		o->patience_ns = l->patience_ns;
 }
@@ -51,6 +53,9 @@ static int check_order(struct node *n, const Tagalong__MoveOrder *order, struct 
 	if (!order->target_endpoint || !*order->target_endpoint)
 		return mg_error_set(err, -EINVAL, "the order does not say where %s is reached",
 				    order->target);
+	if (l && l->has_connections && (l->connections == 0 || l->connections > LINK_LANES_MAX))
+		return mg_error_set(err, -EINVAL, "%u data connections: from 1 to %d are possible",
+				    l->connections, LINK_LANES_MAX);
 	if (l && l->blackout_ns && l->blackout_max_ns && l->blackout_max_ns < l->blackout_ns)
 		return mg_error_set(err, -EINVAL, "the most that the blackout may last is less than "
 				    "what is promised");

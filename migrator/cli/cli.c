@@ -47,11 +47,12 @@ static const struct command {
 	  "let it follow no more" },
 	{ "move", cmd_move, "VM TARGET", 2,
 	  COMMON | OPTION_NODE | OPTION_BLACKOUT | OPTION_BLACKOUT_MAX | OPTION_BANDWIDTH |
-		  OPTION_MOVE_TIMEOUT | OPTION_PATIENCE | OPTION_FORCE | OPTION_DRY_RUN |
-		  OPTION_DETACH,
+		  OPTION_MOVE_TIMEOUT | OPTION_CONNECTIONS | OPTION_PATIENCE | OPTION_FORCE |
+		  OPTION_DRY_RUN | OPTION_DETACH,
 	  "move a running VM to the node TARGET" },
 	{ "warm", cmd_warm, "VM TARGET", 2,
-	  COMMON | OPTION_NODE | OPTION_BANDWIDTH | OPTION_MOVE_TIMEOUT | OPTION_PATIENCE,
+	  COMMON | OPTION_NODE | OPTION_BANDWIDTH | OPTION_MOVE_TIMEOUT | OPTION_PATIENCE |
+		  OPTION_CONNECTIONS,
 	  "send most of a VM ahead of a move that may come" },
 	{ "cancel", cmd_cancel, "MOVE", 1, ASKS, "call a move off (until it is decided)" },
 	{ "resolve", cmd_resolve, "MOVE", 1,

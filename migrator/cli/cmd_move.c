@@ -21,6 +21,8 @@ static void limits_set(Tagalong__MoveLimits *limits, const struct options *o)
 	limits->bandwidth_bps = o->bandwidth_bps;
 	limits->has_timeout_ns = o->move_timeout_ns > 0;
 	limits->timeout_ns = o->move_timeout_ns;
+	limits->has_connections = o->connections > 0;
+	limits->connections = (uint32_t)o->connections;
 	limits->has_patience_ns = o->patience_ns > 0;
 	limits->patience_ns = o->patience_ns;
 }

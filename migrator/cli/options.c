@@ -30,6 +30,8 @@ static const struct option_row {
 	    "how far the promise may be raised when it cannot be kept (default: 2s)"),
 	ROW(OPTION_BANDWIDTH, "bandwidth", 0, "RATE", KIND_RATE, bandwidth_bps,
 	    "cap for the pages, such as 200Mbit (default: none)"),
+	ROW(OPTION_CONNECTIONS, "connections", 0, "N", KIND_COUNT, connections,
+	    "data connections side by side (default: the source's data_connections)"),
 	ROW(OPTION_MOVE_TIMEOUT, "timeout", 0, "DURATION", KIND_DURATION, move_timeout_ns,
 	    "give the move up after so long (default: 10m)"),
 	ROW(OPTION_PATIENCE, "patience", 0, "DURATION", KIND_DURATION, patience_ns,

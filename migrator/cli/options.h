@@ -39,6 +39,7 @@ enum option_bit {
 	OPTION_PATIENCE = 1 << 22,
 	OPTION_DRY_PLAN = 1 << 23,
 	OPTION_FOLLOW = 1 << 24,
+	OPTION_CONNECTIONS = 1 << 25,
 };
 
 /* What was given; what was not is 0, false or NULL. */
@@ -48,7 +49,7 @@ struct options {
 	uint64_t blackout_ns, blackout_max_ns;
 	uint64_t move_timeout_ns, patience_ns;
 	uint64_t timeout_ns;     /* for an answer */
-	uint64_t limit;
+	uint64_t limit, connections;
 	const char *config, *from, *id, *node, *on, *to, *vm;
 	bool warm; /* set by 'migrator warm', which is a move that stops short */
 };

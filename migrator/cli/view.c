@@ -441,6 +441,7 @@ static void put_figures(json_t *o, const Tagalong__MoveFigures *f)
 	put_number(o, "pages_replaced", f->has_pages_replaced, f->pages_replaced);
 	put_number(o, "image_bytes", f->has_image_bytes, f->image_bytes);
 	put_number(o, "known_pages", f->has_known_pages, f->known_pages);
+	put_number(o, "connections", f->has_connections, f->connections);
 	put_number(o, "reconnects", f->has_reconnects, f->reconnects);
 	put_number(o, "resent_bytes", f->has_resent_bytes, f->resent_bytes);
 	if (f->has_link_down)

@@ -29,6 +29,7 @@ Test(node_config, takes_what_is_right)
 	cr_assert_eq(c->image_budget_bytes, UINT64_C(4) << 30);
 	cr_assert_eq(c->image_max_age_ns, UINT64_C(24) * 3600 * 1000000000);
 	cr_assert_eq(c->shadow_bytes, UINT64_C(64) << 20);
+	cr_assert_eq(c->connections, 1);
 	cr_assert_eq(c->vcpus, 4);
 	cr_assert_str_eq(c->controller->endpoint, "tcp://x:1");
 	cr_assert(!c->plain_text_bus && !c->plain_text_data);
@@ -44,6 +45,14 @@ Test(node_config, shadows_may_be_none)
 	cr_assert_eq(c->shadow_bytes, 0);
 }
 
+Test(node_config, several_data_connections)
+{
+	_cleanup_(node_config_free_p) struct node_config *c = NULL;
+
+	cr_assert_eq(parse(BASE KEYS "memory: 8G\ndata_connections: 3\n", &c, NULL), 0);
+	cr_assert_eq(c->connections, 3);
+}
+
 Test(node_config, says_what_is_wrong)
 {
 	static const struct {
@@ -53,6 +62,9 @@ Test(node_config, says_what_is_wrong)
 		{ BASE KEYS "memory: 0\n", "memory" },
 		{ BASE KEYS "memory: much\n", "memory" },
 		{ BASE KEYS "memory: 8G\nshadow_memory: some\n", "shadow_memory" },
+		{ BASE KEYS "memory: 8G\ndata_connections: 0\n", "data_connections" },
+		{ BASE KEYS "memory: 8G\ndata_connections: 9\n", "data_connections" },
+		{ BASE KEYS "memory: 8G\ndata_connections: few\n", "data_connections" },
 		{ BASE KEYS "memory: 8G\ncolour: red\n", "colour" },
 		{ BASE KEYS, "memory" },
 		{ BASE KEYS "memory: 8G\nimage_budget: some\n", "image_budget" },
