@@ -113,6 +113,11 @@ nodes_link() {
 	disown "$link_pid"
 }
 
+# Only the connection that was made last: in the midst of a move one of its data connections.
+link_cut_one() {
+	kill -USR1 "$link_pid"
+}
+
 link_cut() {
 	kill -9 "$link_pid"
 }

@@ -5,7 +5,8 @@
  *     relay DELAY_MS LISTEN_PORT:TARGET_PORT...
  *
  * Each byte arrives DELAY_MS later, in both directions. SIGKILL cuts the link
- * (both ends see a reset), SIGSTOP makes it fall silent.
+ * (both ends see a reset), SIGSTOP makes it fall silent, SIGUSR1 cuts the newest
+ * connection alone.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -50,7 +51,15 @@ static struct {
 } ports[PORTS_MAX];
 static unsigned n_ports;
 static struct way ways[2 * PAIRS_MAX]; /* two a connection; from < 0: free */
+static struct way *newest; /* NULL: none yet */
+static volatile sig_atomic_t cut_newest;
 static uint64_t delay_ns;
+
+static void on_signal(int number)
+{
+	(void)number;
+	cut_newest = 1;
+}
 
 static int tcp_socket(void)
 {
@@ -132,6 +141,7 @@ static void accept_one(int listener, uint16_t target)
 		fcntl(there, F_SETFL, O_NONBLOCK);
 		way_open(&ways[i], here, there);
 		way_open(&ways[i + 1], there, here);
+		newest = &ways[i];
 		return;
 	}
 	close(here);
@@ -215,6 +225,11 @@ static void turn(void)
 
 	if (poll(p, n, timeout_ms) < 0)
 		return;
+	if (cut_newest && newest && newest->from >= 0) {
+		cut_newest = 0;
+		close_pair(newest);
+		return;
+	}
 	for (unsigned i = n_ports; i < n; i++)
 		if (p[i].revents && p[i].events == POLLIN && whose[i]->from >= 0 &&
 		    !way_read(whose[i]))
@@ -234,6 +249,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR1, on_signal);
 	delay_ns = strtoul(argv[1], NULL, 10) * NS_PER_MS;
 	for (unsigned i = 0; i < 2 * PAIRS_MAX; i++)
 		ways[i].from = -1;

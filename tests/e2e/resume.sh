@@ -2,6 +2,7 @@
 # shellcheck disable=SC2154  # nodes.sh sets
 # SPDX-License-Identifier: Apache-2.0
 #
+# With three data connections, too, of which one is cut and the others live.
 # The link is cut for $CUT_S seconds in the midst of a move, or falls silent; the move goes on
 # where it was, and the guest never notices. A link that stays away ends the move, a target that
 # has given up says so, and in each case the guest runs on where it was.
@@ -19,6 +20,10 @@ print(json.loads(sys.stdin.read() or "{}").get(sys.argv[1], 0))' "$1" 2>/dev/nul
 
 half_is_sent() {
 	[ "$(progress guest_bytes)" -gt 30000000 ]
+}
+
+has_reconnects() {
+	[ "$(progress reconnects)" -ge "$1" ]
 }
 
 # How often QEMU has stopped the guest that is at NODE.
@@ -76,24 +81,42 @@ print("resume.sh: %.1f MB sent, %d bytes of them again, blackout %.0f ms" % (
 PYTHON
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 
-say "one that outlasts the patience"
+say "one of three connections is cut, then all of them"
 mark=$(guest_mark "$(vm_console b web)")
-slow_move b a --patience 1s
+slow_move b a --connections 3
+link_cut_one
+wait_for 30 has_reconnects 1
+link_cut
+nodes_link 1
+mover_ends 0
+python3 - "$tmpdir/progress" <<'PYTHON'
+import json, sys
+last = json.loads(open(sys.argv[1]).readlines()[-1])
+assert last["event"] == "result" and last["state"] == "done", last
+assert last["connections"] == 3 and last["reconnects"] >= 2, last
+print("resume.sh: three connections: %.1f MB sent, %d bytes of them again, blackout %.0f ms" % (
+    last["wire_bytes"] / 1e6, last.get("resent_bytes", 0), last["blackout_ns"] / 1e6))
+PYTHON
+wait_for 60 guest_verified "$(vm_console a web)" "$mark"
+
+say "one that outlasts the patience"
+mark=$(guest_mark "$(vm_console a web)")
+slow_move a b --patience 1s
 link_cut
 mover_ends 4
 file_has "$tmpdir/progress" 'no other within 1 s' || fail "$(tail -n 1 "$tmpdir/progress")"
 [ "$(progress link_down)" = False ] || fail "an aborted move still waits for its link"
-wait_for 10 vm_runs_at b web
+wait_for 10 vm_runs_at a web
 wait_for 30 only_one_is_left
 nodes_link 1
-wait_for 60 guest_verified "$(vm_console b web)" "$mark"
+wait_for 60 guest_verified "$(vm_console a web)" "$mark"
 
 say "the target's daemon dies: it has given the move up when it is back"
-mark=$(guest_mark "$(vm_console b web)")
-slow_move b a
-node_kill a
-node_start a
+mark=$(guest_mark "$(vm_console a web)")
+slow_move a b --connections 2
+node_kill b
+node_start b
 mover_ends 4
-wait_for 10 vm_runs_at b web
-wait_for 60 guest_verified "$(vm_console b web)" "$mark"
+wait_for 10 vm_runs_at a web
+wait_for 60 guest_verified "$(vm_console a web)" "$mark"
 runs_once
