@@ -87,8 +87,10 @@ uint64_t pace_delay(const struct pace_line *line, uint64_t now)
 	const struct pace *p = line->pace;
 
 	/* may exceed the window by a frame: one that just misses it would leave the
-	 * link idle, and the rate would be taken for less */
-	if (line->sent_frames - line->acked_frames == PACE_FLIGHTS || p->unacked >= pace_window(p))
+	 * link idle, and the rate would be taken for less. And a line has always one: what another
+	 * one has on its way may wait at the peer for just that */
+	if (line->sent_frames - line->acked_frames == PACE_FLIGHTS ||
+	    (p->unacked >= pace_window(p) && pace_line_unacked(line)))
 		return UINT64_MAX;
 	return p->cap && p->cap_ns > now ? p->cap_ns - now : 0;
 }

@@ -92,6 +92,7 @@ struct pipeline {
 	bool stopped, loaded, out_failed, in_failed, out_lost, in_lost, started;
 	bool joined;
 	struct mg_error start_error;
+	atomic_bool torn; /* the target's memory was not whole when the last of the tail came */
 };
 
 static inline uint64_t pipe_random(uint64_t *state)
@@ -351,6 +352,19 @@ static inline void pipe_answer(struct pipeline *p, uint16_t type, uint32_t value
 	(void)send(p->target_qemu, message, sizeof(message), MSG_NOSIGNAL);
 }
 
+/* Through the files, as the pages were: nobody writes them any more, or should not. */
+static inline bool pipe_memory_is_same(struct pipeline *p)
+{
+	static _Thread_local uint8_t ours[PIPE_PAGE], theirs[PIPE_PAGE];
+
+	for (off_t at = 0; at < (off_t)p->c.pages * PIPE_PAGE; at += PIPE_PAGE)
+		if (pread(p->memory_fd, ours, PIPE_PAGE, at) != PIPE_PAGE ||
+		    pread(p->ram_fd, theirs, PIPE_PAGE, at) != PIPE_PAGE ||
+		    memcmp(ours, theirs, PIPE_PAGE) != 0)
+			return false;
+	return true;
+}
+
 static inline void *pipe_target_main(void *userdata)
 {
 	struct pipeline *p = userdata;
@@ -369,6 +383,8 @@ static inline void *pipe_target_main(void *userdata)
 		}
 		if (p->tail_got != p->tail_len + 1)
 			continue;
+		if (!pipe_memory_is_same(p)) /* over which it would load its devices */
+			atomic_store(&p->torn, true);
 		if (p->c.target_closes)
 			break;
 		pipe_answer(p, 2, 1);
@@ -652,7 +668,7 @@ static inline bool pipeline_same(struct pipeline *p)
 
 	pipe_join_qemus(p);
 	MUST(ram != MAP_FAILED);
-	same = memcmp(ram, p->memory, bytes) == 0 &&
+	same = !atomic_load(&p->torn) && memcmp(ram, p->memory, bytes) == 0 &&
 	       memcmp(p->rom, p->rom_loaded, sizeof(p->rom)) == 0 &&
 	       memcmp(p->tail, p->tail_loaded, p->tail_len) == 0;
 	munmap(ram, bytes);

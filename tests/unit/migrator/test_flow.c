@@ -284,6 +284,27 @@ Test(flow, several_connections_carry_the_pages_between_them)
 	}
 }
 
+/* What waits at the target for the others must not keep them from coming. */
+Test(flow, a_narrow_window_does_not_stop_several_connections)
+{
+	for (unsigned seed = 1; seed <= 4; seed++) {
+		const struct pipeline_config c = { .seed = seed,
+						   .pages = 1500,
+						   .rounds = 2,
+						   .fast = true,
+						   .connections = 3,
+						   .bandwidth_bps = 40 * 1000 * 1000,
+						   .harm = { .kind = HARM_CUT,
+							     .frame = 3 * seed, .at = 50 },
+						   .next_harm = no_more_harm };
+
+		cr_assert(pipeline_run(&p, &c) && p.loaded, "source: '%s', target: '%s'",
+			  pipe_out_error(&p), pipe_in_error(&p));
+		cr_assert(pipeline_same(&p));
+		pipeline_end(&p);
+	}
+}
+
 Test(flow, one_of_several_connections_is_lost_and_the_others_live)
 {
 	for (unsigned frame = 1; frame < 9; frame++) {

@@ -181,9 +181,12 @@ Test(pace, lines_share_what_may_be_on_its_way)
 	begin(0);
 	pace_line_init(&other, &p, 0);
 	pace_sent(&line, pace_window(&p), false, 0);
-	cr_assert_eq(pace_delay(&other, 0), UINT64_MAX);
+	cr_assert_eq(pace_delay(&line, 0), UINT64_MAX);
 	cr_assert_eq(pace_silence(&other, NS_PER_S), 0, "nothing of its own is on its way");
 	cr_assert_not(pace_acked(&other, 1, NS_PER_MS), "that is the other line's");
+	cr_assert_eq(pace_delay(&other, 0), 0, "the first may be waiting for it");
+	pace_sent(&other, 1, false, 0);
+	cr_assert_eq(pace_delay(&other, 0), UINT64_MAX);
 	cr_assert(pace_acked(&line, 1, NS_PER_MS));
 	cr_assert_eq(pace_delay(&other, 0), 0);
 	/* half of the bytes each: together they are what the link carries */
@@ -191,7 +194,7 @@ Test(pace, lines_share_what_may_be_on_its_way)
 		pace_sent(&line, 50 * KIB, false, i * NS_PER_MS);
 		pace_sent(&other, 50 * KIB, false, i * NS_PER_MS);
 		cr_assert(pace_acked(&line, i + 1, (i + 1) * NS_PER_MS));
-		cr_assert(pace_acked(&other, i, (i + 1) * NS_PER_MS));
+		cr_assert(pace_acked(&other, i + 1, (i + 1) * NS_PER_MS));
 	}
 	cr_assert(pace_rate(&p) > 95 * KIB * 1000 && pace_rate(&p) < 105 * KIB * 1000);
 	/* what one of them loses is on its way no more, and the other's is */
