@@ -45,6 +45,7 @@ struct relay_harm {
 	/* of any kind: ends after so many bytes of the source, or of the target; 0: does not */
 	size_t there_max, back_max;
 	bool target_unaware; /* of a cut, until the relay ends */
+	unsigned late_us; /* each frame of the source waits so long */
 };
 
 struct relay {
@@ -129,6 +130,8 @@ static inline bool relay_write(struct relay *r, const uint8_t *wire, size_t len)
 {
 	bool last = r->harm.there_max && r->there + len >= r->harm.there_max;
 
+	if (r->harm.late_us)
+		usleep(r->harm.late_us);
 	if (last)
 		len = r->harm.there_max - r->there;
 	r->there += len;

@@ -305,6 +305,30 @@ Test(flow, a_narrow_window_does_not_stop_several_connections)
 	}
 }
 
+static void late(struct pipeline_config *c)
+{
+	c->harm = (struct relay_harm){ .kind = HARM_NONE, .late_us = 20000 };
+}
+
+/* The target's QEMU loads its devices over memory that is whole. */
+Test(flow, the_stream_waits_for_the_pages_on_other_connections)
+{
+	for (unsigned seed = 1; seed <= 4; seed++) {
+		const struct pipeline_config c = { .seed = seed,
+						   .pages = 600,
+						   .rounds = 2,
+						   .fast = true,
+						   .short_tail = true,
+						   .connections = 2 + seed % 2,
+						   .next_harm = late };
+
+		cr_assert(pipeline_run(&p, &c) && p.loaded, "source: '%s', target: '%s'",
+			  pipe_out_error(&p), pipe_in_error(&p));
+		cr_assert(pipeline_same(&p), "seed %u", seed);
+		pipeline_end(&p);
+	}
+}
+
 Test(flow, one_of_several_connections_is_lost_and_the_others_live)
 {
 	for (unsigned frame = 1; frame < 9; frame++) {
