@@ -599,6 +599,38 @@ Test(page, bad_payloads_are_refused_before_anything_is_written)
 	refused(len, "damaged");
 }
 
+/* Else pages of one address would not be in order. */
+Test(page, pages_of_another_connection_are_refused)
+{
+	static const struct {
+		uint64_t page, count;
+		unsigned connections;
+		int result;
+	} cases[] = {
+		{ 0, 64, 2, -EPROTO },   { 64, 64, 2, 0 },  { 127, 1, 2, 0 },
+		{ 127, 2, 2, -EPROTO },  { 128, 1, 2, -EPROTO }, { 192, 1, 2, 0 },
+		{ 64, 64, 3, 0 },        { 192, 1, 3, -EPROTO }, { 256, 64, 3, 0 },
+		{ 64, 257, 2, -EPROTO }, { 64, 257, 1, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct wcursor c = wcursor_over(payload, sizeof(payload));
+		const struct page_record r = { .kind = PAGE_ZERO,
+					       .page = cases[i].page,
+					       .count = cases[i].count };
+		struct mg_error err;
+
+		wcursor_u32(&c, 1);
+		wcursor_u32(&c, 0);
+		wcursor_u32(&c, 0);
+		wcursor_u64(&c, page_record_pack(r));
+		page_placer_bind(placer, cases[i].connections > 1, cases[i].connections);
+		cr_assert_eq(place(wcursor_used(&c), &err), cases[i].result, "case %zu", i);
+		if (cases[i].result)
+			cr_assert_not_null(strstr(err.text, "another connection"));
+	}
+}
+
 Test(page, the_body_must_have_what_each_kind_needs)
 {
 	size_t len = payload_of_all_kinds();

@@ -2,7 +2,8 @@
  *
  * Random histories of a guest's pages between the two ends of the codec, with
  * everything that can be lost or wrong on the way: the image that the target says it
- * has, a base image, what it holds by now, and answers that come late. Whatever
+ * has, a base image, what it holds by now, answers that come late, and connections side by side
+ * of which each is as fast as it likes. Whatever
  * happens, in the end the target has the source's memory, and has noted just that.
  */
 #include <criterion/criterion.h>
@@ -13,8 +14,9 @@
 #include "migrator/page_batch.h"
 #include "migrator/page_placer.h"
 
-#define PAGES 96
-#define STEPS 3000
+#define PAGES (3 * PAGE_LANE_RUN)
+#define LANES_MAX 3
+#define STEPS 5000
 #define NOTED 4   /* of the histories, whose pages are noted */
 #define FLIGHTS 8 /* frames on their way */
 
@@ -34,13 +36,14 @@ struct world {
 	uint8_t base[PAGES][PAGE_SIZE_BYTES];
 	bool dirty[PAGES];
 	struct reference *ref;
-	struct page_batch batch;
+	unsigned lanes; /* by the seed; all that is an array is of one */
+	struct page_batch batch[LANES_MAX];
 	struct page_set asked;
-	struct page_placer *placer;
+	struct page_placer *placer[LANES_MAX];
 	struct arrival *arrival;
 	struct ram_image *image;
 	int fd;
-	struct queue there, back;
+	struct queue there[LANES_MAX], back[LANES_MAX];
 	uint64_t answered;
 	uint64_t kinds[PAGE_KINDS];
 };
@@ -130,68 +133,76 @@ static struct payload queue_take(struct queue *q)
 	return p;
 }
 
-static void deliver(void)
+static void deliver(unsigned lane)
 {
 	struct mg_error err = { 0 };
 	struct page_stats stats;
 	struct payload p;
 
-	if (w.there.count == 0)
+	if (w.there[lane].count == 0)
 		return;
-	p = queue_take(&w.there);
-	cr_assert_eq(page_placer_place(w.placer, p.bytes, p.len, &stats, &err), 0, "%s", err.text);
+	p = queue_take(&w.there[lane]);
+	cr_assert_eq(page_placer_place(w.placer[lane], p.bytes, p.len, &stats, &err), 0, "%s",
+		     err.text);
 	free(p.bytes);
 }
 
-static void ask(void)
+static void ask(unsigned lane)
 {
+	struct page_set *pages = page_placer_unasked(w.placer[lane]);
 	uint8_t payload[PAGE_ASK_SIZE];
 
-	if (page_placer_unasked(w.placer)->count && w.back.count < FLIGHTS)
-		queue_put(&w.back, payload,
-			  page_ask_encode(page_placer_unasked(w.placer), payload));
+	if (pages->count && w.back[lane].count < FLIGHTS)
+		queue_put(&w.back[lane], payload, page_ask_encode(pages, payload));
 }
 
-static void flush(void)
+static void flush(unsigned lane)
 {
 	static uint8_t payload[PAGE_PAYLOAD_MAX];
+	struct page_batch *b = &w.batch[lane];
 	struct page_stats stats;
 
-	if (page_batch_empty(&w.batch))
+	if (page_batch_empty(b))
 		return;
-	if (w.there.count == FLIGHTS)
-		deliver();
-	queue_put(&w.there, payload,
-		  page_batch_encode(&w.batch, (int)draw(PAGE_EFFORT_FASTEST + 1), payload, &stats));
+	if (w.there[lane].count == FLIGHTS)
+		deliver(lane);
+	queue_put(&w.there[lane], payload,
+		  page_batch_encode(b, (int)draw(PAGE_EFFORT_FASTEST + 1), payload, &stats));
 	for (unsigned k = 0; k < PAGE_KINDS; k++)
 		w.kinds[k] += stats.pages[k];
-	page_batch_reset(&w.batch);
+	page_batch_reset(b);
+}
+
+/* One that the page fits into. */
+static struct page_batch *batch_of(uint64_t page)
+{
+	unsigned lane = page_lane(page, w.lanes);
+
+	if (page_batch_full(&w.batch[lane]))
+		flush(lane);
+	return &w.batch[lane];
 }
 
 static void send_page(uint64_t page)
 {
-	if (page_batch_full(&w.batch))
-		flush();
-	page_batch_add(&w.batch, page, w.memory[page]);
+	page_batch_add(batch_of(page), page, w.memory[page]);
 	w.dirty[page] = false;
 }
 
-static void answer(void)
+static void answer(unsigned lane)
 {
 	struct payload p;
 	uint64_t page;
 
-	if (w.back.count == 0)
+	if (w.back[lane].count == 0)
 		return;
-	p = queue_take(&w.back);
+	p = queue_take(&w.back[lane]);
 	cr_assert_eq(page_ask_decode(p.bytes, p.len, &w.asked, NULL), 0);
 	free(p.bytes);
 	while (w.asked.count) {
 		page_set_take(&w.asked, 1, &page);
-		if (page_batch_full(&w.batch))
-			flush();
 		/* as it is now, though the guest may have changed it since it was sent */
-		page_batch_add_whole(&w.batch, page, w.memory[page]);
+		page_batch_add_whole(batch_of(page), page, w.memory[page]);
 		w.answered++;
 	}
 }
@@ -223,6 +234,7 @@ static void mislead(uint64_t page)
 
 static void step(void)
 {
+	unsigned lane = (unsigned)draw(w.lanes);
 	uint64_t page = draw(PAGES);
 
 	switch (draw(16)) {
@@ -236,16 +248,16 @@ static void step(void)
 		reference_forget(w.ref, page);
 		break;
 	case 3:
-		flush();
+		flush(lane);
 		break;
 	case 4:
-		deliver();
+		deliver(lane);
 		break;
 	case 5:
-		ask();
+		ask(lane);
 		break;
 	case 6:
-		answer();
+		answer(lane);
 		break;
 	case 7:
 	case 8:
@@ -263,6 +275,15 @@ static void step(void)
 /* ---- A move ------------------------------------------------------------------------------------
  */
 
+static void begin_lane(unsigned lane)
+{
+	cr_assert_eq(page_batch_init(&w.batch[lane], w.ref), 0);
+	cr_assert_eq(page_placer_new(w.image, secret, &w.placer[lane]), 0);
+	page_placer_bind(w.placer[lane], lane, w.lanes);
+	page_placer_set_source(w.placer[lane], 1, (struct page_source){ .ops = &base_ops });
+	page_placer_set_arrival(w.placer[lane], w.arrival);
+}
+
 static void begin(uint64_t seed, bool image)
 {
 	memset(&w, 0, sizeof(w));
@@ -279,15 +300,14 @@ static void begin(uint64_t seed, bool image)
 		cr_assert_eq(pwrite(w.fd, w.memory[i], PAGE_SIZE_BYTES, i * PAGE_SIZE_BYTES),
 			     PAGE_SIZE_BYTES);
 	cr_assert_eq(ram_image_open(w.fd, PAGES * PAGE_SIZE_BYTES, &w.image, NULL), 0);
-	cr_assert_eq(page_placer_new(w.image, secret, &w.placer), 0);
 	cr_assert_eq(reference_new(PAGES, secret, seed % 3 * 20 * PAGE_SIZE_BYTES, &w.ref), 0);
 	cr_assert_eq(page_set_init(&w.asked, PAGES), 0);
-	cr_assert_eq(page_batch_init(&w.batch, w.ref), 0);
 	reference_set_source(w.ref, 1, (struct page_source){ .ops = &base_ops });
-	page_placer_set_source(w.placer, 1, (struct page_source){ .ops = &base_ops });
 	if (seed <= NOTED)
 		cr_assert_eq(arrival_new(notes, &noted_image, PAGES, &w.arrival, NULL), 0);
-	page_placer_set_arrival(w.placer, w.arrival);
+	w.lanes = 1 + seed % LANES_MAX;
+	for (unsigned i = 0; i < w.lanes; i++)
+		begin_lane(i);
 	for (unsigned i = 0; image && i < PAGES; i++)
 		mislead(i);
 }
@@ -297,13 +317,26 @@ static void finish(void)
 	for (uint64_t i = 0; i < PAGES; i++)
 		if (w.dirty[i])
 			send_page(i);
-	do {
-		flush();
-		while (w.there.count)
-			deliver();
-		ask();
-		answer();
-	} while (!page_batch_empty(&w.batch) || w.back.count);
+	for (bool more = true; more;) {
+		more = false;
+		for (unsigned i = 0; i < w.lanes; i++) {
+			flush(i);
+			while (w.there[i].count)
+				deliver(i);
+			ask(i);
+			answer(i);
+			more |= !page_batch_empty(&w.batch[i]) || w.back[i].count;
+		}
+	}
+}
+
+static uint64_t missing(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < w.lanes; i++)
+		n += page_placer_missing(w.placer[i]);
+	return n;
 }
 
 /* What a source would load that sends this memory back. */
@@ -320,8 +353,10 @@ static void check_notes(uint64_t seed)
 		static const uint8_t zero[PAGE_SIZE_BYTES];
 		struct page_hash hash = page_hash(reference_hasher(ref), w.memory[i]);
 
+		/* what was replaced by zeros while it waited came as bytes, and is noted as such */
 		if (memcmp(w.memory[i], zero, sizeof(zero)) == 0)
-			cr_assert_eq(reference_at(ref, i), REFERENCE_NONE);
+			cr_assert(reference_at(ref, i) == REFERENCE_NONE ||
+				  reference_same(ref, i, &hash));
 		else
 			cr_assert(reference_same(ref, i, &hash) &&
 					  reference_changed(ref, i, w.memory[i]) == 0,
@@ -333,8 +368,10 @@ static void check_notes(uint64_t seed)
 
 static void end(void)
 {
-	page_batch_exit(&w.batch);
-	page_placer_free(w.placer);
+	for (unsigned i = 0; i < w.lanes; i++) {
+		page_batch_exit(&w.batch[i]);
+		page_placer_free(w.placer[i]);
+	}
 	arrival_free(w.arrival);
 	(void)unlink(notes);
 	ram_image_free(w.image);
@@ -352,11 +389,11 @@ Test(page_history, the_target_ends_up_with_the_sources_memory)
 	for (uint64_t seed = 1; seed <= 24; seed++) {
 		const uint8_t *ram;
 
-		begin(seed, seed % 2);
+		begin(seed, seed / 2 % 2);
 		for (unsigned i = 0; i < STEPS; i++)
 			step();
 		finish();
-		cr_assert_eq(page_placer_missing(w.placer), 0, "seed %lu", (unsigned long)seed);
+		cr_assert_eq(missing(), 0, "seed %lu", (unsigned long)seed);
 		ram = mmap(NULL, sizeof(w.memory), PROT_READ, MAP_SHARED, w.fd, 0);
 		for (unsigned i = 0; i < PAGES; i++)
 			cr_assert_eq(
