@@ -21,13 +21,22 @@ void effort_waited(struct effort *e, uint64_t ns)
 	e->waited_ns += ns;
 }
 
+/* Not to compress at all needs a link that is faster than that, and not just one that waits for
+ * all else that is done to a page. */
+static int hastier(const struct effort *e)
+{
+	if (e->level < PAGE_EFFORT_FASTEST)
+		return e->level + 1;
+	return e->wire_ns && e->encode_ns > e->wire_ns ? PAGE_EFFORT_NONE : e->level;
+}
+
 int effort_next(struct effort *e, bool starved)
 {
 	bool late = starved && e->waited_ns < e->encode_ns;
 
 	e->waited_ns = 0;
 	if (late)
-		e->level += e->level < PAGE_EFFORT_FASTEST;
+		e->level = hastier(e);
 	else if (starved && e->encode_ns > e->wire_ns)
 		return e->level; /* no batch can be worth more of it on this link */
 	else if (e->level > PAGE_EFFORT_THRIFTY)

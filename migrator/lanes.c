@@ -91,7 +91,7 @@ static bool send_pages(struct lane *lane)
 		lane->filling = !lane->filling;
 	worker_do(&lane->worker);
 	(void)collect(lane);
-	filling(lane)->hurry = lane->effort == PAGE_EFFORT_FASTEST;
+	filling(lane)->hurry = lane->effort >= PAGE_EFFORT_FASTEST;
 	return true;
 }
 

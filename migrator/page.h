@@ -123,15 +123,18 @@ uint64_t page_counts_bytes(const uint64_t counts[PAGE_COUNTS]);
 
 /* ---- How a body travels (page_body.c) ------------------------------------------
  *
- * With the least effort for the link by Zstandard, else by LZ4, ever faster. Over the pages of a used Debian guest that are other than zero and come
- * once (395 MB; one core of 2026): Zstandard at level 1 137 MB at 420 MB/s, LZ4 184 MB at 680, LZ4HC
- * at level 3 157 MB at 100. Levels 3 and 6 save 3 and 7 % of level 1's bytes at 0.6 and 0.25 of its speed. Bodies do not have those before them as history: that saves 0.5 % of bodies of
- * 252 KiB and 2.5 % of 32 KiB, costs LZ4 up to a third of its speed, and ties frames to each other.
+ * With the least effort for the link by Zstandard, else by LZ4, ever faster. Over the pages of a
+ * used Debian guest that are other than zero and come once (395 MB; one core of 2026): Zstandard at
+ * level 1 137 MB at 420 MB/s, LZ4 184 MB at 680, LZ4HC at level 3 157 MB at 100. Levels 3 and 6 save
+ * 3 and 7 % of level 1's bytes at 0.6 and 0.25 of its speed. Bodies do not have those before them as
+ * history: that saves 0.5 % of bodies of 252 KiB and 2.5 % of 32 KiB, costs LZ4 up to a third of
+ * its speed, and ties frames to each other.
  */
 
 #define PAGE_EFFORT_SMALLEST 0
 #define PAGE_EFFORT_THRIFTY 2 /* most of what there is to save, at a fair price */
 #define PAGE_EFFORT_FASTEST 5
+#define PAGE_EFFORT_NONE 6 /* as it is: for a link that is faster than LZ4 */
 
 struct page_packer;
 

@@ -63,7 +63,7 @@ void page_batch_add_whole(struct page_batch *b, uint64_t page, const uint8_t *da
 void page_batch_end(struct page_batch *b);
 
 /* Writes the payload of a frame to `out`, which has PAGE_PAYLOAD_MAX bytes.
- * `effort` is from PAGE_EFFORT_SMALLEST to PAGE_EFFORT_FASTEST. Returns its length. */
+ * `effort` is from PAGE_EFFORT_SMALLEST to PAGE_EFFORT_NONE. Returns its length. */
 size_t page_batch_encode(struct page_batch *b, int effort, uint8_t *out, struct page_stats *ret);
 
 #endif

@@ -68,13 +68,14 @@ static const struct codec codecs[PAGE_CODECS] = {
 static const struct {
 	enum page_codec codec;
 	int level; /* Zstandard's level, LZ4's acceleration */
-} efforts[PAGE_EFFORT_FASTEST + 1] = {
+} efforts[PAGE_EFFORT_NONE + 1] = {
 	{ PAGE_CODEC_ZSTD, 6 },
 	{ PAGE_CODEC_ZSTD, 3 },
 	{ PAGE_CODEC_ZSTD, 1 },
 	{ PAGE_CODEC_LZ4, 1 },
 	{ PAGE_CODEC_LZ4, 2 },
 	{ PAGE_CODEC_LZ4, 4 },
+	{ PAGE_CODEC_RAW, 0 },
 };
 
 size_t page_packer_pack(struct page_packer *p, const uint8_t *body, size_t len, int effort,
@@ -83,7 +84,7 @@ size_t page_packer_pack(struct page_packer *p, const uint8_t *body, size_t len, 
 	enum page_codec codec = efforts[effort].codec;
 	size_t n = 0;
 
-	if (len) /* worth it only when it saves something */
+	if (len && codecs[codec].compress) /* worth it only when it saves something */
 		n = codecs[codec].compress(p, body, len, out, len - 1, efforts[effort].level);
 	*ret_codec = n ? codec : PAGE_CODEC_RAW;
 	if (n)

@@ -22,6 +22,20 @@ Test(effort, a_link_that_waits_gets_pages_faster)
 	cr_assert_eq(effort_next(&e, true), PAGE_EFFORT_THRIFTY + 1);
 }
 
+Test(effort, a_link_that_is_faster_than_any_codec_gets_pages_as_they_are)
+{
+	struct effort e;
+
+	effort_init(&e);
+	effort_note(&e, 1001, 1000);
+	cr_assert_eq(settle(&e, true), PAGE_EFFORT_NONE);
+	effort_note(&e, 10, 2000); /* to copy takes no time, whatever the link */
+	cr_assert_eq(effort_next(&e, true), PAGE_EFFORT_NONE);
+	cr_assert_eq(effort_next(&e, false), PAGE_EFFORT_FASTEST, "it has to wait now");
+	effort_note(&e, 1001, 0);
+	cr_assert_eq(effort_next(&e, true), PAGE_EFFORT_FASTEST, "nothing is known of the link");
+}
+
 Test(effort, a_link_that_waits_for_qemu_is_no_reason_for_haste)
 {
 	struct effort e;

@@ -167,7 +167,7 @@ static void flush(unsigned lane)
 	if (w.there[lane].count == FLIGHTS)
 		deliver(lane);
 	queue_put(&w.there[lane], payload,
-		  page_batch_encode(b, (int)draw(PAGE_EFFORT_FASTEST + 1), payload, &stats));
+		  page_batch_encode(b, (int)draw(PAGE_EFFORT_NONE + 1), payload, &stats));
 	for (unsigned k = 0; k < PAGE_KINDS; k++)
 		w.kinds[k] += stats.pages[k];
 	page_batch_reset(b);
