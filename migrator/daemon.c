@@ -14,6 +14,7 @@
 #include "migrator/incoming.h"
 #include "migrator/node_config.h"
 #include "migrator/outgoing.h"
+#include "migrator/share.h"
 #include "migrator/vm.h"
 
 void node_changed(struct node *n)
@@ -208,6 +209,7 @@ static void close_daemon(void *daemon)
 	data_listener_free(d->data);
 	bus_free(n->bus);
 	allow_list_free(n->allow);
+	share_free(n->share);
 	image_store_free(n->images);
 	journal_close(n->journal);
 	guest_host_release(&n->host);

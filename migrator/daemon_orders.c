@@ -41,6 +41,7 @@ static bool is_order(const Envelope *e)
 	switch (e->body_case) {
 	case TAGALONG__ENVELOPE__BODY_MOVE_ORDER:
 	case TAGALONG__ENVELOPE__BODY_MOVE_CANCEL:
+	case TAGALONG__ENVELOPE__BODY_MOVE_ADJUST:
 	case TAGALONG__ENVELOPE__BODY_MOVE_RESOLVE:
 	case TAGALONG__ENVELOPE__BODY_VM_START:
 	case TAGALONG__ENVELOPE__BODY_VM_STOP:
@@ -121,6 +122,23 @@ static void on_cancel(struct node *n, struct bus_socket *s, const struct bus_pee
 		mg_error_set(&err, -ENOENT, "no such move leaves %s", n->config->name);
 	else
 		(void)outgoing_cancel(o, who(from), &err);
+	if (err.code)
+		bus_reply_failure(s, from, e, &err);
+	else
+		bus_reply_done(s, from, e);
+}
+
+static void on_adjust(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+		      const Envelope *e)
+{
+	struct uuid id = uuid_of(&e->move_adjust->move);
+	struct outgoing *o = outgoing_find(n, &id);
+	struct mg_error err = { 0 };
+
+	if (!o)
+		mg_error_set(&err, -ENOENT, "no such move leaves %s", n->config->name);
+	else
+		(void)outgoing_adjust(o, e->move_adjust, who(from), &err);
 	if (err.code)
 		bus_reply_failure(s, from, e, &err);
 	else
@@ -250,6 +268,9 @@ void daemon_on_order(struct daemon *d, struct bus_socket *s, const struct bus_pe
 		break;
 	case TAGALONG__ENVELOPE__BODY_MOVE_CANCEL:
 		on_cancel(n, s, from, e);
+		break;
+	case TAGALONG__ENVELOPE__BODY_MOVE_ADJUST:
+		on_adjust(n, s, from, e);
 		break;
 	case TAGALONG__ENVELOPE__BODY_MOVE_RESOLVE:
 		on_resolve(n, s, from, e);

@@ -395,6 +395,7 @@ static int lane_init(struct lane *lane, const struct lanes_config *config, struc
 	if (r < 0)
 		return r;
 	lane->open = true;
+	lane->sender.share = config->share;
 	lane->sender.ask = config->ask;
 	lane->sender.userdata = config->userdata;
 	return lane->all->count > 1 ? worker_start(&lane->worker, err) : 0;

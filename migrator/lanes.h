@@ -68,6 +68,7 @@ struct lanes_config {
 	uint64_t bandwidth_bps; /* cap in bits a second; 0: none */
 	size_t shadow_bytes;
 	bool thrifty;
+	struct share_member *share; /* with whom they share the link; NULL: nobody */
 	_Atomic uint64_t *page_counts;
 	void (*wake)(void *userdata);
 	int (*ask)(void *userdata, const uint8_t *payload, size_t len, struct mg_error *err);

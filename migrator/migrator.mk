@@ -75,6 +75,7 @@ libmigrator_la_SOURCES = \
 	migrator/outgoing_internal.h \
 	migrator/outgoing_message.c \
 	migrator/outgoing_order.c \
+	migrator/outgoing_sharing.c \
 	migrator/pace.c \
 	migrator/pace.h \
 	migrator/page.h \
@@ -113,6 +114,8 @@ libmigrator_la_SOURCES = \
 	migrator/seal.h \
 	migrator/sender.c \
 	migrator/sender.h \
+	migrator/share.c \
+	migrator/share.h \
 	migrator/steer.c \
 	migrator/steer.h \
 	migrator/stream_frame.c \

@@ -20,6 +20,7 @@ struct incoming;
 struct farewell;
 struct base_adding;
 struct image_store;
+struct share;
 
 struct node {
 	sd_event *loop;
@@ -40,6 +41,7 @@ struct node {
 	LIST_HEAD(, farewell) farewells; /* luggage.c */
 	LIST_HEAD(, base_adding) base_addings; /* base_image.c */
 	struct image_store *images;
+	struct share *share; /* what the outgoing moves share; made by the first of them */
 };
 
 /* Something that the controller should see at once has changed. */

@@ -32,6 +32,7 @@ struct node_config {
 	char *shadow_memory; /* NULL: the default; shadow_bytes is what it means */
 	uint32_t *data_connections; /* of a move that leaves; as written: connections is what it means */
 	uint32_t vcpus;
+	uint32_t moves_out; /* that leave at a time; 0: as many as are ordered */
 	char *qemu;
 	char *qemu_user; /* NULL: as ourselves */
 	char *cgroup;    /* NULL: none */

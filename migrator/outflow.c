@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -77,6 +78,9 @@ struct outflow {
 	bool stopped;
 	uint64_t hold_at; /* the page after which nothing more is read: a warming's */
 	bool holding, warmed;
+	atomic_bool paused;
+	struct share_member *share; /* the owner's; NULL: it shares the link with nobody */
+	int nice;
 
 	uint64_t rate_since_ns, rate_bytes; /* for accepted_bps */
 };
@@ -237,6 +241,8 @@ static int on_section(void *userdata, enum ramstream_element kind)
 				    o->ram_id);
 	if (kind == RAMSTREAM_END) {
 		o->stopped = true;
+		if (o->share)
+			share_set_urgent(o->share);
 		shorten_queue(o);
 		SET(o, stopped_mono_ns, clock_mono_ns());
 		flow_post(&o->flow, OUTFLOW_STOPPED);
@@ -327,7 +333,7 @@ static bool is_behind(const struct outflow *o)
 static void read_qemu(struct outflow *o)
 {
 	if (o->qemu_op.pending || o->qemu_eof || o->holding || o->input_at < o->input_end ||
-	    is_behind(o) || lanes_down(&o->lanes))
+	    is_behind(o) || lanes_down(&o->lanes) || atomic_load(&o->paused))
 		return;
 	ring_recv(&o->flow.ring, &o->qemu_op, o->qemu_fd, o->input, QEMU_READ);
 }
@@ -365,6 +371,14 @@ static uint64_t flush_idle(struct outflow *o)
 		return LINGER_NS - age;
 	send_all(o);
 	return UINT64_MAX;
+}
+
+static bool thread_may_rise(void)
+{
+	struct rlimit limit;
+
+	/* a limit of 20 stands for a nice value of 0 */
+	return geteuid() == 0 || (getrlimit(RLIMIT_NICE, &limit) == 0 && limit.rlim_cur >= 20);
 }
 
 /* All that was read has been placed by the target. */
@@ -430,11 +444,24 @@ static int wait_for_events(struct outflow *o, uint64_t wait)
 	return r;
 }
 
+/* Only where it can be undone: the priority may rise, and does when the guest stands still. */
+static void adjust_nice(struct outflow *o)
+{
+	int nice = o->share ? share_nice(o->share) : 0;
+
+	if (nice == o->nice)
+		return;
+	o->nice = nice;
+	if (nice == 0 || thread_may_rise())
+		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
+}
+
 static int step(struct outflow *o)
 {
 	uint64_t wait, linger;
 	int r = send_asked(o);
 
+	adjust_nice(o);
 	if (r == 0)
 		r = take_input(o);
 	if (r < 0)
@@ -559,6 +586,7 @@ static int open_lanes(struct outflow *o, const struct outflow_config *config, st
 					    .bandwidth_bps = config->bandwidth_bps,
 					    .shadow_bytes = config->shadow_bytes,
 					    .thrifty = config->thrifty,
+					    .share = config->share,
 					    .page_counts = o->counters.pages,
 					    .wake = wake,
 					    .ask = on_ask,
@@ -590,6 +618,7 @@ int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_e
 	o->held = config->held;
 	o->arrived = config->arrived;
 	o->last_tail = config->last_tail;
+	o->share = config->share;
 	return_path_tune(o->qemu_fd);
 	lengthen_queue(o);
 	r = flow_start(&o->flow, err);
@@ -629,6 +658,12 @@ unsigned outflow_lost(struct outflow *o)
 void outflow_resume(struct outflow *o, unsigned connection, int fd, uint32_t incarnation)
 {
 	lanes_resume(&o->lanes, connection, fd, incarnation);
+}
+
+void outflow_pause(struct outflow *o, bool paused)
+{
+	atomic_store(&o->paused, paused);
+	flow_wake(&o->flow);
 }
 
 const struct mg_error *outflow_loss(struct outflow *o)

@@ -25,6 +25,7 @@
 #include "migrator/image.h"
 #include "migrator/link.h"
 #include "migrator/page.h"
+#include "migrator/share.h"
 #include "migrator/tail.h"
 
 struct outflow;
@@ -70,6 +71,7 @@ struct outflow_config {
 	bool warm; /* hold before the end of the first pass */
 	bool thrifty; /* fewest bytes, even while the link waits for the processor */
 	uint64_t bandwidth_bps; /* cap in bits a second; 0: none */
+	struct share_member *share; /* with whom it shares the link; NULL: nobody. As the base */
 };
 
 struct outflow_stats {
@@ -100,6 +102,11 @@ unsigned outflow_lost(struct outflow *o);
  * and as one of a later incarnation. OUTFLOW_RESUMED follows when it was the last one that was
  * missing, or OUTFLOW_LOST again. */
 void outflow_resume(struct outflow *o, unsigned connection, int fd, uint32_t incarnation);
+
+/* Reads no more from QEMU, or reads again. What was read is sent, the connections are kept. QEMU
+ * must not be left so once it has stopped its guest: the owner hears of that by QEMU's STOP, not
+ * by OUTFLOW_STOPPED. */
+void outflow_pause(struct outflow *o, bool paused);
 
 /* Why OUTFLOW_LOST came last; valid until outflow_resume(). */
 const struct mg_error *outflow_loss(struct outflow *o);

@@ -431,7 +431,9 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 
 	(void)source;
 	(void)now;
-	if (o->live && clock_mono_ns() - o->m.begun_mono_ns > o->timeout_ns)
+	sharing_tick(o);
+	if (o->live && !o->waiting && o->pause != PAUSED &&
+	    clock_mono_ns() - o->m.begun_mono_ns > o->timeout_ns)
 		outgoing_give_up(o, "it took longer than it was allowed to");
 	if (o->live)
 		image_fetch_tick(o);
@@ -471,6 +473,7 @@ struct outgoing *outgoing_new(struct node *n)
 	o->most_ns = MOST_DEFAULT_NS;
 	o->timeout_ns = TIMEOUT_DEFAULT_NS;
 	o->patience_ns = PATIENCE_DEFAULT_NS;
+	o->priority = TAGALONG__MOVE_PRIORITY__PRIORITY_NORMAL;
 	o->m.node = n;
 	LIST_INSERT_HEAD(&n->outgoing, o, link);
 	return o;

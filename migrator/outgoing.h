@@ -24,6 +24,10 @@ struct outgoing *outgoing_find(struct node *n, const struct uuid *id);
 /* Calls a move off; -EBUSY once the decision has been taken. */
 int outgoing_cancel(struct outgoing *o, const char *who, struct mg_error *err);
 
+/* Changes its priority, pauses it or lets it go on; -EBUSY when it is too late for that. */
+int outgoing_adjust(struct outgoing *o, const Tagalong__MoveAdjust *adjust, const char *who,
+		    struct mg_error *err);
+
 /* An operator's word on a move in doubt. */
 int outgoing_resolve(struct outgoing *o, bool run_here, const char *who, struct mg_error *err);
 

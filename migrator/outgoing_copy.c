@@ -117,8 +117,11 @@ static int begin_flow(struct outgoing *o, struct mg_error *err)
 		.warm = o->warm,
 		.thrifty = o->warm, /* nobody waits for it */
 	};
-	int r;
+	int r = sharing_begin(o, err);
 
+	if (r < 0)
+		return r;
+	config.share = o->share;
 	if (ram_fd < 0)
 		return mg_error_set(err, ram_fd, "cannot open the guest's RAM: %s",
 				    strerror(-ram_fd));
@@ -307,6 +310,7 @@ void copy_event(struct outgoing *o, const char *event, json_t *data, uint64_t ut
 
 	if (strcmp(event, "STOP") == 0) {
 		o->stop_utc_ns = utc_ns;
+		sharing_stopped(o);
 	} else if (strcmp(event, "RESUME") == 0) {
 		o->stop_utc_ns = 0;
 		outgoing_poll(o, 0);
@@ -326,6 +330,7 @@ void copy_end(struct outgoing *o)
 		outflow_abort(o->outflow); /* a stopped guest resumes now, not after the join */
 	outflow_free(o->outflow);
 	o->outflow = NULL;
+	sharing_end(o);
 	if (o->qemu_fd >= 0)
 		close(TAKE_FD(o->qemu_fd));
 }
@@ -438,7 +443,7 @@ static void on_query_migrate(struct qmp *q, int r, json_t *result, const struct 
 	take_ram_figures(o, result);
 	if (o->m.row.info->state != STATE(COPYING))
 		return; /* the monitor may be silent, and each millisecond counts */
-	if (!o->warm) /* it is not to stop */
+	if (!o->warm && !sharing_holds(o)) /* it is not to stop */
 		steer(o);
 	if (move_figures(&o->m)->left_ns < NEAR_END_NS)
 		outgoing_set_timer(o, &o->asking, NEAR_END_TICK_NS, on_asking, o);

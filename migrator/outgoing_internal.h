@@ -43,6 +43,13 @@ struct outgoing {
 	/* the order */
 	uint64_t promise_ns, most_ns, bandwidth_bps, timeout_ns, patience_ns;
 	bool force, dry_run, warm;
+	/* outgoing_sharing.c */
+	Tagalong__MovePriority priority;
+	struct share_member *share;
+	bool waiting; /* in the queue: nothing has been begun */
+	enum pause { PAUSE_NONE, PAUSED, PAUSE_ENDING, PAUSE_EASING } pause;
+	uint64_t paused_ns; /* since when */
+	sd_event_source *easing;
 	uint8_t session_key[LINK_KEY_SIZE];
 	/* the facts of commit.h */
 	enum commit_qemu qemu;
@@ -175,6 +182,21 @@ void connection_lost(struct outgoing *o);
 void connection_resumed(struct outgoing *o);
 void connection_tick(struct outgoing *o);
 void connection_end(struct outgoing *o);
+
+/* ---- outgoing_sharing.c ---- */
+
+/* Begins the move, or lets it wait for its turn. */
+void sharing_order(struct outgoing *o);
+void sharing_tick(struct outgoing *o);
+int sharing_begin(struct outgoing *o, struct mg_error *err); /* the pages are about to flow */
+void sharing_stopped(struct outgoing *o); /* QEMU says that it has stopped the guest */
+void sharing_end(struct outgoing *o);
+
+/* Whether QEMU's limits are to be left alone: it is paused, or was a moment ago. */
+static inline bool sharing_holds(const struct outgoing *o)
+{
+	return o->pause != PAUSE_NONE;
+}
 
 /* ---- outgoing_copy.c ---- */
 void copy_begin(struct outgoing *o);

@@ -15,6 +15,8 @@ static void take_limits(struct outgoing *o, const Tagalong__MoveOrder *order)
 	o->force = order->force;
 	o->dry_run = order->dry_run;
 	o->warm = order->warm;
+	if (order->has_priority)
+		o->priority = order->priority;
 	if (l && l->blackout_ns)
 		o->promise_ns = l->blackout_ns;
 	if (l && l->blackout_max_ns)
@@ -146,7 +148,6 @@ void outgoing_order(struct node *n, struct bus_socket *s, const struct bus_peer 
 	}
 	move_set_follower(&o->m, from);
 	bus_reply_done(s, from, e);
-	move_show(&o->m, TAGALONG__MOVE_STATE__MOVE_CHECKING);
-	check_begin(o);
+	sharing_order(o);
 	outgoing_tick_in(o, OUTGOING_CONNECT_NS);
 }

@@ -103,8 +103,12 @@ uint64_t sender_pump(struct sender *s)
 	if (s->written == s->committed || s->writing || !s->greeted)
 		return TICK_NS;
 	delay = pace_delay(&s->line, now);
+	if (!delay && s->share)
+		delay = share_delay(s->share, now);
 	if (delay)
 		return delay < TICK_NS ? delay : TICK_NS;
+	if (s->share)
+		share_sent(s->share, frame_at(s, s->written)->len, frame_at(s, s->written)->starved, now);
 	pace_sent(&s->line, frame_at(s, s->written)->len, frame_at(s, s->written)->starved, now);
 	s->writing = true;
 	write_more(s);

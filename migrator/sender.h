@@ -17,6 +17,7 @@
 #include "migrator/link.h"
 #include "migrator/pace.h"
 #include "migrator/ring.h"
+#include "migrator/share.h"
 
 #define SENDER_QUEUE 2
 #define SENDER_FRAMES (2 * PACE_FLIGHTS) /* more than flights and queue */
@@ -38,6 +39,7 @@ struct sender {
 	struct frame_reader reader;
 	struct pace *pace;      /* shared with the other connections of the move */
 	struct pace_line line;
+	struct share_member *share; /* the owner's; NULL: it shares the link with nobody */
 	struct ring_op send_op, recv_op;
 
 	uint8_t *payload;      /* of the frame that is being made */

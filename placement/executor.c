@@ -291,6 +291,10 @@ int executor_order(struct executor *x, struct vm *vm, struct node *target,
 		return r;
 	full.target_endpoint = target->hello->control_endpoint;
 	full.target_public_key = (char *)key;
+	if (!full.has_priority && vm->device && !vm->foreground) {
+		full.has_priority = true;
+		full.priority = TAGALONG__MOVE_PRIORITY__PRIORITY_LOW;
+	}
 	entry = new_entry(x, vm, target, &full, evidence);
 	if (!entry)
 		return mg_error_set(err, -ENOMEM, "out of memory");

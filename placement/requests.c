@@ -449,6 +449,25 @@ static void on_move_cancel(struct controller *c, const struct bus_peer *from, co
 	request_reply(c, from, e, r, &err);
 }
 
+static void on_move_adjust(struct controller *c, const struct bus_peer *from, const Envelope *e)
+{
+	struct move *move = executor_find(&c->executor, &e->move_adjust->move);
+	Tagalong__MoveAdjust passed = *e->move_adjust;
+	Envelope message = TAGALONG__ENVELOPE__INIT;
+	struct mg_error err = { 0 };
+	int r;
+
+	message.move_adjust = &passed;
+	if (move)
+		r = forward(c, from, e, move->source, &message, &err);
+	else
+		r = mg_error_set(&err, -ENOENT,
+				 "no such move is open; 'migrator history' shows those that are "
+				 "over");
+	if (r < 0)
+		request_reply(c, from, e, r, &err);
+}
+
 static void on_move_resolve(struct controller *c, const struct bus_peer *from, const Envelope *e)
 {
 	const Tagalong__MoveResolve *resolve = e->move_resolve;
@@ -495,6 +514,7 @@ request_fn request_find(Tagalong__Envelope__BodyCase body)
 		{ BODY(MOVE_QUERY), on_move_query },
 		{ BODY(MOVE_ORDER), on_move_order },
 		{ BODY(MOVE_CANCEL), on_move_cancel },
+		{ BODY(MOVE_ADJUST), on_move_adjust },
 		{ BODY(MOVE_RESOLVE), on_move_resolve },
 	};
 

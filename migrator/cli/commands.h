@@ -17,6 +17,7 @@ command_fn cmd_node_list, cmd_node_drain, cmd_node_undrain;
 command_fn cmd_vm_start, cmd_vm_list, cmd_vm_show, cmd_vm_stop, cmd_vm_freeze, cmd_vm_thaw;
 command_fn cmd_pair_set, cmd_pair_front, cmd_pair_replace, cmd_pair_remove, cmd_pair_list;
 command_fn cmd_move, cmd_warm, cmd_cancel, cmd_resolve;
+command_fn cmd_priority, cmd_pause, cmd_resume;
 command_fn cmd_image_add, cmd_image_list, cmd_image_remove;
 command_fn cmd_status, cmd_history, cmd_why;
 command_fn cmd_keys_make, cmd_keys_show, cmd_keys_allow, cmd_keys_device;

@@ -94,6 +94,8 @@ const struct column view_open_move_columns[] = {
 	{ "FROM", "source", COLUMN_TEXT },
 	{ "TO", "target", COLUMN_TEXT },
 	{ "STATE", "state", COLUMN_TEXT },
+	{ "PRIORITY", "priority", COLUMN_TEXT },
+	{ "PAUSED", "paused", COLUMN_FLAG },
 	{ "ROUND", "round", COLUMN_COUNT },
 	{ "SENT", "wire_bytes", COLUMN_SIZE },
 	{ "TO GO", "remaining_bytes", COLUMN_SIZE },
@@ -457,6 +459,14 @@ static void put_figures(json_t *o, const Tagalong__MoveFigures *f)
 	put_number(o, "qemu_downtime_ns", f->has_qemu_downtime_ns, f->qemu_downtime_ns);
 }
 
+static const char *view_priority_name(Tagalong__MovePriority priority)
+{
+	static const char *const names[] = { "low", "normal", "high" };
+	unsigned i = (unsigned)priority - TAGALONG__MOVE_PRIORITY__PRIORITY_LOW;
+
+	return i < ARRAY_SIZE(names) ? names[i] : "unknown";
+}
+
 json_t *view_move(const Tagalong__MoveInfo *move)
 {
 	json_t *o = json_object();
@@ -475,6 +485,10 @@ json_t *view_move(const Tagalong__MoveInfo *move)
 	put_number(o, "ended_utc_ns", move->has_ended_utc_ns, move->ended_utc_ns);
 	put_id(o, "device_id", move->has_device, &move->device);
 	put_flag(o, "incoming", move->incoming);
+	if (move->has_priority)
+		put_text(o, "priority", view_priority_name(move->priority));
+	if (move->has_paused)
+		put_flag(o, "paused", move->paused);
 	if (move->figures)
 		put_figures(o, move->figures);
 	return o;

@@ -16,6 +16,7 @@ E2E_TESTS = \
 	tests/e2e/readme.sh \
 	tests/e2e/resolve.sh \
 	tests/e2e/resume.sh \
+	tests/e2e/sharing.sh \
 	tests/e2e/walk.sh \
 	$(NULL)
 # These look at the tree and its programs, and need no guest.

@@ -24,6 +24,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_ramstream \
 	tests/unit/migrator/test_reference \
 	tests/unit/migrator/test_return_path \
+	tests/unit/migrator/test_share \
 	tests/unit/migrator/test_steer \
 	tests/unit/migrator/test_stream_frame \
 	tests/unit/migrator/test_tail \
@@ -52,6 +53,7 @@ tests_unit_migrator_test_ram_idle_LDADD = libmigrator.la libcommon.la $(UNIT_LDA
 tests_unit_migrator_test_ram_image_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ramstream_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_return_path_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_share_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_steer_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_stream_frame_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_tail_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)

@@ -1,0 +1,111 @@
+#!/bin/bash
+# shellcheck disable=SC2154  # nodes.sh sets
+# SPDX-License-Identifier: Apache-2.0
+#
+# Several moves at once: who goes first, who waits for a turn, and a move that is paused and resumed, in
+# the midst of its copy and near its end.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
+. "$top_srcdir/tests/e2e/nodes.sh"
+
+# detached VM [OPTION]...: orders its move from a to b and prints the id.
+detached() {
+	order a move "$1" b "${@:2}" "${patient[@]}" --detach --json |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)["move"])'
+}
+
+# move_field MOVE FIELD: of the history, nothing when it is not there.
+move_field() {
+	migrator_at a history --json 2>/dev/null | python3 -c '
+import json, sys
+moves = json.load(sys.stdin)["moves"]
+print(next((m.get(sys.argv[2], "") for m in moves if m["move"] == sys.argv[1]), ""))' "$@" || :
+}
+
+state_is() {
+	[ "$(move_field "$1" state)" = "$2" ]
+}
+
+sent_more_than() {
+	local n
+	n=$(move_field "$1" wire_bytes)
+	[ "${n:-0}" -gt "$2" ]
+}
+
+# How often QEMU has stopped the guest NAME that is at a.
+stops() {
+	grep -c 'new_state 5 (finish-migrate)' "$(vm_console a "$1" | sed 's/console.log$/qemu.log/')" || :
+}
+
+stands() {
+	local before
+	before=$(move_field "$1" wire_bytes)
+	sleep 1
+	[ "$(move_field "$1" wire_bytes)" = "$before" ]
+}
+
+nodes_make a b
+node_configure a "image_budget: 0" "moves_out: 2"
+node_configure b "image_budget: 0"
+node_start a
+node_start b
+vm_watch
+for vm in web one two; do
+	vm_memory=96M vm_describe "$vm" "tagguest.mem=24M tagguest.rate=200K tagguest.verify=64M"
+	vm_start a "$vm"
+done
+
+say "two leave at a time; the third waits, and goes before others when it is raised"
+first=$(detached web --bandwidth 20Mbit)
+second=$(detached one --bandwidth 20Mbit)
+third=$(detached two)
+wait_for 30 state_is "$first" copying
+wait_for 30 state_is "$second" copying
+state_is "$third" queued || fail "the third is $(move_field "$third" state)"
+ends 0 'queued' migrator_at a status
+ends 0 'high priority' migrator_at a priority "$third" high
+[ "$(move_field "$third" priority)" = high ] || fail "nobody says that it was raised"
+ends 2 'high, normal or low' migrator_at a priority "$third" highest
+ends 1 'only one that is copying' migrator_at a pause "$third"
+state_is "$third" queued || fail "the third is $(move_field "$third" state)"
+
+say "one is paused in the midst of it and sends no more"
+mark=$(guest_mark "$(vm_console a web)")
+wait_for 60 sent_more_than "$first" 4000000
+ends 0 'paused' migrator_at a pause "$first"
+ends 0 '"result": "paused"' migrator_at a pause "$first" --json
+wait_for 30 stands "$first"
+[ "$(move_field "$first" paused)" = True ] || fail "nobody says that it is paused"
+[ "$(stops web)" -eq 0 ] || fail "the guest was stopped"
+
+say "another one leaves in the meantime, and then the one that waited"
+wait_for 120 state_is "$second" done
+wait_for 120 state_is "$third" done
+wait_for 60 vm_runs_at b two
+state_is "$first" copying || fail "the paused move is $(move_field "$first" state)"
+
+say "resumed, it goes on"
+ends 0 'resumed' migrator_at a resume "$first"
+wait_for 120 state_is "$first" done
+wait_for 60 guest_verified "$(vm_console b web)" "$mark"
+
+say "one is paused when little is left, and the guest writes meanwhile"
+mark=$(guest_mark "$(vm_console b web)")
+back=$(order b move web a --bandwidth 20Mbit --blackout 1ms --blackout-max 20s --detach --json |
+	python3 -c 'import json, sys; print(json.load(sys.stdin)["move"])')
+little_left() {
+	migrator_at b history --json | python3 -c '
+import json, sys
+m = next(m for m in json.load(sys.stdin)["moves"] if m["move"] == sys.argv[1])
+sys.exit(not (m["state"] != "copying" or m.get("round", 0) >= 2))' "$back"
+}
+wait_for 120 little_left
+if migrator_at b pause "$back" >/dev/null 2>"$tmpdir/error"; then
+	sleep 5
+	ends 0 'resumed|done' migrator_at b resume "$back"
+else
+	say "it was over before: $(cat "$tmpdir/error")"
+fi
+wait_for 120 vm_runs_at a web
+wait_for 60 guest_verified "$(vm_console a web)" "$mark"
+ends 1 'too late|no such move' migrator_at b pause "$back"
+runs_once
