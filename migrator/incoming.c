@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "migrator/announce.h"
 #include "migrator/node_config.h"
 
 #define TICK_NS (100 * NS_PER_MS)
@@ -144,8 +145,10 @@ static void on_vm_event(struct vm *vm, const char *event, json_t *data, uint64_t
 	(void)data;
 	if (strcmp(event, "RESUME") != 0)
 		return;
-	if (!in->resumed_utc_ns)
+	if (!in->resumed_utc_ns) {
 		in->resumed_utc_ns = utc_ns;
+		announce_begin(vm);
+	}
 	in->qemu = COMMIT_QEMU_RUNNING; /* sooner than the answer to cont */
 	incoming_reconcile(in);
 }

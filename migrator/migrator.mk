@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LTLIBRARIES += libmigrator.la
 libmigrator_la_SOURCES = \
+	migrator/announce.c \
+	migrator/announce.h \
 	migrator/arrival.c \
 	migrator/arrival.h \
 	migrator/base_image.c \

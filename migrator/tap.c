@@ -2,6 +2,7 @@
 #include "migrator/tap.h"
 
 #include <fcntl.h>
+#include <linux/if_bridge.h>
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -14,6 +15,10 @@
 #include "common/cleanup.h"
 
 #define TAP_NAME "tgl%d" /* the kernel puts in a number */
+#define TAP_PREFIX "tgl"
+#define FDB_CHUNK 256
+#define FDB_MAX 65536 /* addresses that are looked through */
+#define PORTS_MAX 1024
 
 static int make_tap(struct ifreq *ifr, int *ret_fd)
 {
@@ -89,4 +94,57 @@ int tap_open(const char *bridge, const char *mac, int *ret_fd, struct mg_error *
 		return mg_error_set(err, r, "bringing %s up: %s", tap.ifr_name, strerror(-r));
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+/* What the bridge is asked, and what was asked before netlink: it needs neither a socket of its own
+ * kind nor sysfs, which may be that of another network namespace (linux/if_bridge.h). */
+static int ask_bridge(int control, const char *bridge, unsigned long what, void *data,
+		      unsigned long size, unsigned long offset)
+{
+	unsigned long arguments[4] = { what, (unsigned long)(uintptr_t)data, size, offset };
+	struct ifreq ifr = { 0 };
+	int r;
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", bridge);
+	ifr.ifr_data = (char *)arguments;
+	r = ioctl(control, SIOCDEVPRIVATE, &ifr);
+	return r < 0 ? -errno : r;
+}
+
+/* The port that the bridge has learnt the address at; -ENOENT: none. */
+static int find_port(int control, const char *bridge, const struct ether_addr *mac)
+{
+	struct __fdb_entry entries[FDB_CHUNK];
+
+	for (unsigned long offset = 0; offset < FDB_MAX;) {
+		int n = ask_bridge(control, bridge, BRCTL_GET_FDB_ENTRIES, entries, FDB_CHUNK, offset);
+
+		if (n <= 0)
+			return n < 0 ? n : -ENOENT;
+		for (int i = 0; i < n; i++)
+			if (!entries[i].is_local && memcmp(entries[i].mac_addr, mac, sizeof(*mac)) == 0)
+				return entries[i].port_no | entries[i].port_hi << 8;
+		offset += (unsigned long)n;
+	}
+	return -ENOENT;
+}
+
+int tap_is_learnt(const char *bridge, const char *mac)
+{
+	_cleanup_close_ int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char name[IF_NAMESIZE] = "";
+	struct ether_addr address;
+	int ports[PORTS_MAX] = { 0 };
+	int port, r;
+
+	if (control < 0 || !ether_aton_r(mac, &address))
+		return control < 0 ? -errno : -EINVAL;
+	port = find_port(control, bridge, &address);
+	if (port < 0)
+		return port == -ENOENT ? 0 : port;
+	r = ask_bridge(control, bridge, BRCTL_GET_PORT_LIST, ports, PORTS_MAX, 0);
+	if (r < 0)
+		return r;
+	return port < PORTS_MAX && if_indextoname((unsigned)ports[port], name) &&
+	       strncmp(name, TAP_PREFIX, strlen(TAP_PREFIX)) == 0;
 }

@@ -13,4 +13,9 @@
  * close-on-exec and the caller's. */
 int tap_open(const char *bridge, const char *mac, int *ret_fd, struct mg_error *err);
 
+/* Whether `bridge` sends what is for `mac` to a tap of ours: 1; 0: it has not learnt the address, or
+ * sends it elsewhere, as it does until a guest that has come is heard. -errno: it cannot be
+ * asked. Needs no privileges. */
+int tap_is_learnt(const char *bridge, const char *mac);
+
 #endif

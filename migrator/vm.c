@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/units.h"
+#include "migrator/announce.h"
 #include "migrator/image_store.h"
 #include "migrator/node_config.h"
 #include "migrator/qemu_state.h"
@@ -123,6 +124,7 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	LIST_REMOVE(vm, link);
+	announce_end(vm);
 	ram_clear_free(vm->clearing);
 	guest_free(vm->guest);
 	if (vm->spec)

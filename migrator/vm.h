@@ -27,6 +27,8 @@ struct vm_watcher {
 	void (*on_exit)(struct vm *vm, void *userdata);
 };
 
+struct announcement;
+
 struct vm {
 	struct node *node;
 	LIST_ENTRY(vm) link;
@@ -47,6 +49,7 @@ struct vm {
 	bool stopped_by_move; /* inside the blackout, or in doubt */
 	struct vm_request *request; /* the start or stop that is to be answered */
 	struct qemu_question *question;
+	struct announcement *announcement; /* while its arrival is being made known; NULL: it is not */
 };
 
 struct vm *vm_find(struct node *n, const char *name); /* ours or arriving */

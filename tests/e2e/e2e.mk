@@ -4,6 +4,7 @@ E2E_TESTS = \
 	tests/e2e/cli-placementd.sh \
 	tests/e2e/cli.sh \
 	tests/e2e/controller-kill.sh \
+	tests/e2e/cut-over.sh \
 	tests/e2e/guest-boots.sh \
 	tests/e2e/images.sh \
 	tests/e2e/isolation.sh \
@@ -13,6 +14,7 @@ E2E_TESTS = \
 	tests/e2e/orders.sh \
 	tests/e2e/plain-text.sh \
 	tests/e2e/preflight.sh \
+	tests/e2e/qemu-versions.sh \
 	tests/e2e/readme.sh \
 	tests/e2e/resolve.sh \
 	tests/e2e/resume.sh \
