@@ -78,14 +78,14 @@ wait_for 30 stands "$first"
 [ "$(stops web)" -eq 0 ] || fail "the guest was stopped"
 
 say "another one leaves in the meantime, and then the one that waited"
-wait_for 120 state_is "$second" done
-wait_for 120 state_is "$third" done
+wait_for 120 state_is "$second" "done"
+wait_for 120 state_is "$third" "done"
 wait_for 60 vm_runs_at b two
 state_is "$first" copying || fail "the paused move is $(move_field "$first" state)"
 
 say "resumed, it goes on"
 ends 0 'resumed' migrator_at a resume "$first"
-wait_for 120 state_is "$first" done
+wait_for 120 state_is "$first" "done"
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 
 say "one is paused in a later round, and the guest writes meanwhile"
@@ -101,7 +101,7 @@ ends 0 'paused' migrator_at a pause "$busy"
 sleep 5
 [ "$(stops busy)" -eq 0 ] || fail "the guest was stopped"
 ends 0 'resumed' migrator_at a resume "$busy"
-wait_for 240 state_is "$busy" done
+wait_for 240 state_is "$busy" "done"
 wait_for 60 guest_verified "$(vm_console b busy)" "$mark"
 ends 1 'too late|no such move' migrator_at a pause "$busy"
 runs_once
