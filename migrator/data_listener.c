@@ -67,6 +67,7 @@ static int on_hello(sd_event_source *source, int fd, uint32_t events, void *user
 	if (r == -EAGAIN)
 		return 0;
 	in = r == 0 ? incoming_find(g->listener->node, &g->hello.move) : NULL;
+	g->io = sd_event_source_disable_unref(g->io); /* others will wait for the socket */
 	if (in)
 		incoming_data(in, TAKE_FD(g->fd), &g->hello);
 	else

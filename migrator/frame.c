@@ -21,6 +21,7 @@ static const struct {
 			   FRAME_FLAG_LZ4 | FRAME_FLAG_ZSTD | FRAME_FLAG_TAIL },
 	[FRAME_ACK] = { "ACK", 0, 0, 0 },
 	[FRAME_ERROR] = { "ERROR", 0, FRAME_ERROR_MAX, 0 },
+	[FRAME_DISK] = { "DISK", 1, FRAME_PAYLOAD_MAX, 0 },
 	[FRAME_ASK] = { "ASK", sizeof(uint64_t), PAGE_ASK_SIZE, 0 },
 	[FRAME_BARRIER] = { "BARRIER", 2 * sizeof(uint64_t), LINK_LANES_MAX * sizeof(uint64_t), 0 },
 };

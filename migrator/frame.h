@@ -37,6 +37,7 @@ enum frame_type {
 	FRAME_ASK = 7,     /* target: pages that it could not make (page_ask.h) */
 	FRAME_BARRIER = 8, /* source, where a move has several connections, on the first: u64 for
 			      each, how many of its frames come before those behind this one */
+	FRAME_DISK = 9,    /* bytes between the two QEMUs about a disk (disk_pipe.h) */
 	FRAME_TYPES,
 };
 

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "migrator/disk.h"
 #include "migrator/guest_files.h"
 #include "migrator/launch.h"
 #include "migrator/qemu_args.h"
@@ -266,6 +267,8 @@ int guest_host_check(const struct guest_host *host, const VmSpec *spec, struct m
 		r = check_readable("firmware", spec->firmware, err);
 	for (size_t i = 0; r == 0 && i < spec->n_disks; i++)
 		r = check_readable("disk", spec->disks[i]->path, err);
+	for (size_t i = 0; r == 0 && i < spec->n_disks; i++)
+		r = check_readable("base", spec->disks[i]->base_path, err);
 	if (r < 0)
 		return r;
 	if (!has_machine(host, spec->machine))
@@ -320,6 +323,9 @@ static int start(struct guest *g, const struct guest_host *host, enum guest_mode
 		r = guest_host_check(host, g->spec, err);
 	if (r == 0 && host->user)
 		r = launch_user_find(host->user, &user, err);
+	if (r < 0)
+		return r;
+	r = disk_set_sizes(g->spec, err);
 	if (r < 0)
 		return r;
 	r = guest_files_create(host, &g->paths, g->spec, host->user ? &user : NULL, &files, err);

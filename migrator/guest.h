@@ -9,7 +9,7 @@
  *
  *     STATE_DIR/vm/NAME/INCARNATION/   qmp.sock console.sock console.log
  *                                      qemu.log pid spec (packed VmSpec)
- *                                      arrival (arrival.h)
+ *                                      arrival (arrival.h), disk0.qcow2 (disk.h)
  *     RAM_DIR/NAME.INCARNATION         the RAM file (tmpfs)
  *     CGROUP_ROOT/NAME.INCARNATION     its cgroup
  *

@@ -17,6 +17,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "migrator/cgroup.h"
+#include "migrator/disk.h"
 #include "migrator/ram_idle.h"
 #include "migrator/tap.h"
 
@@ -247,7 +248,9 @@ int guest_files_create(const struct guest_host *host, struct guest_paths *paths,
 		r = make_listener(f, "console.sock", &f->fds.console);
 	if (r < 0)
 		return mg_error_set(err, r, "%s: %s", paths->directory, strerror(-r));
-	r = make_ram(host, paths, spec, user, f, err);
+	r = disk_make_overlays(f->directory, spec, user, err);
+	if (r == 0)
+		r = make_ram(host, paths, spec, user, f, err);
 	if (r == 0 && host->cgroup_root)
 		r = cgroup_make(host->cgroup_root, paths->name, &f->cgroup, err);
 	for (size_t i = 0; r == 0 && i < spec->n_networks; i++)

@@ -18,6 +18,12 @@ libmigrator_la_SOURCES = \
 	migrator/daemon_internal.h \
 	migrator/daemon_orders.c \
 	migrator/data_listener.c \
+	migrator/disk.c \
+	migrator/disk.h \
+	migrator/disk_digest.c \
+	migrator/disk_digest.h \
+	migrator/disk_pipe.c \
+	migrator/disk_pipe.h \
 	migrator/effort.c \
 	migrator/effort.h \
 	migrator/fault.c \
@@ -92,6 +98,8 @@ libmigrator_la_SOURCES = \
 	migrator/page_placer.h \
 	migrator/preflight.c \
 	migrator/preflight.h \
+	migrator/qcow2.c \
+	migrator/qcow2.h \
 	migrator/qemu_args.c \
 	migrator/qemu_args.h \
 	migrator/qemu_state.c \

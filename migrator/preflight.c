@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/units.h"
+#include "migrator/disk.h"
 
 /* What may be forced is what an operator can know better than we do. */
 static const struct {
@@ -18,6 +19,10 @@ static const struct {
 	[PREFLIGHT_SAME_NODE] = { "same-node", -EINVAL, false },
 	[PREFLIGHT_NAME_TAKEN] = { "name-taken", -EEXIST, false },
 	[PREFLIGHT_LOCAL_DISK] = { "local-disk", -EPERM, true },
+	[PREFLIGHT_NO_BASE] = { "no-base", -ENOENT, false },
+	[PREFLIGHT_OTHER_BASE] = { "other-base", -EEXIST, false },
+	[PREFLIGHT_BASE_UNFIT] = { "base-unfit", -ENOTSUP, false },
+	[PREFLIGHT_DISK_ROOM] = { "disk-room", -ENOSPC, false },
 	[PREFLIGHT_DEVICE] = { "device", -ENOTSUP, false },
 	[PREFLIGHT_CAPABILITY] = { "capability", -ENOTSUP, false },
 	[PREFLIGHT_CPU] = { "cpu", -EPERM, true },
@@ -73,7 +78,7 @@ static void check_disks(const struct preflight_facts *f, struct preflight *p)
 	for (size_t i = 0; i < f->spec->n_disks; i++) {
 		const Tagalong__Disk *d = f->spec->disks[i];
 
-		if (!d->shared)
+		if (!disk_moves(d) && !d->shared)
 			find(p, PREFLIGHT_LOCAL_DISK, "disk '%.80s' is not on shared storage; if %s "
 			     "sees the same file there, its description says 'shared: true'",
 			     d->path, f->target);
@@ -222,6 +227,29 @@ static void check_target_room(const struct preflight_facts *f, struct preflight 
 		     f->target, f->spec->name, f->spec->vcpus, t->vcpus_free);
 }
 
+static void check_target_disks(const struct preflight_facts *f, struct preflight *p)
+{
+	const struct preflight_target *t = f->host;
+	char need[UNITS_TEXT_SIZE], have[UNITS_TEXT_SIZE];
+
+	for (size_t i = 0; i < f->spec->n_disks; i++) {
+		const char *base = f->spec->disks[i]->base_path;
+
+		if (t->disks[i].base_missing)
+			find(p, PREFLIGHT_NO_BASE, "%s lacks the base '%.80s': copy it there, or "
+			     "move with '--copy-bases'", f->target, base);
+		else if (t->disks[i].problem[0])
+			find(p, PREFLIGHT_BASE_UNFIT, "%s: %s", f->target, t->disks[i].problem);
+		else if (t->disks[i].base_differs)
+			find(p, PREFLIGHT_OTHER_BASE, "on %s the base '%.80s' has other content: "
+			     "copy it there, or move with '--copy-bases'", f->target, base);
+	}
+	if (t->disk_needed > t->disk_free)
+		find(p, PREFLIGHT_DISK_ROOM, "%s has no room for the disks of %s: they need %s, %s "
+		     "is left", f->target, f->spec->name, size_format(t->disk_needed, need),
+		     size_format(t->disk_free, have));
+}
+
 void preflight_check(const struct preflight_facts *facts, struct preflight *ret)
 {
 	ret->n = 0;
@@ -234,6 +262,7 @@ void preflight_check(const struct preflight_facts *facts, struct preflight *ret)
 	if (facts->host) {
 		check_target_qemu(facts, ret);
 		check_target_room(facts, ret);
+		check_target_disks(facts, ret);
 	}
 }
 

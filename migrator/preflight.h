@@ -21,6 +21,10 @@ enum preflight_code {
 	PREFLIGHT_SAME_NODE,
 	PREFLIGHT_NAME_TAKEN,  /* the target has a VM of that name */
 	PREFLIGHT_LOCAL_DISK,
+	PREFLIGHT_NO_BASE,      /* of a disk that moves: the target lacks it */
+	PREFLIGHT_OTHER_BASE,   /* its content is not the source's */
+	PREFLIGHT_BASE_UNFIT,   /* it is there and cannot be one */
+	PREFLIGHT_DISK_ROOM,    /* the target's file system has not enough room */
 	PREFLIGHT_DEVICE,      /* one that cannot migrate, in QEMU's words */
 	PREFLIGHT_CAPABILITY,  /* QEMU lacks what a safe commit needs */
 	PREFLIGHT_CPU,
@@ -32,6 +36,11 @@ enum preflight_code {
 	PREFLIGHT_VCPUS,
 };
 
+struct preflight_disk {
+	bool base_missing, base_differs;
+	char problem[160]; /* why there is no base; "": there is */
+};
+
 struct preflight_target {
 	const char *qemu_version;       /* NULL: not known */
 	const char *const *machine_types;
@@ -40,6 +49,9 @@ struct preflight_target {
 	bool has_vm;                    /* one of that name */
 	uint64_t memory_free;           /* what VMs may still use */
 	uint32_t vcpus_free;
+	/* Of disks that move, by their number in the description; bytes where they will be. */
+	struct preflight_disk disks[VM_DISKS_MAX];
+	uint64_t disk_needed, disk_free;
 };
 
 struct preflight_facts {

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "migrator/disk.h"
+
 struct args {
 	char **list;
 	size_t n, room;
@@ -126,6 +128,33 @@ static void add_disk(struct args *a, const Tagalong__Disk *disk, size_t i)
 	add_option(a, "-device", "virtio-blk-pci,drive=%s,id=vd%zu", node, i);
 }
 
+/* The base is given as a node of its own, and not by the name that is in the overlay. */
+static void add_overlay(struct args *a, const Tagalong__Disk *disk, size_t i)
+{
+	char name[DISK_NAME_SIZE], base_file[32], base[32], file[32], node[32];
+
+	snprintf(base_file, sizeof(base_file), "basefile%zu", i);
+	snprintf(base, sizeof(base), "base%zu", i);
+	snprintf(file, sizeof(file), "file%zu", i);
+	snprintf(node, sizeof(node), "disk%zu", i);
+	if (disk->base_path) {
+		add_json(a, "-blockdev",
+			 json_pack("{s:s, s:s, s:s, s:b}", "driver", "file", "filename", disk->base_path,
+				   "node-name", base_file, "read-only", 1));
+		add_json(a, "-blockdev",
+			 json_pack("{s:s, s:s, s:s, s:b}", "driver", disk->format, "file", base_file,
+				   "node-name", base, "read-only", 1));
+	}
+	add_json(a, "-blockdev",
+		 json_pack("{s:s, s:s, s:s, s:s}", "driver", "file", "filename",
+			   disk_overlay_name(i, name), "node-name", file, "discard", "unmap"));
+	add_json(a, "-blockdev",
+		 json_pack("{s:s, s:s, s:s, s:s, s:o}", "driver", "qcow2", "file", file,
+			   "node-name", node, "discard", "unmap", "backing",
+			   disk->base_path ? json_string(base) : json_null()));
+	add_option(a, "-device", "virtio-blk-pci,drive=%s,id=vd%zu", node, i);
+}
+
 /* romfile=: no boot ROM, which would be one more block of memory to move. */
 static void add_network(struct args *a, const Tagalong__Network *network, int tap, size_t i)
 {
@@ -154,7 +183,7 @@ char **qemu_args_make(const char *qemu, const VmSpec *spec, enum guest_mode mode
 	add_console(&a, fds);
 	add_boot(&a, spec);
 	for (size_t i = 0; i < spec->n_disks; i++)
-		add_disk(&a, spec->disks[i], i);
+		(disk_moves(spec->disks[i]) ? add_overlay : add_disk)(&a, spec->disks[i], i);
 	for (size_t i = 0; i < spec->n_networks; i++)
 		add_network(&a, spec->networks[i], fds->taps[i], i);
 	for (size_t i = 0; i < spec->n_extra; i++)

@@ -21,7 +21,7 @@
 /* ---- The file ---------------------------------------------------------------- */
 
 struct file_disk {
-	char *path;
+	char *path, *base, *size;
 	char *format;
 	bool shared;
 	bool readonly;
@@ -45,8 +45,10 @@ struct file {
 #define OPTIONAL_TEXT (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
 
 static const cyaml_schema_field_t disk_fields[] = {
-	CYAML_FIELD_STRING_PTR("path", CYAML_FLAG_POINTER, struct file_disk, path, 1, PATH_MAX),
-	CYAML_FIELD_STRING_PTR("format", CYAML_FLAG_POINTER, struct file_disk, format, 1, 16),
+	CYAML_FIELD_STRING_PTR("path", OPTIONAL_TEXT, struct file_disk, path, 1, PATH_MAX),
+	CYAML_FIELD_STRING_PTR("base", OPTIONAL_TEXT, struct file_disk, base, 1, PATH_MAX),
+	CYAML_FIELD_STRING_PTR("size", OPTIONAL_TEXT, struct file_disk, size, 1, 32),
+	CYAML_FIELD_STRING_PTR("format", OPTIONAL_TEXT, struct file_disk, format, 1, 16),
 	CONFIG_FIELD_BOOL("shared", CYAML_FLAG_OPTIONAL, struct file_disk, shared),
 	CONFIG_FIELD_BOOL("readonly", CYAML_FLAG_OPTIONAL, struct file_disk, readonly),
 	CYAML_FIELD_END,
@@ -124,14 +126,37 @@ static int make_all_absolute(struct file *f, const char *base_dir)
 		r = make_absolute(&f->initrd, base);
 	if (r == 0)
 		r = make_absolute(&f->firmware, base);
-	for (unsigned i = 0; r == 0 && i < f->disks_count; i++)
+	for (unsigned i = 0; r == 0 && i < f->disks_count; i++) {
 		r = make_absolute(&f->disks[i].path, base);
+		if (r == 0)
+			r = make_absolute(&f->disks[i].base, base);
+	}
 	return r;
 }
 
 static char *or_default(char *text, const char *fallback)
 {
 	return text ? text : (char *)(uintptr_t)fallback;
+}
+
+/* An overlay without a base has no file whose format could be said. */
+static int convert_disk(const struct file_disk *from, Tagalong__Disk *to, struct mg_error *err)
+{
+	tagalong__disk__init(to);
+	to->path = from->path;
+	to->base_path = from->base;
+	if ((from->path || from->base) && !from->format)
+		return mg_error_set(err, -EINVAL, "disk '%.100s' has no format (raw, qcow2)",
+				    from->path ? from->path : from->base);
+	to->format = or_default(from->format, "qcow2");
+	to->has_shared = to->has_readonly = true;
+	to->shared = from->shared;
+	to->readonly = from->readonly;
+	to->has_size = from->size != NULL;
+	if (from->size && size_parse(from->size, &to->size) < 0)
+		return mg_error_set(err, -EINVAL, "size '%s' of a disk is not one like 20G",
+				    from->size);
+	return 0;
 }
 
 /* A VmSpec over the file's own strings is checked and then copied. */
@@ -160,15 +185,10 @@ static int convert(const struct file *f, VmSpec **ret, struct mg_error *err)
 	spec.disks = disk_list;
 	spec.networks = network_list;
 	for (; spec.n_disks < f->disks_count; spec.n_disks++) {
-		const struct file_disk *from = &f->disks[spec.n_disks];
-		Tagalong__Disk *to = disk_list[spec.n_disks] = &disks[spec.n_disks];
-
-		tagalong__disk__init(to);
-		to->path = from->path;
-		to->format = from->format;
-		to->has_shared = to->has_readonly = true;
-		to->shared = from->shared;
-		to->readonly = from->readonly;
+		disk_list[spec.n_disks] = &disks[spec.n_disks];
+		r = convert_disk(&f->disks[spec.n_disks], &disks[spec.n_disks], err);
+		if (r < 0)
+			return r;
 	}
 	for (; spec.n_networks < f->networks_count; spec.n_networks++) {
 		Tagalong__Network *to = network_list[spec.n_networks] = &networks[spec.n_networks];
@@ -336,6 +356,23 @@ static int check_boot(const VmSpec *spec, struct mg_error *err)
 	return 0;
 }
 
+/* Either a file, or an overlay that moves. */
+static int check_disk_kind(const Tagalong__Disk *d, struct mg_error *err)
+{
+	if (!d->path && !d->base_path && !d->has_size)
+		return mg_error_set(err, -EINVAL, "a disk has a path, or a base, a size or both");
+	if (d->path && (d->base_path || d->has_size))
+		return mg_error_set(err, -EINVAL, "disk '%.100s' is a file that is there, so it has "
+				    "neither base nor size", d->path);
+	if (!d->path && (d->shared || d->readonly))
+		return mg_error_set(err, -EINVAL, "a disk with a base or size is the VM's own: it is "
+				    "neither shared nor read only");
+	if (d->has_size && (d->size == 0 || d->size % 512 || d->size > VM_DISK_SIZE_MAX))
+		return mg_error_set(err, -EINVAL, "a disk of %" PRIu64 " bytes; possible are "
+				    "multiples of 512 up to 4096G", d->size);
+	return 0;
+}
+
 static int check_disks(const VmSpec *spec, struct mg_error *err)
 {
 	if (spec->n_disks > VM_DISKS_MAX)
@@ -345,6 +382,10 @@ static int check_disks(const VmSpec *spec, struct mg_error *err)
 		const Tagalong__Disk *d = spec->disks[i];
 		int r = check_path("disk", d->path, err);
 
+		if (r == 0)
+			r = check_path("base", d->base_path, err);
+		if (r == 0)
+			r = check_disk_kind(d, err);
 		if (r < 0)
 			return r;
 		if (strcmp(d->format, "raw") != 0 && strcmp(d->format, "qcow2") != 0)
@@ -352,7 +393,8 @@ static int check_disks(const VmSpec *spec, struct mg_error *err)
 					    "disk format '%.32s'; possible are raw and qcow2",
 					    d->format);
 		for (size_t j = 0; j < i; j++) {
-			if (strcmp(d->path, spec->disks[j]->path) == 0)
+			if (d->path && spec->disks[j]->path &&
+			    strcmp(d->path, spec->disks[j]->path) == 0)
 				return mg_error_set(err, -EINVAL, "disk '%.100s' is there twice",
 						    d->path);
 		}

@@ -18,6 +18,7 @@
 #define VM_MEMORY_MAX (UINT64_C(4) << 40)
 #define VM_VCPUS_MAX 255
 #define VM_DISKS_MAX 16
+#define VM_DISK_SIZE_MAX (UINT64_C(4) << 40)
 #define VM_NETWORKS_MAX 8
 #define VM_EXTRA_MAX 64
 #define VM_MACHINE_DEFAULT "pc-q35-7.2"

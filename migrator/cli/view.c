@@ -126,6 +126,9 @@ const struct column view_move_fields[] = {
 	{ "  rounds", "round", COLUMN_COUNT },
 	{ "  sent", "wire_bytes", COLUMN_SIZE },
 	{ "  stands for", "guest_bytes", COLUMN_SIZE },
+	{ "  disks", "disk_bytes", COLUMN_SIZE },
+	{ "  disks left", "disk_remaining_bytes", COLUMN_SIZE },
+	{ "  disks sent", "disk_wire_bytes", COLUMN_SIZE },
 	{ "  reconnects", "reconnects", COLUMN_COUNT },
 	{ NULL },
 };
@@ -247,6 +250,8 @@ static json_t *view_disk(const Tagalong__Disk *disk)
 	json_t *o = json_object();
 
 	put_text(o, "path", disk->path);
+	put_text(o, "base", disk->base_path);
+	put_number(o, "size", disk->has_size, disk->size);
 	put_text(o, "format", disk->format);
 	put_flag(o, "shared", disk->shared);
 	put_flag(o, "readonly", disk->readonly);
@@ -449,6 +454,9 @@ static void put_figures(json_t *o, const Tagalong__MoveFigures *f)
 	if (f->has_link_down)
 		put_flag(o, "link_down", f->link_down);
 	put_number(o, "tail_bytes", f->has_tail_bytes, f->tail_bytes);
+	put_number(o, "disk_bytes", f->has_disk_bytes, f->disk_bytes);
+	put_number(o, "disk_remaining_bytes", f->has_disk_remaining_bytes, f->disk_remaining_bytes);
+	put_number(o, "disk_wire_bytes", f->has_disk_wire_bytes, f->disk_wire_bytes);
 	put_number(o, "remaining_bytes", f->has_remaining_bytes, f->remaining_bytes);
 	put_number(o, "dirty_bytes_per_s", f->has_dirty_bps, f->dirty_bps);
 	put_number(o, "link_bytes_per_s", f->has_link_bps, f->link_bps);

@@ -14,6 +14,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_image \
 	tests/fuzz/fuzz_node_config \
 	tests/fuzz/fuzz_placement_config \
+	tests/fuzz/fuzz_qcow2 \
 	tests/fuzz/fuzz_qmp \
 	tests/fuzz/fuzz_ramstream \
 	tests/fuzz/fuzz_record \
@@ -83,6 +84,9 @@ tests_fuzz_fuzz_study_LDADD = libsim.la libplacement.la libcommon.la
 tests_fuzz_fuzz_trace_SOURCES = tests/fuzz/fuzz_trace.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_trace_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_trace_LDADD = libsim.la libcommon.la
+tests_fuzz_fuzz_qcow2_SOURCES = tests/fuzz/fuzz_qcow2.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_qcow2_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_qcow2_LDADD = libmigrator.la libcommon.la
 tests_fuzz_fuzz_vm_spec_SOURCES = tests/fuzz/fuzz_vm_spec.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_vm_spec_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_vm_spec_LDADD = libmigrator.la libcommon.la

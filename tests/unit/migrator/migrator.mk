@@ -4,6 +4,8 @@ include tests/unit/migrator/cli.mk
 UNIT_TESTS += \
 	tests/unit/migrator/test_arrival \
 	tests/unit/migrator/test_commit \
+	tests/unit/migrator/test_disk \
+	tests/unit/migrator/test_disk_pipe \
 	tests/unit/migrator/test_effort \
 	tests/unit/migrator/test_flow \
 	tests/unit/migrator/test_frame \
@@ -18,6 +20,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_page \
 	tests/unit/migrator/test_page_history \
 	tests/unit/migrator/test_preflight \
+	tests/unit/migrator/test_qcow2 \
 	tests/unit/migrator/test_qmp \
 	tests/unit/migrator/test_ram_idle \
 	tests/unit/migrator/test_ram_image \
@@ -33,6 +36,8 @@ UNIT_TESTS += \
 tests_unit_migrator_pipeline_threads_LDADD = libmigrator.la libcommon.la
 tests_unit_migrator_test_arrival_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_commit_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_disk_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_disk_pipe_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_effort_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_flow_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_frame_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
@@ -48,6 +53,7 @@ tests_unit_migrator_test_page_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_history_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_reference_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_preflight_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_qcow2_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_qmp_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ram_idle_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ram_image_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)

@@ -107,6 +107,40 @@ Test(preflight, local_disk)
 	expect(&f, PREFLIGHT_LOCAL_DISK, true, "'/srv/disk.qcow2' is not on shared storage");
 }
 
+/* The disk is the VM's own. */
+static void setup_own_disk(struct fixture *f)
+{
+	static char base[] = "/srv/base.qcow2";
+
+	setup(f);
+	f->disk.path = NULL;
+	f->disk.shared = false;
+	f->disk.base_path = base;
+	f->host.disk_free = 100 * MIB;
+	f->host.disk_needed = 100 * MIB;
+}
+
+Test(preflight, disk_that_moves)
+{
+	struct fixture f;
+
+	setup_own_disk(&f);
+	expect_nothing(&f);
+	f.host.disk_needed++;
+	expect(&f, PREFLIGHT_DISK_ROOM, false, "has no room for the disks of vm1: they need 100 MiB");
+	setup_own_disk(&f);
+	f.host.disks[0].base_differs = true;
+	expect(&f, PREFLIGHT_OTHER_BASE, false,
+	       "on tower-b the base '/srv/base.qcow2' has other content");
+	setup_own_disk(&f);
+	f.host.disks[0].base_missing = true;
+	strcpy(f.host.disks[0].problem, "the base '/srv/base.qcow2': No such file or directory");
+	expect(&f, PREFLIGHT_NO_BASE, false, "tower-b lacks the base '/srv/base.qcow2': copy it there");
+	f.host.disks[0].base_missing = false;
+	strcpy(f.host.disks[0].problem, "the base '/srv/base.qcow2' is not of format qcow2");
+	expect(&f, PREFLIGHT_BASE_UNFIT, false, "tower-b: the base '/srv/base.qcow2' is not of format");
+}
+
 static json_t *block(const char *node, const char *file)
 {
 	return json_pack("[{s:s, s:{s:s, s:s}}, {s:s}]", "device", "", "inserted", "node-name", node,

@@ -157,6 +157,16 @@ Test(vm_spec, what_is_wrong_is_said)
 		{ "disks: [{path: a}]\n", "format", false },
 		{ "disks: [{path: a, format: vmdk}]\n", "format 'vmdk'", false },
 		{ "disks: [{path: a, format: raw}, {path: a, format: raw}]\n", "twice", false },
+		{ "disks: [{readonly: false}]\n", "a path, or a base", false },
+		{ "disks: [{base: a}]\n", "'/usr/lib/a' has no format", false },
+		{ "disks: [{base: a, format: qcow2, path: b}]\n", "neither base nor size", false },
+		{ "disks: [{path: b, format: raw, size: 1G}]\n", "neither base nor size", false },
+		{ "disks: [{base: a, format: raw, shared: true}]\n", "the VM's own", false },
+		{ "disks: [{size: 1G, readonly: true}]\n", "the VM's own", false },
+		{ "disks: [{size: much}]\n", "size 'much' of a disk", false },
+		{ "disks: [{size: 1000}]\n", "a disk of 1000 bytes", false },
+		{ "disks: [{size: 0}]\n", "a disk of 0 bytes", false },
+		{ "disks: [{size: 4097G}]\n", "up to 4096G", false },
 		{ "networks: [{bridge: 'a/b', mac: '52:54:00:00:00:01'}]\n", "bridge 'a/b'", false },
 		{ "networks: [{bridge: b, mac: '52:54:00:00:00'}]\n", "mac", false },
 		{ "networks: [{bridge: b, mac: '52:54:00:00:00:0g'}]\n", "mac", false },
@@ -179,6 +189,25 @@ Test(vm_spec, what_is_wrong_is_said)
 		cr_assert_not_null(strstr(err.text, cases[i].says), "case %zu: %s", i, err.text);
 		cr_assert_not_null(strstr(err.text, "vm.yaml"), "case %zu: %s", i, err.text);
 	}
+}
+
+Test(vm_spec, disks_of_the_vms_own)
+{
+	struct mg_error err = { 0 };
+	VmSpec *s = NULL;
+
+	cr_assert_eq(parse("name: x\nmemory: 64M\ndisks:\n"
+			   "  - {base: debian.qcow2, format: qcow2}\n"
+			   "  - {base: /srv/b.raw, format: raw, size: 20G}\n"
+			   "  - {size: 1G}\n", &s, &err), 0, "%s", err.text);
+	cr_assert_eq(s->n_disks, 3);
+	cr_assert_str_eq(s->disks[0]->base_path, "/usr/lib/debian.qcow2");
+	cr_assert(!s->disks[0]->path && !s->disks[0]->has_size);
+	cr_assert_str_eq(s->disks[1]->format, "raw");
+	cr_assert_eq(s->disks[1]->size, 20480 * MIB);
+	cr_assert_null(s->disks[2]->base_path);
+	cr_assert_str_eq(s->disks[2]->format, "qcow2");
+	vm_spec_free(s);
 }
 
 Test(vm_spec, arguments_that_collide_are_refused_with_the_reason)
@@ -337,7 +366,7 @@ Test(vm_spec, the_manual_has_every_field)
 {
 	_cleanup_free_ char *page = source_file("docs/man/tagalong-vm.5.scd");
 
-	cr_assert_eq(assert_documented(vm_spec_schema(), page), 20);
+	cr_assert_eq(assert_documented(vm_spec_schema(), page), 22);
 	cr_assert_not_null(strstr(page, VM_MACHINE_DEFAULT));
 	cr_assert_not_null(strstr(page, VM_CPU_DEFAULT));
 }
