@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "migrator/base_image.h"
 #include "migrator/daemon_internal.h"
+#include "migrator/disk_digest.h"
 #include "migrator/fault.h"
 #include "migrator/image_store.h"
 #include "migrator/incoming.h"
@@ -77,6 +78,9 @@ static int open_images(struct node *n, struct mg_error *err)
 						   .budget_bytes = c->image_budget_bytes,
 						   .max_age_ns = c->image_max_age_ns };
 
+	n->digests = disk_digests_new();
+	if (!n->digests)
+		return mg_error_set(err, -ENOMEM, "out of memory");
 	return image_store_open(n->loop, &config, &n->images, err);
 }
 
@@ -211,6 +215,7 @@ static void close_daemon(void *daemon)
 	allow_list_free(n->allow);
 	share_free(n->share);
 	image_store_free(n->images);
+	disk_digests_free(n->digests);
 	journal_close(n->journal);
 	guest_host_release(&n->host);
 	sd_event_unref(n->loop);

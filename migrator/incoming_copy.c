@@ -44,7 +44,7 @@ static void on_capabilities(struct qmp *q, int r, json_t *result, const struct m
 		incoming_give_up(in, err->text);
 		return;
 	}
-	if (in->m.row.stage == JOURNAL_BEGUN && in->live)
+	if (in->m.row.stage == JOURNAL_BEGUN && in->live && !incoming_disk_begin(in))
 		incoming_become_prepared(in);
 }
 
@@ -63,6 +63,13 @@ void incoming_copy_begin(struct incoming *in)
 
 /* ---- The pages ------------------------------------------------------------------- */
 
+void incoming_loaded(struct incoming *in)
+{
+	in->loaded = true;
+	in->qemu = COMMIT_QEMU_PAUSED;
+	incoming_reconcile(in);
+}
+
 static void on_inflow(struct inflow *flow, enum inflow_event event, void *userdata)
 {
 	struct incoming *in = userdata;
@@ -72,11 +79,10 @@ static void on_inflow(struct inflow *flow, enum inflow_event event, void *userda
 		move_show(&in->m, STATE(COPYING));
 		break;
 	case INFLOW_LOADED:
-		in->loaded = true;
 		in->deadline_ns = 0;
 		incoming_end_arrival(in);
-		in->qemu = COMMIT_QEMU_PAUSED;
-		incoming_reconcile(in);
+		if (!incoming_disk_close(in))
+			incoming_loaded(in);
 		break;
 	case INFLOW_RESUMED:
 		in->deadline_ns = 0;
@@ -170,6 +176,8 @@ void incoming_data(struct incoming *in, int fd, const struct link_hello *hello)
 	struct qmp *q = incoming_monitor(in);
 	int r;
 
+	if (incoming_disk_data(in, fd, hello))
+		return;
 	if (in->m.row.stage != JOURNAL_PREPARED || !in->live || !q) {
 		close(fd);
 		return;
@@ -198,6 +206,7 @@ void incoming_copy_figures(struct incoming *in)
 	Tagalong__MoveFigures *f;
 	struct inflow_stats s;
 
+	incoming_disk_figures(in, move_figures(&in->m));
 	if (!in->inflow)
 		return;
 	f = move_figures(&in->m);
@@ -224,6 +233,7 @@ void incoming_copy_end(struct incoming *in)
 {
 	inflow_free(in->inflow);
 	in->inflow = NULL;
+	incoming_disk_end(in);
 	tail_free(in->last_tail);
 	in->last_tail = NULL;
 	arrival_free(TAKE_PTR(in->arrival));

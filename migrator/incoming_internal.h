@@ -11,6 +11,7 @@
 #include "migrator/image.h"
 #include "migrator/incoming.h"
 #include "migrator/inflow.h"
+#include "migrator/preflight.h"
 #include "migrator/qemu_state.h"
 #include "migrator/vm.h"
 
@@ -50,6 +51,7 @@ struct incoming {
 	bool commanding;
 	unsigned pending;
 	int qemu_fd;
+	struct incoming_disks *disks; /* incoming_disk.c; NULL: none come */
 	bool hung_up; /* the source ended the data connection: its word says why */
 	unsigned connections; /* data connections that the source will make */
 	struct inflow *inflow;
@@ -100,7 +102,28 @@ void incoming_describe_image(const struct incoming *in, Tagalong__HeldImage *ret
 void incoming_answer_image_query(struct incoming *in, struct bus_socket *s,
 				 const struct bus_peer *from, const Envelope *e);
 
+/* ---- incoming_disk.c ---- */
+
+/* Fills in what there is of the bases of the disks that come. With copy_bases a base that is not
+ * here is taken out of the spec: the disk comes whole. -EAGAIN while a base is being read. */
+int incoming_disk_look(struct node *n, const Tagalong__PeerPrepare *p,
+		       struct preflight_target *ret, struct mg_error *err);
+
+/* Has QEMU wait for them; incoming_become_prepared() or incoming_give_up() follows. False: none
+ * come. */
+bool incoming_disk_begin(struct incoming *in);
+
+/* A data connection for one of them, which is taken over. False: it is one for pages. */
+bool incoming_disk_data(struct incoming *in, int fd, const struct link_hello *hello);
+
+/* They are all here: has QEMU take no more, then incoming_loaded() or incoming_give_up() follows.
+ * False: none came. */
+bool incoming_disk_close(struct incoming *in);
+void incoming_disk_figures(const struct incoming *in, Tagalong__MoveFigures *f);
+void incoming_disk_end(struct incoming *in);
+
 /* ---- incoming_copy.c ---- */
+void incoming_loaded(struct incoming *in); /* pages, devices and disks */
 void incoming_copy_begin(struct incoming *in); /* QEMU is there: makes it wait for the pages */
 
 /* QEMU waits for the pages: tells the source so, once an image that is being written is

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "migrator/disk.h"
 #include "migrator/fault.h"
 #include "migrator/incoming_internal.h"
 #include "migrator/node_config.h"
@@ -29,6 +30,8 @@ void incoming_tell_state(struct incoming *in)
 void incoming_tell_prepared(struct incoming *in)
 {
 	struct node *n = in->m.node;
+	const VmSpec *spec = in->m.row.spec;
+	protobuf_c_boolean has_base[VM_DISKS_MAX];
 	Tagalong__PeerPrepared p = TAGALONG__PEER_PREPARED__INIT;
 	Tagalong__HeldImage image;
 	Envelope e = TAGALONG__ENVELOPE__INIT;
@@ -48,6 +51,10 @@ void incoming_tell_prepared(struct incoming *in)
 		incoming_describe_image(in, &image);
 		p.image = &image;
 	}
+	p.has_disk_base = has_base;
+	for (size_t i = 0; i < spec->n_disks; i++)
+		if (disk_moves(spec->disks[i]))
+			has_base[p.n_has_disk_base++] = spec->disks[i]->base_path != NULL;
 	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_PREPARED;
 	e.peer_prepared = &p;
 	e.has_reply_to = true;

@@ -30,6 +30,9 @@ static int check_host(struct node *n, const Tagalong__PeerPrepare *p, struct mg_
 	struct preflight found;
 	int r;
 
+	r = incoming_disk_look(n, p, &host, err);
+	if (r < 0)
+		return r;
 	while (host.machine_types && host.machine_types[host.n_machine_types])
 		host.n_machine_types++;
 	vm_free_room(n, &host.memory_free, &host.vcpus_free);
@@ -155,6 +158,8 @@ void incoming_prepare(struct node *n, struct bus_socket *s, const struct bus_pee
 	}
 	if (r == 0)
 		r = begin(n, p, &in, &err);
+	if (r == -EAGAIN)
+		return; /* a base is still being read: the source asks again */
 	if (r < 0) {
 		log_info("incoming", "vm=%s from=%s refused: %s", p->spec->name, p->source_node,
 			 err.text);

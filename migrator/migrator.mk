@@ -51,6 +51,7 @@ libmigrator_la_SOURCES = \
 	migrator/incoming.c \
 	migrator/incoming.h \
 	migrator/incoming_copy.c \
+	migrator/incoming_disk.c \
 	migrator/incoming_image.c \
 	migrator/incoming_internal.h \
 	migrator/incoming_message.c \
@@ -79,6 +80,7 @@ libmigrator_la_SOURCES = \
 	migrator/outgoing_check.c \
 	migrator/outgoing_connection.c \
 	migrator/outgoing_copy.c \
+	migrator/outgoing_disk.c \
 	migrator/outgoing_image.c \
 	migrator/outgoing_internal.h \
 	migrator/outgoing_message.c \

@@ -21,6 +21,7 @@ struct farewell;
 struct base_adding;
 struct image_store;
 struct share;
+struct disk_digests;
 
 struct node {
 	sd_event *loop;
@@ -42,6 +43,7 @@ struct node {
 	LIST_HEAD(, base_adding) base_addings; /* base_image.c */
 	struct image_store *images;
 	struct share *share; /* what the outgoing moves share; made by the first of them */
+	struct disk_digests *digests; /* of the bases of disks */
 };
 
 /* Something that the controller should see at once has changed. */

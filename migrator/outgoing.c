@@ -97,6 +97,8 @@ static void on_qemu_state(enum commit_qemu state, void *userdata)
 		o->vm->stopped_by_move = false;
 	if (state == COMMIT_QEMU_BUSY && o->step == COPY_SHUT_SENT)
 		outgoing_poll(o, NS_PER_MS); /* "completed" comes a moment before "postmigrate" */
+	if (state == COMMIT_QEMU_BUSY && o->m.row.stage == JOURNAL_ABORTED)
+		outgoing_disk_undo(o); /* it may wait for its switch-over */
 	if (state == COMMIT_QEMU_RUNNING && o->live && o->step >= COPY_FLOWING)
 		outgoing_give_up(o, "QEMU ended its migration and runs on");
 	outgoing_reconcile(o);
@@ -227,6 +229,8 @@ static void release_vm(struct outgoing *o)
 {
 	if (!o->vm || o->vm->place == VM_LEAVING)
 		return;
+	if (o->m.row.stage == JOURNAL_ABORTED)
+		outgoing_disk_undo(o);
 	vm_unwatch(o->vm);
 	o->vm = NULL;
 }

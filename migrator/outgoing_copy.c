@@ -26,9 +26,9 @@ static void next_step(struct outgoing *o);
 
 /* ---- Preparing QEMU ---------------------------------------------------------------------- */
 
-static json_t *capabilities(void)
+static json_t *capabilities(const struct outgoing *o)
 {
-	static const struct {
+	const struct {
 		const char *name;
 		int on;
 	} wanted[] = {
@@ -36,7 +36,9 @@ static json_t *capabilities(void)
 		{ "late-block-activate", 1 }, { "xbzrle", 0 },
 		{ "multifd", 0 },	    { "postcopy-ram", 0 },
 		{ "auto-converge", 0 },	    { "release-ram", 0 },
-		{ "pause-before-switchover", 0 },
+		/* Only for the mirrors' end: a guest that stands still there does not resume by
+		 * itself when we die, but when we are back. */
+		{ "pause-before-switchover", outgoing_disk_moves(o) },
 	};
 	json_t *list = json_array();
 
@@ -75,7 +77,7 @@ static void command(struct outgoing *o, enum copy_step step, const char *name, j
 
 void copy_begin(struct outgoing *o)
 {
-	command(o, COPY_CAPABILITIES, "migrate-set-capabilities", capabilities());
+	command(o, COPY_CAPABILITIES, "migrate-set-capabilities", capabilities(o));
 }
 
 /* ---- The flow ------------------------------------------------------------------- */
@@ -109,7 +111,7 @@ static int begin_flow(struct outgoing *o, struct mg_error *err)
 			  .plain_text = n->config->plain_text_data },
 		.ram_id = GUEST_RAM_ID,
 		.ram_bytes = guest_ram_bytes(o->vm->guest),
-		.bandwidth_bps = o->bandwidth_bps,
+		.bandwidth_bps = outgoing_disk_page_bandwidth(o),
 		.held = o->held,
 		.arrived = o->arrived,
 		.base = o->both_have_base ? o->base : NULL,
@@ -161,10 +163,16 @@ static void give_fd(struct outgoing *o)
 		o->pending++;
 }
 
-/* The tail, READY and COMMIT: what the commit costs in round trips. */
+/* The tail, READY and COMMIT: what the commit costs in half round trips. Disks have to be flushed
+ * before. */
+static unsigned commit_ways(const struct outgoing *o)
+{
+	return outgoing_disk_moves(o) ? 5 : 3;
+}
+
 bool outgoing_promise_fits(const struct outgoing *o)
 {
-	return o->promise_ns >= o->rtt_ns * 3 / 2;
+	return o->promise_ns >= o->rtt_ns * commit_ways(o) / 2;
 }
 
 void copy_connected(struct outgoing *o)
@@ -173,9 +181,9 @@ void copy_connected(struct outgoing *o)
 
 	if (!outgoing_promise_fits(o)) {
 		outgoing_give_up(o, "a blackout of %llu us cannot be kept: the way to %s and back "
-				 "takes %llu us, and the commit 1.5 of those",
+				 "takes %llu us, and the commit %.1f of those",
 				 (unsigned long long)(o->promise_ns / NS_PER_US), o->m.row.peer,
-				 (unsigned long long)(o->rtt_ns / NS_PER_US));
+				 (unsigned long long)(o->rtt_ns / NS_PER_US), commit_ways(o) / 2.0);
 		return;
 	}
 	if (begin_flow(o, &err) < 0) {
@@ -193,6 +201,13 @@ static void show_stopped(struct outgoing *o)
 		copy_ready(o);
 }
 
+void copy_disks_done(struct outgoing *o)
+{
+	o->step = COPY_CONNECTING;
+	o->step_since_ns = clock_mono_ns();
+	connection_begin(o);
+}
+
 static void next_step(struct outgoing *o)
 {
 	switch (o->step) {
@@ -202,9 +217,12 @@ static void next_step(struct outgoing *o)
 				  "downtime-limit", 1));
 		break;
 	case COPY_PARAMETERS:
-		o->step = COPY_CONNECTING;
-		o->step_since_ns = clock_mono_ns();
-		connection_begin(o);
+		if (!outgoing_disk_begin(o)) {
+			copy_disks_done(o);
+			break;
+		}
+		o->step = COPY_DISKS;
+		move_show(&o->m, STATE(COPYING));
 		break;
 	case COPY_GETFD:
 		o->qemu = COMMIT_QEMU_BUSY;
@@ -296,6 +314,10 @@ static void on_outflow(struct outflow *flow, enum outflow_event event, void *use
 
 static void on_migration_event(struct outgoing *o, const char *status)
 {
+	if (strcmp(status, "pre-switchover") == 0 && o->live) {
+		on_stopped(o);
+		outgoing_disk_finish(o);
+	}
 	if (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0)
 		outgoing_give_up(o, "QEMU's migration %s", status);
 	if (strcmp(status, "completed") == 0 || strcmp(status, "failed") == 0 ||
@@ -316,6 +338,8 @@ void copy_event(struct outgoing *o, const char *event, json_t *data, uint64_t ut
 		outgoing_poll(o, 0);
 	} else if (strcmp(event, "MIGRATION") == 0 && status && o->step >= COPY_MIGRATE) {
 		on_migration_event(o, status);
+	} else {
+		outgoing_disk_event(o, event, data);
 	}
 }
 
@@ -331,6 +355,7 @@ void copy_end(struct outgoing *o)
 	outflow_free(o->outflow);
 	o->outflow = NULL;
 	sharing_end(o);
+	outgoing_disk_end(o);
 	if (o->qemu_fd >= 0)
 		close(TAKE_FD(o->qemu_fd));
 }
@@ -359,7 +384,7 @@ static struct cost_facts facts_of(struct outgoing *o, const struct outflow_stats
 	uint64_t rtt = s->link_rtt_ns ? s->link_rtt_ns : o->rtt_ns;
 
 	return (struct cost_facts){
-		.remaining_bytes = f->remaining_bytes,
+		.remaining_bytes = f->remaining_bytes + outgoing_disk_left(o),
 		.dirty_bps = f->dirty_bps,
 		.link_bps = s->link_bps,
 		.wire_permille = s->guest_bytes ? (uint32_t)(s->wire_bytes * 1000 / s->guest_bytes)
@@ -469,7 +494,8 @@ void copy_tick(struct outgoing *o)
 {
 	struct outflow_stats stats;
 
-	if (o->live && o->step > COPY_NONE && o->step < COPY_FLOWING &&
+	outgoing_disk_tick(o);
+	if (o->live && o->step > COPY_NONE && o->step < COPY_FLOWING && o->step != COPY_DISKS &&
 	    clock_mono_ns() - o->step_since_ns > STEP_TIMEOUT_NS + NS_PER_S)
 		outgoing_give_up(o, "no data connection to %s at %s within %llu s", o->m.row.peer,
 				 o->data_endpoint, (unsigned long long)(STEP_TIMEOUT_NS / NS_PER_S));

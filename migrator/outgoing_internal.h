@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "migrator/arrival.h"
+#include "migrator/disk_digest.h"
 #include "migrator/commit.h"
 #include "migrator/image.h"
 #include "migrator/move.h"
@@ -28,6 +29,7 @@ enum copy_step {
 	COPY_NONE,
 	COPY_CAPABILITIES,
 	COPY_PARAMETERS,
+	COPY_DISKS, /* until each has been copied once */
 	COPY_CONNECTING,
 	COPY_GETFD,
 	COPY_MIGRATE,
@@ -107,6 +109,9 @@ struct outgoing {
 	unsigned handshakes; /* that were too slow for the promise */
 	uint64_t stop_utc_ns, resume_utc_ns;
 	bool asking_progress, asking_downtime;
+	struct outgoing_disks *disks; /* outgoing_disk.c; NULL: none is being copied */
+	bool copy_bases;              /* as the order has it */
+	uint32_t bases_missing;       /* bits: of disks whose base the target lacks */
 };
 
 /* One without a move, in the node's list; the defaults of MoveLimits are set. */
@@ -198,8 +203,49 @@ static inline bool sharing_holds(const struct outgoing *o)
 	return o->pause != PAUSE_NONE;
 }
 
+/* ---- outgoing_disk.c ---- */
+
+/* Whether the VM has disks that move with it, in this move. */
+bool outgoing_disk_moves(const struct outgoing *o);
+
+/* Whether it is known what is in their bases; the move may be given up. Ask again. */
+bool outgoing_disk_bases_known(struct outgoing *o);
+
+/* Bytes that their overlays take; 0 without any. */
+uint64_t outgoing_disk_used(const struct outgoing *o);
+
+/* What the target is told of them; `told` has to live as long as the message. */
+struct disks_told {
+	Tagalong__PeerDisk disks[VM_DISKS_MAX], *list[VM_DISKS_MAX];
+	char digests[VM_DISKS_MAX][DISK_DIGEST_TEXT_SIZE];
+};
+void outgoing_disk_describe(struct outgoing *o, struct disks_told *told, Tagalong__PeerPrepare *p);
+
+/* What the target says of their bases. */
+void outgoing_disk_take_bases(struct outgoing *o, const Tagalong__PeerPrepared *p);
+
+/* Copies them; copy_disks_done() or outgoing_give_up() follows. False: there are none. */
+bool outgoing_disk_begin(struct outgoing *o);
+void outgoing_disk_event(struct outgoing *o, const char *event, json_t *data);
+void outgoing_disk_tick(struct outgoing *o);
+
+/* The guest stands still, and QEMU waits for this before it lets go of its disks: makes the
+ * target's whole, and has QEMU go on. */
+void outgoing_disk_finish(struct outgoing *o);
+
+/* The move is called off: the guest runs on with its own disks. May be repeated. */
+void outgoing_disk_undo(struct outgoing *o);
+void outgoing_disk_end(struct outgoing *o); /* closes all that is open */
+
+/* Bytes of disks that the target still lacks. */
+uint64_t outgoing_disk_left(const struct outgoing *o);
+
+/* What of the cap on the bandwidth is left for pages. */
+uint64_t outgoing_disk_page_bandwidth(const struct outgoing *o);
+
 /* ---- outgoing_copy.c ---- */
 void copy_begin(struct outgoing *o);
+void copy_disks_done(struct outgoing *o);
 void copy_connected(struct outgoing *o); /* all of them are there */
 
 /* By the measured way to the target the promised blackout can be kept. */

@@ -62,9 +62,12 @@ static void end_dry_run(struct outgoing *o)
 
 	facts.remaining_bytes = fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512
 								: guest_ram_bytes(o->vm->guest);
+	f->has_disk_remaining_bytes = outgoing_disk_moves(o);
+	f->disk_remaining_bytes = outgoing_disk_used(o);
+	facts.remaining_bytes += f->disk_remaining_bytes;
 	cost_predict(&facts, &cost);
 	f->has_remaining_bytes = f->has_left_ns = f->has_blackout_ns = f->has_wire_bytes = true;
-	f->remaining_bytes = facts.remaining_bytes;
+	f->remaining_bytes = facts.remaining_bytes - f->disk_remaining_bytes;
 	f->wire_bytes = cost.bytes;
 	f->left_ns = cost.total_ns;
 	f->blackout_ns = cost.blackout_ns;
@@ -88,6 +91,7 @@ static void on_prepared(struct outgoing *o, const Tagalong__PeerPrepared *p)
 	snprintf(o->data_endpoint, sizeof(o->data_endpoint), "%s", p->data_endpoint);
 	take_connections(o, p);
 	outgoing_say(o, WORD_NONE);
+	outgoing_disk_take_bases(o, p);
 	if (o->dry_run) {
 		end_dry_run(o);
 	} else if (move_to_stage(&o->m, JOURNAL_PREPARED) < 0) {
@@ -176,6 +180,7 @@ static int64_t send_prepare(struct outgoing *o)
 	Tagalong__PeerPrepare p = TAGALONG__PEER_PREPARE__INIT;
 	Tagalong__MoveLimits limits = TAGALONG__MOVE_LIMITS__INIT;
 	Envelope e = TAGALONG__ENVELOPE__INIT;
+	struct disks_told disks;
 
 	limits.has_blackout_ns = limits.has_blackout_max_ns = true;
 	limits.blackout_ns = o->promise_ns;
@@ -197,6 +202,7 @@ static int64_t send_prepare(struct outgoing *o)
 	p.has_force = p.force = o->force;
 	p.has_dry_run = p.dry_run = o->dry_run;
 	image_describe(o, &p);
+	outgoing_disk_describe(o, &disks, &p);
 	p.reason = o->m.row.info->reason;
 	p.has_device = o->m.row.info->has_device;
 	p.device = o->m.row.info->device;
@@ -231,6 +237,10 @@ void outgoing_repeat(struct outgoing *o)
 
 	if (o->word_went && now - o->word_sent_ns < REPEAT_NS)
 		return;
+	if (o->word == WORD_PREPARE && !outgoing_disk_bases_known(o)) {
+		o->word_since_ns = now;
+		return;
+	}
 	if (outgoing_connect(o, NULL) < 0)
 		return;
 	seq = send_now(o);

@@ -17,6 +17,7 @@ static void take_limits(struct outgoing *o, const Tagalong__MoveOrder *order)
 	o->warm = order->warm;
 	if (order->has_priority)
 		o->priority = order->priority;
+	o->copy_bases = order->copy_bases;
 	if (l && l->blackout_ns)
 		o->promise_ns = l->blackout_ns;
 	if (l && l->blackout_max_ns)

@@ -55,6 +55,7 @@ static enum cli_exit send_order(const struct cli *cli, struct session *s, struct
 	order.reason = &reason;
 	order.has_force = order.force = cli->options.force;
 	order.has_dry_run = order.dry_run = cli->options.dry_run;
+	order.has_copy_bases = order.copy_bases = cli->options.copy_bases;
 	order.has_warm = order.warm = cli->options.warm;
 	request.body_case = TAGALONG__ENVELOPE__BODY_MOVE_ORDER;
 	request.move_order = &order;
@@ -75,8 +76,11 @@ enum cli_exit cmd_move(const struct cli *cli, struct mg_error *err)
 	_cleanup_(follower_free_p) struct follower *follower = NULL;
 	struct uuid id = uuid_random();
 	char id_text[UUID_TEXT_SIZE];
-	enum cli_exit code = session_open(cli, &s, err);
+	enum cli_exit code;
 
+	if (cli->options.copy_bases && !cli->options.node) /* a controller has no such orders */
+		return cli_fail(err, CLI_USAGE, "move: --copy-bases needs --node");
+	code = session_open(cli, &s, err);
 	uuid_format(&id, id_text);
 	if (code == CLI_OK)
 		code = follower_new(cli, &s, &id, &follower, err);

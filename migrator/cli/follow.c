@@ -40,8 +40,9 @@ static uint64_t number(const json_t *move, const char *key)
 /* How much of what there is to send has gone; 0 to 1. */
 static double share_done(const json_t *move)
 {
-	double gone = (double)number(move, "guest_bytes");
-	double left = (double)number(move, "remaining_bytes");
+	double gone = (double)(number(move, "guest_bytes") + number(move, "disk_bytes"));
+	double left = (double)(number(move, "remaining_bytes") +
+			       number(move, "disk_remaining_bytes"));
 
 	return gone + left > 0 ? gone / (gone + left) : 0;
 }
@@ -56,6 +57,7 @@ static void describe(const json_t *move, char *text, size_t size)
 		{ "round %s", { "", "round", COLUMN_COUNT } },
 		{ "%s sent", { "", "wire_bytes", COLUMN_SIZE } },
 		{ "%s to go", { "", "remaining_bytes", COLUMN_SIZE } },
+		{ "%s of disks to go", { "", "disk_remaining_bytes", COLUMN_SIZE } },
 		{ "%s", { "", "link_bytes_per_s", COLUMN_BYTE_RATE } },
 		{ "%s left", { "", "left_ns", COLUMN_DURATION } },
 	};

@@ -38,6 +38,8 @@ static const struct option_row {
 	    "how long a lost data connection may be away before it is given up (default: 60s)"),
 	ROW(OPTION_FORCE, "force", 'f', NULL, KIND_FLAG, force,
 	    "also when a controller has charge of the VM, and past checks that may be forced"),
+	ROW(OPTION_COPY_BASES, "copy-bases", 0, NULL, KIND_FLAG, copy_bases,
+	    "of disks whose base TARGET lacks: send that along"),
 	ROW(OPTION_DRY_RUN, "dry-run", 'n', NULL, KIND_FLAG, dry_run,
 	    "check both sides and say what would block it; move nothing"),
 	ROW(OPTION_DRY_PLAN, "dry-run", 'n', NULL, KIND_FLAG, dry_run,

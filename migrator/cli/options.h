@@ -40,11 +40,13 @@ enum option_bit {
 	OPTION_DRY_PLAN = 1 << 23,
 	OPTION_FOLLOW = 1 << 24,
 	OPTION_CONNECTIONS = 1 << 25,
+	OPTION_COPY_BASES = 1 << 26,
 };
 
 /* What was given; what was not is 0, false or NULL. */
 struct options {
-	bool background, detach, discard, dry_run, follow, force, help, json, run_here, version, yes;
+	bool background, copy_bases, detach, discard, dry_run, follow, force, help, json, run_here,
+		version, yes;
 	uint64_t bandwidth_bps;  /* bits a second */
 	uint64_t blackout_ns, blackout_max_ns;
 	uint64_t move_timeout_ns, patience_ns;

@@ -180,6 +180,7 @@ const struct column view_forecast_fields[] = {
 	{ "  blackout", "blackout_ns", COLUMN_DURATION },
 	{ "  would send", "wire_bytes", COLUMN_SIZE },
 	{ "  memory in use", "remaining_bytes", COLUMN_SIZE },
+	{ "  disks in use", "disk_remaining_bytes", COLUMN_SIZE },
 	{ NULL },
 };
 
