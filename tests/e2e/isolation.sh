@@ -45,12 +45,14 @@ confined() {
 		fail "QEMU at $1 has the daemon's files open"
 	fi
 	ram=$(echo "$nodes_ram/$1/$2".*)
-	for file in "$ram" "$directory/console.log" "$directory/qemu.log" "$directory/spec"; do
+	for file in "$ram" "$directory/console.log" "$directory/qemu.log" "$directory/spec" \
+		"$directory/disk0.qcow2"; do
 		[ -f "$file" ] || fail "there is no $file"
 		[ "$(stat -c %a "$file")" = 600 ] || fail "$file has mode $(stat -c %a "$file")"
 		setpriv --reuid daemon --regid daemon --clear-groups head -c 1 "$file" >/dev/null 2>&1 &&
 			fail "anybody can read $file"
 	done
+	[ ! -e "$directory/disk.sock" ] || fail "the socket of a move is left behind"
 	# What the daemon believes after a restart is not QEMU's to write.
 	for file in "$directory" "$directory/spec" "$directory/pid" "$tmpdir/$1/journal.db"; do
 		setpriv --reuid nobody --regid nogroup --clear-groups test -w "$file" &&
@@ -64,7 +66,12 @@ for node in a b; do
 	node_configure $node "qemu_user: nobody" ${cgroup:+"cgroup: $cgroup"}
 	node_start $node
 done
-vm_describe web "tagguest.mem=16M tagguest.verify=64M"
+# A disk that moves along, on a base that nobody but root may write to.
+install -d -m 755 "$tmpdir/bases"
+truncate -s 1M "$tmpdir/bases/base.raw"
+chmod 644 "$tmpdir/bases/base.raw"
+vm_lines="disks: [{ base: $tmpdir/bases/base.raw, format: raw }]"
+vm_describe web "tagguest.mem=16M tagguest.verify=64M tagguest.disk=vda"
 vm_start a web
 confined a web
 

@@ -2,23 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 # Each daemon of a move is killed before and after every single journal write
 # and message of the move: random kills would miss what is a round trip wide.
-# The link is delayed, journal writes take 20 ms longer, the guest has a disk.
+# The link is delayed, journal writes take 20 ms longer, the guest has a disk that it writes to: its
+# own, which goes along, or one that both nodes see.
 #
-#   DELAY_MS=3 JOURNAL_DELAY=20ms DISK=yes   as in "make check"
+#   DELAY_MS=3 JOURNAL_DELAY=20ms DISK=own   as in "make check"; DISK=shared, DISK=
 #   ONLY='source:journal-commit'              a regular expression of cases
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
 . "$top_srcdir/tests/e2e/nodes.sh"
 
 delay_ms=${DELAY_MS-3}
 journal_delay=${JOURNAL_DELAY-20ms}
-disk=${DISK-yes}
+disk=${DISK-own}
 only=${ONLY:-.}
 
 # SIDE:STEP of a move that is done, and (after a colon) of one that is called
 # off, or whose target's QEMU dies between COMMIT and RUN.
 done_steps=(
 	source:journal-begun source:send-prepare source:receive-prepared source:journal-prepared
-	source:receive-state-ready source:journal-commit source:send-commit
+	source:disk-finish source:receive-state-ready source:journal-commit source:send-commit
 	source:receive-state-ran source:journal-done source:journal-settled
 	target:receive-prepare target:journal-begun target:journal-prepared target:send-prepared
 	target:journal-ready target:send-state-ready target:receive-commit target:journal-run
@@ -151,6 +152,7 @@ each() {
 	local fn=$1 step blow
 	shift
 	for step in "$@"; do
+		[ "$disk" = own ] || [ "$step" != source:disk-finish ] || continue
 		[[ $step =~ $only ]] || continue
 		for blow in before after; do
 			"$fn" "${step%%:*}" "$blow" "${step#*:}"
@@ -161,11 +163,14 @@ each() {
 nodes_make a b
 nodes_link "$delay_ms"
 words="tagguest.mem=8M tagguest.rate=2M tagguest.verify=64M"
-if [ "$disk" = yes ]; then
+case $disk in
+own) vm_lines="disks: [{ size: 2M }]" ;;
+shared)
 	truncate -s 1M "$tmpdir/disk"
 	vm_lines="disks: [{ path: $tmpdir/disk, format: raw, shared: true }]"
-	words="$words tagguest.disk=vda"
-fi
+	;;
+esac
+[ -z "$disk" ] || words="$words tagguest.disk=vda"
 vm_memory=96M vm_describe web "$words"
 node_start a
 node_start b

@@ -93,7 +93,8 @@ node_configure a "image_budget: 0" # so that moves to a last some seconds, those
 node_start a
 node_start b
 vm_watch
-vm_memory=96M vm_describe web "tagguest.mem=8M tagguest.rate=2M tagguest.verify=64M"
+vm_lines="disks: [{ size: 2M }]" # its own, which goes along; the guest complains if a block is wrong
+vm_memory=96M vm_describe web "tagguest.mem=8M tagguest.rate=2M tagguest.verify=64M tagguest.disk=vda"
 vm_start a web
 for ((i = 0; i < kills; i++)); do
 	blow=${blows[i % ${#blows[@]}]}
