@@ -9,6 +9,8 @@ libcommon_la_SOURCES = \
 	common/clock.h \
 	common/config.c \
 	common/config.h \
+	common/converge.c \
+	common/converge.h \
 	common/cost.c \
 	common/cost.h \
 	common/cursor.h \

@@ -40,6 +40,11 @@ uint64_t cost_fixed_blackout_ns(const struct cost_facts *f)
 		   muldiv(f->rtt_ns, 3, 2));
 }
 
+uint64_t cost_least_blackout_ns(uint64_t rtt_ns)
+{
+	return add(COST_QEMU_LEAST_NS, muldiv(rtt_ns, 3, 2));
+}
+
 static uint32_t confidence(const struct cost_facts *f, const struct cost *c)
 {
 	uint32_t points = 20;
@@ -56,10 +61,16 @@ static uint32_t confidence(const struct cost_facts *f, const struct cost *c)
 void cost_predict(const struct cost_facts *f, struct cost *ret)
 {
 	uint64_t fixed = cost_fixed_blackout_ns(f), left = f->remaining_bytes;
+	struct cost_facts now = *f;
 	struct cost c = { 0 };
 
+	c.total_ns = f->start_ns;
 	for (;;) {
-		uint64_t round_ns = cost_transfer_ns(f, left), dirtied;
+		uint64_t round_ns, dirtied;
+
+		if (c.rounds)
+			now.wire_permille = f->again_permille ? f->again_permille : f->wire_permille;
+		round_ns = cost_transfer_ns(&now, left);
 
 		c.blackout_ns = add(fixed, round_ns);
 		c.keeps_promise = c.blackout_ns <= f->promise_ns;
@@ -71,11 +82,11 @@ void cost_predict(const struct cost_facts *f, struct cost *ret)
 		if (c.rounds && dirtied >= left) /* one more round would leave no less */
 			break;
 		c.rounds++;
-		c.bytes = add(c.bytes, wire_bytes(f, left));
+		c.bytes = add(c.bytes, wire_bytes(&now, left));
 		c.total_ns = add(c.total_ns, round_ns);
 		left = dirtied;
 	}
-	c.bytes = add(c.bytes, add(wire_bytes(f, left), COST_TAIL_BYTES));
+	c.bytes = add(c.bytes, add(wire_bytes(&now, left), COST_TAIL_BYTES));
 	c.total_ns = add(c.total_ns, c.blackout_ns);
 	c.confidence = confidence(f, &c);
 	*ret = c;

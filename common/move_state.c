@@ -26,10 +26,11 @@ static const struct {
 	[S(CHECKING)] = { "checking", CANCELLABLE, BIT(PREPARED) | BIT(ABORTED) },
 	[S(PREPARED)] = { "prepared", CANCELLABLE, BIT(COPYING) | BIT(ABORTED) | BIT(IN_DOUBT) },
 	[S(COPYING)] = { "copying", CANCELLABLE, BIT(STOPPED) | BIT(ABORTED) | BIT(IN_DOUBT) },
-	/* The guest may run again at the source when the stop is undone. */
+	/* The guest may run again at the source when the stop is undone: another attempt is due. */
 	[S(STOPPED)] = { "stopped", CANCELLABLE,
-			 BIT(READY) | BIT(COPYING) | BIT(ABORTED) | BIT(IN_DOUBT) },
-	[S(READY)] = { "ready", CANCELLABLE, BIT(COMMITTED) | BIT(ABORTED) | BIT(IN_DOUBT) },
+			 BIT(READY) | BIT(QUEUED) | BIT(ABORTED) | BIT(IN_DOUBT) },
+	[S(READY)] = { "ready", CANCELLABLE,
+		       BIT(COMMITTED) | BIT(QUEUED) | BIT(ABORTED) | BIT(IN_DOUBT) },
 	[S(COMMITTED)] = { "committed", 0, BIT(DONE) | BIT(REVOKED) | BIT(IN_DOUBT) },
 	[S(DONE)] = { "done", FINAL, 0 },
 	[S(ABORTED)] = { "aborted", FINAL, 0 },

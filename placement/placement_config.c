@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/config.h"
+#include "common/converge.h"
 #include "common/keys.h"
 #include "common/units.h"
 #include "placement/policy_parameters.h"
@@ -22,7 +23,7 @@ struct policy_section {
 struct limits_section {
 	unsigned *moves, *moves_per_node, *moves_per_link, *history;
 	char *backoff, *backoff_max, *order_timeout, *node_timeout;
-	char *blackout, *blackout_max, *bandwidth, *timeout;
+	char *blackout, *blackout_max, *bandwidth, *timeout, *stall_timeout, *if_not_converging;
 };
 
 struct placement_config_file {
@@ -69,6 +70,8 @@ static const cyaml_schema_field_t limits_fields[] = {
 	OPTIONAL(limits_section, blackout_max),
 	OPTIONAL(limits_section, bandwidth),
 	OPTIONAL(limits_section, timeout),
+	OPTIONAL(limits_section, stall_timeout),
+	OPTIONAL(limits_section, if_not_converging),
 	CYAML_FIELD_END,
 };
 
@@ -187,6 +190,11 @@ static void read_move_limits(struct reader *in, const struct limits_section *s,
 	m->blackout_ns = duration(in, "limits.blackout", s->blackout, 0);
 	m->blackout_max_ns = duration(in, "limits.blackout_max", s->blackout_max, 0);
 	m->timeout_ns = duration(in, "limits.timeout", s->timeout, 0);
+	m->stall_timeout_ns = duration(in, "limits.stall_timeout", s->stall_timeout, 0);
+	if (in->r == 0 && s->if_not_converging &&
+	    converge_parse(s->if_not_converging, &m->if_not_converging) < 0)
+		refuse(in, "limits.if_not_converging", s->if_not_converging,
+		       "one of " CONVERGE_CHOICES);
 	if (in->r == 0 && s->bandwidth && rate_parse(s->bandwidth, &m->bandwidth_bps) < 0)
 		refuse(in, "limits.bandwidth", s->bandwidth, "a rate such as 200Mbit");
 	if (in->r == 0 && m->blackout_max_ns && m->blackout_max_ns < m->blackout_ns)
@@ -197,8 +205,10 @@ static void read_move_limits(struct reader *in, const struct limits_section *s,
 	m->has_blackout_max_ns = m->blackout_max_ns > 0;
 	m->has_bandwidth_bps = m->bandwidth_bps > 0;
 	m->has_timeout_ns = m->timeout_ns > 0;
+	m->has_stall_timeout_ns = m->stall_timeout_ns > 0;
+	m->has_if_not_converging = s->if_not_converging != NULL;
 	if (m->has_blackout_ns || m->has_blackout_max_ns || m->has_bandwidth_bps ||
-	    m->has_timeout_ns)
+	    m->has_timeout_ns || m->has_stall_timeout_ns || m->has_if_not_converging)
 		c->limits.move = m;
 }
 

@@ -86,3 +86,37 @@ Test(cost, nothing_measured_is_a_guess_and_nothing_overflows)
 	cost_predict(&f, &c);
 	cr_assert_gt(c.total_ns, 0);
 }
+
+Test(cost, the_start_is_of_the_total_alone)
+{
+	struct cost_facts f = sample();
+	struct cost a, b;
+
+	cost_predict(&f, &a);
+	f.start_ns = NS_PER_S;
+	cost_predict(&f, &b);
+	cr_assert_eq(b.total_ns, a.total_ns + NS_PER_S);
+	cr_assert_eq(b.blackout_ns, a.blackout_ns);
+	cr_assert_eq(b.bytes, a.bytes);
+}
+
+Test(cost, what_is_sent_again_has_a_price_of_its_own)
+{
+	struct cost_facts f = sample();
+	struct cost c;
+
+	/* 2 s, then 20 MB at a tenth: 20 ms, of which 0.2 MB are left, 0.2 ms. */
+	f.again_permille = 100;
+	cost_predict(&f, &c);
+	cr_assert_eq(c.rounds, 2);
+	cr_assert_eq(c.bytes, 200 * MB + 2 * MB + MB / 50 + COST_TAIL_BYTES);
+	cr_assert_eq(c.blackout_ns, cost_fixed_blackout_ns(&f) + 200 * NS_PER_US);
+}
+
+Test(cost, no_blackout_is_shorter_than_qemu_and_the_commit)
+{
+	struct cost_facts f = sample();
+
+	cr_assert_eq(cost_least_blackout_ns(f.rtt_ns), 3 * NS_PER_MS + COST_QEMU_LEAST_NS);
+	cr_assert_leq(cost_least_blackout_ns(f.rtt_ns), cost_fixed_blackout_ns(&f));
+}
