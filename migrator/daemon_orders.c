@@ -306,16 +306,10 @@ void daemon_on_order(struct daemon *d, struct bus_socket *s, const struct bus_pe
 
 static bool is_outgoing(struct node *n, const struct uuid *id)
 {
-	struct journal_move row;
-	bool outgoing;
+	enum journal_stage stage;
+	struct outgoing *o;
 
-	if (outgoing_find(n, id))
-		return true;
-	if (journal_find(n->journal, id, &row) < 0)
-		return false;
-	outgoing = !row.incoming;
-	journal_move_clear(&row);
-	return outgoing;
+	return outgoing_find_for_peer(n, id, &o, &stage);
 }
 
 static void on_peer(struct node *n, struct bus_socket *s, const struct bus_peer *from,

@@ -23,6 +23,10 @@ static struct {
 	unsigned long countdown;
 } kills[DIRECTIVES_MAX];
 static unsigned n_kills;
+static struct {
+	char step[48];
+	uint64_t ns; /* 0: not any more */
+} stall;
 static uint64_t journal_delay_ns;
 
 static int parse_kill(const char *value, bool after)
@@ -46,6 +50,16 @@ static int parse_kill(const char *value, bool after)
 	return 0;
 }
 
+static int parse_stall(const char *value)
+{
+	const char *colon = strchr(value, ':');
+
+	if (!colon || colon == value || (size_t)(colon - value) >= sizeof(stall.step))
+		return -EINVAL;
+	snprintf(stall.step, sizeof(stall.step), "%.*s", (int)(colon - value), value);
+	return duration_parse(colon + 1, &stall.ns);
+}
+
 static int parse_directive(char *text)
 {
 	char *value = strchr(text, '=');
@@ -57,6 +71,8 @@ static int parse_directive(char *text)
 		return parse_kill(value, false);
 	if (strcmp(text, "kill-after") == 0)
 		return parse_kill(value, true);
+	if (strcmp(text, "stall-before") == 0)
+		return parse_stall(value);
 	if (strcmp(text, "journal-delay") == 0)
 		return duration_parse(value, &journal_delay_ns);
 	return -EINVAL;
@@ -68,12 +84,33 @@ int fault_init(const char *directives, struct mg_error *err)
 	char *save = NULL;
 
 	n_kills = 0;
-	journal_delay_ns = 0;
+	stall.ns = journal_delay_ns = 0;
 	for (char *d = copy ? strtok_r(copy, ",", &save) : NULL; d; d = strtok_r(NULL, ",", &save))
 		if (parse_directive(d) < 0)
 			return mg_error_set(err, -EINVAL, "TAGALONG_FAULT: '%s' is not a directive",
 					    d);
 	return 0;
+}
+
+static void stand_still(uint64_t ns)
+{
+	struct timespec ts = { .tv_sec = (time_t)(ns / NS_PER_S),
+			       .tv_nsec = (long)(ns % NS_PER_S) };
+
+	if (ns)
+		nanosleep(&ts, NULL);
+}
+
+static void stall_once(const char *kind, const char *step)
+{
+	uint64_t ns = stall.ns;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s-%s", kind, step);
+	if (ns == 0 || strcmp(stall.step, name) != 0)
+		return;
+	stall.ns = 0;
+	stand_still(ns);
 }
 
 static void count_down(const char *kind, const char *step, bool after)
@@ -89,6 +126,8 @@ static void count_down(const char *kind, const char *step, bool after)
 
 void fault_before(const char *kind, const char *step)
 {
+	if (stall.ns)
+		stall_once(kind, step);
 	if (n_kills)
 		count_down(kind, step, false);
 }
@@ -101,9 +140,5 @@ void fault_after(const char *kind, const char *step)
 
 void fault_journal_delay(void)
 {
-	struct timespec ts = { .tv_sec = (time_t)(journal_delay_ns / NS_PER_S),
-			       .tv_nsec = (long)(journal_delay_ns % NS_PER_S) };
-
-	if (journal_delay_ns)
-		nanosleep(&ts, NULL);
+	stand_still(journal_delay_ns);
 }

@@ -5,6 +5,7 @@
  *
  *     kill-before=STEP[:N]   SIGKILL itself before the N-th time (1st) of a step
  *     kill-after=STEP[:N]    the same, right after it
+ *     stall-before=STEP:3s   stand still for so long, the first time
  *     journal-delay=20ms     every journal write takes so much longer
  *
  * A step is a journal write ("journal-commit") or a message between two

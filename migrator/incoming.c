@@ -217,8 +217,10 @@ static void enter_stage(struct incoming *in, enum journal_stage stage)
 		move_show(&in->m, STATE(READY));
 		break;
 	case JOURNAL_RUN:
-		if (in->vm)
+		if (in->vm) {
 			in->vm->place = VM_OURS;
+			in->vm->keep_image = false;
+		}
 		move_explain(&in->m, NULL);
 		break;
 	case JOURNAL_DONE:

@@ -130,7 +130,8 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 	in->source_keeps = p->has_incarnation && !p->warm;
 	if (in->source_keeps)
 		in->source_image = uuid_of(&p->incarnation);
-	in->vm->keep_image = p->warm; /* it never runs here, so what it gets is what is kept */
+	/* If it never runs here, what it gets is what is kept. */
+	in->vm->keep_image = p->warm || p->may_come_again;
 	*ret = in;
 	return 0;
 }

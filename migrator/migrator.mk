@@ -30,6 +30,8 @@ libmigrator_la_SOURCES = \
 	migrator/fault.h \
 	migrator/flow.c \
 	migrator/flow.h \
+	migrator/forecast.c \
+	migrator/forecast.h \
 	migrator/frame.c \
 	migrator/frame.h \
 	migrator/frame_reader.c \
@@ -81,10 +83,12 @@ libmigrator_la_SOURCES = \
 	migrator/outgoing_connection.c \
 	migrator/outgoing_copy.c \
 	migrator/outgoing_disk.c \
+	migrator/outgoing_forecast.c \
 	migrator/outgoing_image.c \
 	migrator/outgoing_internal.h \
 	migrator/outgoing_message.c \
 	migrator/outgoing_order.c \
+	migrator/outgoing_retry.c \
 	migrator/outgoing_sharing.c \
 	migrator/pace.c \
 	migrator/pace.h \
@@ -128,6 +132,8 @@ libmigrator_la_SOURCES = \
 	migrator/sender.h \
 	migrator/share.c \
 	migrator/share.h \
+	migrator/stall.c \
+	migrator/stall.h \
 	migrator/steer.c \
 	migrator/steer.h \
 	migrator/stream_frame.c \

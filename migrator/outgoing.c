@@ -14,6 +14,7 @@
 #define MOST_DEFAULT_NS (2 * NS_PER_S)
 #define TIMEOUT_DEFAULT_NS (600 * NS_PER_S)
 #define PATIENCE_DEFAULT_NS (60 * NS_PER_S)
+#define ATTEMPTS_DEFAULT 3
 
 #define COMMAND_TIMEOUT_NS (10 * NS_PER_S)
 #define POLL_NS (200 * NS_PER_MS)
@@ -34,6 +35,37 @@ struct outgoing *outgoing_find(struct node *n, const struct uuid *id)
 		if (uuid_equal(&o->m.row.id, id))
 			return o;
 	return NULL;
+}
+
+/* A move that was settled is looked for among all: its later attempts have other names. */
+bool outgoing_find_for_peer(struct node *n, const struct uuid *id, struct outgoing **ret,
+			    enum journal_stage *ret_stage)
+{
+	const struct journal_filter all = { 0 };
+	struct journal_move *rows;
+	struct outgoing *o;
+	size_t count;
+	bool found = false;
+
+	*ret = NULL;
+	LIST_FOREACH(o, &n->outgoing, link)
+		if (uuid_equal(&o->peer_id, id)) {
+			*ret = o;
+			*ret_stage = o->m.row.stage;
+			return true;
+		}
+	if (journal_moves(n->journal, &all, &rows, &count) < 0)
+		return false;
+	for (size_t i = 0; i < count && !found; i++) {
+		const MoveInfo *info = rows[i].info;
+		struct uuid known = info->has_attempt_id ? uuid_of(&info->attempt_id) : rows[i].id;
+
+		found = !rows[i].incoming && uuid_equal(&known, id);
+		if (found)
+			*ret_stage = rows[i].stage;
+	}
+	journal_moves_free(rows, count);
+	return found;
 }
 
 const MoveInfo *outgoing_info(const struct outgoing *o)
@@ -203,6 +235,7 @@ static void on_vm_exit(struct vm *vm, void *userdata)
 	o->commanding = o->asking_progress = o->asking_downtime = false;
 	o->question = (struct qemu_question){ 0 };
 	o->qemu = COMMIT_QEMU_DEAD;
+	retry_forget(o);
 	vm->stopped_by_move = false;
 	if (vm->place == VM_LEAVING)
 		o->vm = NULL; /* its memory goes when we return */
@@ -325,6 +358,10 @@ static void show_end(struct outgoing *o)
 	if (!here || o->peer_stage == PEER(RAN) ||
 	    (o->qemu != COMMIT_QEMU_RUNNING && o->qemu != COMMIT_QEMU_DEAD))
 		return;
+	if (o->retry.wanted) {
+		move_show(&o->m, STATE(QUEUED));
+		return;
+	}
 	if (o->qemu == COMMIT_QEMU_DEAD && !move_state_is_final(o->m.row.info->state))
 		move_explain(&o->m, "QEMU of %s died before the move was done", o->m.row.info->vm);
 	release_vm(o);
@@ -336,6 +373,10 @@ static void settle(struct outgoing *o)
 {
 	struct vm *vm;
 
+	if (o->retry.wanted) {
+		retry_later(o);
+		return;
+	}
 	show_end(o); /* before it is journaled for the last time */
 	vm = o->vm;
 	if (vm && o->m.row.stage == JOURNAL_DONE)
@@ -442,6 +483,7 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 	if (o->live)
 		image_fetch_tick(o);
 	copy_tick(o);
+	retry_tick(o);
 	if (!o->m.row.settled && !o->live && (o->qemu == COMMIT_QEMU_UNKNOWN || o->qemu == COMMIT_QEMU_BUSY))
 		outgoing_poll(o, 0);
 	if (o->word == WORD_PREPARE)
@@ -476,8 +518,10 @@ struct outgoing *outgoing_new(struct node *n)
 	o->promise_ns = PROMISE_DEFAULT_NS;
 	o->most_ns = MOST_DEFAULT_NS;
 	o->timeout_ns = TIMEOUT_DEFAULT_NS;
+	o->retry = (struct retry){ .made = 1, .most = ATTEMPTS_DEFAULT };
 	o->patience_ns = PATIENCE_DEFAULT_NS;
 	o->priority = TAGALONG__MOVE_PRIORITY__PRIORITY_NORMAL;
+	o->if_not_converging = TAGALONG__IF_NOT_CONVERGING__CONVERGE_LONGER;
 	o->m.node = n;
 	LIST_INSERT_HEAD(&n->outgoing, o, link);
 	return o;
@@ -488,6 +532,7 @@ void outgoing_free(struct outgoing *o)
 	if (!o)
 		return;
 	LIST_REMOVE(o, link);
+	retry_forget(o);
 	check_end(o);
 	copy_end(o);
 	image_fetch_free(o);
@@ -512,6 +557,7 @@ int outgoing_restore(struct node *n, struct journal_move *row)
 		return -ENOMEM;
 	move_restore(&o->m, n, row);
 	row = &o->m.row;
+	o->peer_id = row->info->has_attempt_id ? uuid_of(&row->info->attempt_id) : row->id;
 	outgoing_tick_in(o, 0);
 	if (row->settled)
 		return 0;
@@ -532,6 +578,12 @@ int outgoing_restore(struct node *n, struct journal_move *row)
 
 int outgoing_cancel(struct outgoing *o, const char *who, struct mg_error *err)
 {
+	if (o->retry.wanted) {
+		retry_forget(o);
+		move_explain(&o->m, "cancelled by %s", who);
+		outgoing_reconcile(o);
+		return 0;
+	}
 	if (o->m.row.stage > JOURNAL_PREPARED || !move_state_may_cancel(o->m.row.info->state))
 		return mg_error_set(err, -EBUSY, "it is too late: the move of %s is %s",
 				    o->m.row.info->vm, move_state_name(o->m.row.info->state));

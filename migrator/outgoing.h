@@ -21,6 +21,11 @@ int outgoing_restore(struct node *n, struct journal_move *row);
 
 struct outgoing *outgoing_find(struct node *n, const struct uuid *id);
 
+/* Whether it is what a target knows one of this node's moves as, open or settled, and then
+ * that move's stage. */
+bool outgoing_find_for_peer(struct node *n, const struct uuid *id, struct outgoing **ret,
+			    enum journal_stage *ret_stage);
+
 /* Calls a move off; -EBUSY once the decision has been taken. */
 int outgoing_cancel(struct outgoing *o, const char *who, struct mg_error *err);
 

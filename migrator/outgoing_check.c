@@ -70,7 +70,8 @@ void check_begin(struct outgoing *o)
 
 void check_end(struct outgoing *o)
 {
-	json_decref(o->block);
-	json_decref(o->migrate);
-	json_decref(o->capabilities);
+	json_decref(TAKE_PTR(o->block));
+	json_decref(TAKE_PTR(o->migrate));
+	json_decref(TAKE_PTR(o->capabilities));
+	o->checked = 0;
 }

@@ -69,6 +69,11 @@ static void connected(struct data_connection *c)
 		try_to_connect(c);
 		return;
 	}
+	if (o->dry_run) {
+		close(TAKE_FD(c->fd));
+		forecast_end_dry_run(o);
+		return;
+	}
 	c->incarnation++;
 	if (!o->outflow) {
 		c->connected = true;

@@ -4,6 +4,7 @@
  * and when the guest may stop.
  */
 #include <fcntl.h>
+#include <math.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -26,6 +27,12 @@ static void next_step(struct outgoing *o);
 
 /* ---- Preparing QEMU ---------------------------------------------------------------------- */
 
+/* QEMU takes back what it throttled however its migration ends, also because we have died. */
+static bool may_throttle(const struct outgoing *o)
+{
+	return o->if_not_converging == TAGALONG__IF_NOT_CONVERGING__CONVERGE_THROTTLE;
+}
+
 static json_t *capabilities(const struct outgoing *o)
 {
 	const struct {
@@ -35,7 +42,7 @@ static json_t *capabilities(const struct outgoing *o)
 		{ "events", 1 },	    { "return-path", 1 },
 		{ "late-block-activate", 1 }, { "xbzrle", 0 },
 		{ "multifd", 0 },	    { "postcopy-ram", 0 },
-		{ "auto-converge", 0 },	    { "release-ram", 0 },
+		{ "auto-converge", may_throttle(o) }, { "release-ram", 0 },
 		/* Only for the mirrors' end: a guest that stands still there does not resume by
 		 * itself when we die, but when we are back. */
 		{ "pause-before-switchover", outgoing_disk_moves(o) },
@@ -46,6 +53,23 @@ static json_t *capabilities(const struct outgoing *o)
 		json_array_append_new(list, json_pack("{s:s, s:b}", "capability", wanted[i].name,
 						      "state", wanted[i].on));
 	return json_pack("{s:o}", "capabilities", list);
+}
+
+/* QEMU slows the guest down by itself, at the least sign (1 %) of what it takes for
+ * too many writes; but no further than its maximum, which is raised when steer.h says so. */
+static json_t *parameters(const struct outgoing *o)
+{
+	json_t *p = json_pack("{s:I, s:i}", "max-bandwidth", BANDWIDTH_UNLIMITED,
+			      "downtime-limit", 1);
+
+	if (may_throttle(o))
+		json_object_update_new(p, json_pack("{s:i, s:i, s:i, s:i, s:b}",
+						    "cpu-throttle-initial", 1,
+						    "cpu-throttle-increment", STEER_THROTTLE_MOST,
+						    "max-cpu-throttle", 1,
+						    "throttle-trigger-threshold", 1,
+						    "cpu-throttle-tailslow", 0));
+	return p;
 }
 
 static void on_step(struct qmp *q, int r, json_t *result, const struct mg_error *err,
@@ -107,7 +131,7 @@ static int begin_flow(struct outgoing *o, struct mg_error *err)
 		.ram_fd = ram_fd,
 		.shadow_bytes = n->config->shadow_bytes,
 		.connections = o->connections,
-		.link = { .move = o->m.row.id, .incarnation = o->data[0].incarnation,
+		.link = { .move = o->peer_id, .incarnation = o->data[0].incarnation,
 			  .plain_text = n->config->plain_text_data },
 		.ram_id = GUEST_RAM_ID,
 		.ram_bytes = guest_ram_bytes(o->vm->guest),
@@ -163,16 +187,25 @@ static void give_fd(struct outgoing *o)
 		o->pending++;
 }
 
-/* The tail, READY and COMMIT: what the commit costs in half round trips. Disks have to be flushed
- * before. */
-static unsigned commit_ways(const struct outgoing *o)
+/* What the commit costs; disks have to be flushed before, which is one way there and back. */
+static uint64_t least_blackout_ns(const struct outgoing *o)
 {
-	return outgoing_disk_moves(o) ? 5 : 3;
+	return cost_least_blackout_ns(o->rtt_ns) + (outgoing_disk_moves(o) ? o->rtt_ns : 0);
 }
 
 bool outgoing_promise_fits(const struct outgoing *o)
 {
-	return o->promise_ns >= o->rtt_ns * commit_ways(o) / 2;
+	return o->promise_ns >= least_blackout_ns(o);
+}
+
+void outgoing_refuse_promise(struct outgoing *o)
+{
+	outgoing_give_up(o, "a blackout of %.1f ms cannot be kept: the way to %s and back takes %.1f ms, "
+			 "the commit %.1f of those, and QEMU %.1f ms; promise %.0f ms or more",
+			 (double)o->promise_ns / NS_PER_MS, o->m.row.peer,
+			 (double)o->rtt_ns / NS_PER_MS, outgoing_disk_moves(o) ? 2.5 : 1.5,
+			 (double)COST_QEMU_LEAST_NS / NS_PER_MS,
+			 ceil((double)least_blackout_ns(o) / NS_PER_MS));
 }
 
 void copy_connected(struct outgoing *o)
@@ -180,10 +213,7 @@ void copy_connected(struct outgoing *o)
 	struct mg_error err = { 0 };
 
 	if (!outgoing_promise_fits(o)) {
-		outgoing_give_up(o, "a blackout of %llu us cannot be kept: the way to %s and back "
-				 "takes %llu us, and the commit %.1f of those",
-				 (unsigned long long)(o->promise_ns / NS_PER_US), o->m.row.peer,
-				 (unsigned long long)(o->rtt_ns / NS_PER_US), commit_ways(o) / 2.0);
+		outgoing_refuse_promise(o);
 		return;
 	}
 	if (begin_flow(o, &err) < 0) {
@@ -212,9 +242,7 @@ static void next_step(struct outgoing *o)
 {
 	switch (o->step) {
 	case COPY_CAPABILITIES:
-		command(o, COPY_PARAMETERS, "migrate-set-parameters",
-			json_pack("{s:I, s:i}", "max-bandwidth", BANDWIDTH_UNLIMITED,
-				  "downtime-limit", 1));
+		command(o, COPY_PARAMETERS, "migrate-set-parameters", parameters(o));
 		break;
 	case COPY_PARAMETERS:
 		if (!outgoing_disk_begin(o)) {
@@ -230,7 +258,9 @@ static void next_step(struct outgoing *o)
 		break;
 	case COPY_MIGRATE:
 		o->step = COPY_FLOWING;
-		steer_init(&o->steer, o->promise_ns, o->most_ns);
+		steer_init(&o->steer, o->if_not_converging, o->promise_ns, o->most_ns);
+		stall_init(&o->stall, clock_mono_ns());
+		forecast_init(&o->forecast);
 		move_show(&o->m, STATE(COPYING));
 		if (o->guard) /* it was all over before QEMU's answer was heard */
 			show_stopped(o);
@@ -248,11 +278,21 @@ static int on_guard(sd_event_source *source, uint64_t now, void *userdata)
 
 	(void)source;
 	(void)now;
-	if (o->step == COPY_FLOWING)
+	if (o->step == COPY_FLOWING) {
 		outgoing_give_up(o, "the blackout would have lasted longer than %llu ms; the guest "
 				 "runs on here", (unsigned long long)(o->most_ns / NS_PER_MS));
+		retry_want(o);
+	}
 	outgoing_reconcile(o);
 	return 0;
+}
+
+/* What follows READY, or the guest's return here, takes a little longer still. */
+static uint64_t guard_ns(const struct outgoing *o)
+{
+	uint64_t margin = o->rtt_ns / 2 + COST_QEMU_LEAST_NS;
+
+	return o->most_ns - (margin < o->most_ns / 4 ? margin : o->most_ns / 4);
 }
 
 /* From now on QEMU's monitor may be silent, and only closing its socket helps. On a busy host
@@ -262,7 +302,7 @@ static void on_stopped(struct outgoing *o)
 	if (o->vm)
 		o->vm->stopped_by_move = true;
 	if (!o->guard)
-		outgoing_set_timer(o, &o->guard, o->most_ns, on_guard, o);
+		outgoing_set_timer(o, &o->guard, guard_ns(o), on_guard, o);
 	show_stopped(o);
 }
 
@@ -309,6 +349,8 @@ static void on_outflow(struct outflow *flow, enum outflow_event event, void *use
 		end_warming(o); /* stopped: QEMU was ahead of us, and resumes it at once */
 	else
 		outgoing_give_up(o, "%s", outflow_error(flow)->text);
+	if (event == OUTFLOW_FAILED && o->guard && o->step == COPY_FLOWING)
+		retry_want(o); /* the link was lost while the guest stood still */
 	outgoing_reconcile(o);
 }
 
@@ -378,23 +420,7 @@ static void fill_figures(struct outgoing *o, const struct outflow_stats *s)
 	f->elapsed_ns = clock_mono_ns() - o->m.begun_mono_ns;
 }
 
-static struct cost_facts facts_of(struct outgoing *o, const struct outflow_stats *s)
-{
-	const Tagalong__MoveFigures *f = move_figures(&o->m);
-	uint64_t rtt = s->link_rtt_ns ? s->link_rtt_ns : o->rtt_ns;
-
-	return (struct cost_facts){
-		.remaining_bytes = f->remaining_bytes + outgoing_disk_left(o),
-		.dirty_bps = f->dirty_bps,
-		.link_bps = s->link_bps,
-		.wire_permille = s->guest_bytes ? (uint32_t)(s->wire_bytes * 1000 / s->guest_bytes)
-						: 0,
-		.rtt_ns = rtt,
-		.promise_ns = o->promise_ns,
-	};
-}
-
-static void on_limit_set(struct qmp *q, int r, json_t *result, const struct mg_error *err,
+static void on_parameter_set(struct qmp *q, int r, json_t *result, const struct mg_error *err,
 			 void *userdata)
 {
 	struct outgoing *o = userdata;
@@ -403,29 +429,68 @@ static void on_limit_set(struct qmp *q, int r, json_t *result, const struct mg_e
 	(void)result;
 	o->pending--;
 	if (r == -EREMOTEIO)
-		log_warning("outgoing", "move=%s downtime-limit: %s", o->m.id_text, err->text);
+		log_warning("outgoing", "move=%s QEMU's parameters: %s", o->m.id_text, err->text);
+}
+
+static void set_parameter(struct outgoing *o, const char *name, uint32_t value)
+{
+	const Tagalong__MoveFigures *f = move_figures(&o->m);
+
+	log_debug("outgoing", "move=%s %s=%u remaining=%llu round=%u", o->m.id_text, name, value,
+		  (unsigned long long)f->remaining_bytes, f->round);
+	(void)outgoing_command(o, "migrate-set-parameters",
+			       json_pack("{s:I}", name, (json_int_t)value), QUERY_TIMEOUT_NS,
+			       on_parameter_set);
+}
+
+static void give_up_convergence(struct outgoing *o, const struct cost *cost)
+{
+	const Tagalong__MoveFigures *f = move_figures(&o->m);
+
+	outgoing_give_up(o, "it does not converge: the guest writes %.1f MB/s, the link carries %.1f "
+			 "MB/s, and the blackout would last %llu ms instead of %llu ms",
+			 (double)f->dirty_bps / 1e6, (double)f->link_bps / 1e6,
+			 (unsigned long long)(cost->blackout_ns / NS_PER_MS),
+			 (unsigned long long)(o->promise_ns / NS_PER_MS));
 }
 
 static void steer(struct outgoing *o)
 {
 	Tagalong__MoveFigures *f = move_figures(&o->m);
 	struct outflow_stats stats;
+	struct steer_verdict verdict;
 	struct cost_facts facts;
 	struct cost cost;
-	uint32_t limit_ms;
 
 	outflow_get_stats(o->outflow, &stats);
-	facts = facts_of(o, &stats);
-	cost_predict(&facts, &cost);
-	f->has_left_ns = true;
-	f->left_ns = cost.total_ns;
-	if (!steer_update(&o->steer, &facts, f->round, &limit_ms))
-		return;
-	log_debug("outgoing", "move=%s downtime-limit=%ums remaining=%llu round=%u", o->m.id_text,
-		  limit_ms, (unsigned long long)f->remaining_bytes, f->round);
-	(void)outgoing_command(o, "migrate-set-parameters",
-			       json_pack("{s:I}", "downtime-limit", (json_int_t)limit_ms),
-			       QUERY_TIMEOUT_NS, on_limit_set);
+	forecast_show(o, &stats, &facts, &cost);
+	verdict = steer_update(&o->steer, &facts, f->round, stats.accepted_bps);
+	f->has_promise_ns = true;
+	f->promise_ns = o->steer.allowed_ns;
+	if (verdict.limit_ms)
+		set_parameter(o, "downtime-limit", verdict.limit_ms);
+	if (verdict.throttle_percent)
+		set_parameter(o, "max-cpu-throttle", verdict.throttle_percent);
+	if (verdict.give_up)
+		give_up_convergence(o, &cost);
+}
+
+/* Not while the link is away, for which there is another patience. */
+static void check_stall(struct outgoing *o)
+{
+	const Tagalong__MoveFigures *f = move_figures(&o->m);
+	uint64_t now = clock_mono_ns();
+
+	if (o->lost_since_ns) {
+		stall_excuse(&o->stall, now);
+		forecast_excuse(&o->forecast);
+	}
+	if (o->stall_timeout_ns && stall_ns(&o->stall, now) > o->stall_timeout_ns)
+		outgoing_give_up(o, "it makes no progress: for %llu s there was not less to go than %.1f "
+				 "MB, while the guest writes %.1f MB/s and the link carries %.1f MB/s",
+				 (unsigned long long)(o->stall_timeout_ns / NS_PER_S),
+				 (double)o->stall.best_start / 1e6, (double)f->dirty_bps / 1e6,
+				 (double)f->link_bps / 1e6);
 }
 
 static uint64_t number(json_t *object, const char *key)
@@ -444,12 +509,17 @@ static void take_ram_figures(struct outgoing *o, json_t *result)
 		f->has_start_stall_ns = true;
 		f->start_stall_ns = number(result, "setup-time") * NS_PER_MS;
 	}
+	if (number(result, "cpu-throttle-percentage") > 1) {
+		f->has_throttle_percent = true;
+		f->throttle_percent = (uint32_t)number(result, "cpu-throttle-percentage");
+	}
 	if (!ram)
 		return;
 	f->has_round = f->has_remaining_bytes = f->has_dirty_bps = true;
 	f->round = (uint32_t)number(ram, "dirty-sync-count");
 	f->remaining_bytes = number(ram, "remaining");
 	f->dirty_bps = number(ram, "dirty-pages-rate") * number(ram, "page-size");
+	stall_note(&o->stall, f->round, f->remaining_bytes, clock_mono_ns());
 }
 
 static int on_asking(sd_event_source *source, uint64_t now, void *userdata);
@@ -470,7 +540,7 @@ static void on_query_migrate(struct qmp *q, int r, json_t *result, const struct 
 		return; /* the monitor may be silent, and each millisecond counts */
 	if (!o->warm && !sharing_holds(o)) /* it is not to stop */
 		steer(o);
-	if (move_figures(&o->m)->left_ns < NEAR_END_NS)
+	if (o->ends_in_ns < NEAR_END_NS)
 		outgoing_set_timer(o, &o->asking, NEAR_END_TICK_NS, on_asking, o);
 }
 
@@ -508,6 +578,8 @@ void copy_tick(struct outgoing *o)
 		return; /* as above */
 	move_tell_progress(&o->m);
 	ask_progress(o);
+	if (!o->warm)
+		check_stall(o);
 }
 
 static void on_downtime(struct qmp *q, int r, json_t *result, const struct mg_error *err,

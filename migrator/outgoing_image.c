@@ -46,7 +46,7 @@ static void ask(struct outgoing *o)
 	Tagalong__PeerImageQuery query = TAGALONG__PEER_IMAGE_QUERY__INIT;
 	Envelope e = TAGALONG__ENVELOPE__INIT;
 
-	query.move = (ProtobufCBinaryData){ UUID_SIZE, o->m.row.id.bytes };
+	query.move = (ProtobufCBinaryData){ UUID_SIZE, o->peer_id.bytes };
 	query.offset = f->at;
 	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_IMAGE_QUERY;
 	e.peer_image_query = &query;

@@ -9,11 +9,13 @@
 #include "migrator/arrival.h"
 #include "migrator/disk_digest.h"
 #include "migrator/commit.h"
+#include "migrator/forecast.h"
 #include "migrator/image.h"
 #include "migrator/move.h"
 #include "migrator/outflow.h"
 #include "migrator/outgoing.h"
 #include "migrator/qemu_state.h"
+#include "migrator/stall.h"
 #include "migrator/steer.h"
 #include "migrator/vm.h"
 
@@ -40,10 +42,12 @@ enum copy_step {
 
 struct outgoing {
 	struct move m;
+	struct uuid peer_id; /* what the target knows this attempt as; the first has the move's id */
 	LIST_ENTRY(outgoing) link;
 	struct vm *vm; /* NULL once it is let go */
 	/* the order */
-	uint64_t promise_ns, most_ns, bandwidth_bps, timeout_ns, patience_ns;
+	uint64_t promise_ns, most_ns, bandwidth_bps, timeout_ns, patience_ns, stall_timeout_ns;
+	IfNotConverging if_not_converging;
 	bool force, dry_run, warm;
 	/* outgoing_sharing.c */
 	Tagalong__MovePriority priority;
@@ -105,6 +109,15 @@ struct outgoing {
 	int qemu_fd;
 	struct outflow *outflow;
 	struct steer steer;
+	struct stall stall;
+	struct forecast forecast;
+	uint64_t ends_in_ns; /* were there no more rounds than it takes */
+	struct retry {
+		uint32_t made, most; /* attempts */
+		bool wanted;         /* this one was undone, and there will be another */
+		uint64_t since_ns;
+		sd_event_source *timer;
+	} retry;
 	uint64_t rtt_ns;
 	unsigned handshakes; /* that were too slow for the promise */
 	uint64_t stop_utc_ns, resume_utc_ns;
@@ -140,6 +153,29 @@ void outgoing_set_timer(struct outgoing *o, sd_event_source **source, uint64_t d
 /* A command whose answer counts as pending. -ENOTCONN without a monitor. */
 int outgoing_command(struct outgoing *o, const char *name, json_t *arguments, uint64_t timeout_ns,
 		     qmp_reply_fn fn);
+
+/* ---- outgoing_forecast.c ---- */
+
+/* Shows what to expect. *ret_facts are those of the stop: what the link alone would take. */
+void forecast_show(struct outgoing *o, const struct outflow_stats *s, struct cost_facts *ret_facts,
+		   struct cost *ret);
+
+/* The target would take it and the way there is measured: shows what to expect, and ends. */
+void forecast_end_dry_run(struct outgoing *o);
+
+/* ---- outgoing_retry.c ---- */
+
+/* The stop was undone after outgoing_give_up(): another attempt is made, if the order allows. */
+void retry_want(struct outgoing *o);
+
+/* The attempt is over on both sides: the next one follows after a while. */
+void retry_later(struct outgoing *o);
+
+/* There will be no other attempt, for the reason that is explained. */
+void retry_forget(struct outgoing *o);
+
+/* Gives up when the target was not heard, or the time is over. */
+void retry_tick(struct outgoing *o);
 
 /* ---- outgoing_message.c ---- */
 
@@ -250,6 +286,7 @@ void copy_connected(struct outgoing *o); /* all of them are there */
 
 /* By the measured way to the target the promised blackout can be kept. */
 bool outgoing_promise_fits(const struct outgoing *o);
+void outgoing_refuse_promise(struct outgoing *o);
 void copy_tick(struct outgoing *o);
 void copy_event(struct outgoing *o, const char *event, json_t *data, uint64_t utc_ns);
 void copy_ready(struct outgoing *o); /* the target has loaded everything */

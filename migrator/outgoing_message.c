@@ -3,7 +3,6 @@
  * What the two ends say to each other, from the source's side.
  */
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -52,29 +51,6 @@ void outgoing_peer_state(struct outgoing *o, const Tagalong__PeerState *state)
 	outgoing_reconcile(o);
 }
 
-static void end_dry_run(struct outgoing *o)
-{
-	_cleanup_close_ int fd = guest_ram_open(o->vm->guest);
-	Tagalong__MoveFigures *f = move_figures(&o->m);
-	struct cost_facts facts = { .promise_ns = o->promise_ns, .rtt_ns = o->rtt_ns };
-	struct cost cost;
-	struct stat st;
-
-	facts.remaining_bytes = fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512
-								: guest_ram_bytes(o->vm->guest);
-	f->has_disk_remaining_bytes = outgoing_disk_moves(o);
-	f->disk_remaining_bytes = outgoing_disk_used(o);
-	facts.remaining_bytes += f->disk_remaining_bytes;
-	cost_predict(&facts, &cost);
-	f->has_remaining_bytes = f->has_left_ns = f->has_blackout_ns = f->has_wire_bytes = true;
-	f->remaining_bytes = facts.remaining_bytes - f->disk_remaining_bytes;
-	f->wire_bytes = cost.bytes;
-	f->left_ns = cost.total_ns;
-	f->blackout_ns = cost.blackout_ns;
-	o->peer_stage = PEER(NEVER); /* the target has promised nothing */
-	o->live = false;
-}
-
 /* A target that does not know of several takes one. */
 static void take_connections(struct outgoing *o, const Tagalong__PeerPrepared *p)
 {
@@ -93,7 +69,9 @@ static void on_prepared(struct outgoing *o, const Tagalong__PeerPrepared *p)
 	outgoing_say(o, WORD_NONE);
 	outgoing_disk_take_bases(o, p);
 	if (o->dry_run) {
-		end_dry_run(o);
+		o->peer_stage = PEER(NEVER); /* the target has promised nothing */
+		o->connections = 1;
+		connection_begin(o); /* to see whether there is a way, and how long it is */
 	} else if (move_to_stage(&o->m, JOURNAL_PREPARED) < 0) {
 		outgoing_give_up(o, "the journal cannot be written");
 	} else {
@@ -142,17 +120,11 @@ void outgoing_answer_query(struct node *n, struct bus_socket *s, const struct bu
 			   const Envelope *e)
 {
 	struct uuid id = uuid_of(&e->peer_query->move);
-	struct outgoing *o = outgoing_find(n, &id);
-	struct journal_move row;
 	enum journal_stage stage = 0;
+	struct outgoing *o;
 
 	fault_before("receive", "query");
-	if (o) {
-		stage = o->m.row.stage;
-	} else if (journal_find(n->journal, &id, &row) == 0) {
-		stage = row.incoming ? 0 : row.stage;
-		journal_move_clear(&row);
-	}
+	(void)outgoing_find_for_peer(n, &id, &o, &stage);
 	if (stage == JOURNAL_COMMIT || stage == JOURNAL_DONE)
 		peer_send_commit(s, from, e, &id, o ? stopped_ns(o) : 0);
 	else if (stage == JOURNAL_ABORTED || stage == JOURNAL_REVOKED)
@@ -189,7 +161,7 @@ static int64_t send_prepare(struct outgoing *o)
 	limits.patience_ns = o->patience_ns;
 	limits.has_connections = true;
 	limits.connections = o->connections;
-	p.move = (ProtobufCBinaryData){ UUID_SIZE, o->m.row.id.bytes };
+	p.move = (ProtobufCBinaryData){ UUID_SIZE, o->peer_id.bytes };
 	p.spec = (VmSpec *)guest_spec(o->vm->guest); /* with the RAM that it really has */
 	p.session_key = (ProtobufCBinaryData){ LINK_KEY_SIZE, o->session_key };
 	p.plain_text = n->config->plain_text_data;
@@ -207,6 +179,8 @@ static int64_t send_prepare(struct outgoing *o)
 	p.has_device = o->m.row.info->has_device;
 	p.device = o->m.row.info->device;
 	p.has_warm = p.warm = o->warm;
+	p.has_may_come_again = true;
+	p.may_come_again = !o->warm && o->retry.made < o->retry.most;
 	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_PREPARE;
 	e.peer_prepare = &p;
 	return peer_send(o->peer, NULL, &e);
@@ -214,7 +188,7 @@ static int64_t send_prepare(struct outgoing *o)
 
 static int64_t send_now(struct outgoing *o)
 {
-	const struct uuid *id = &o->m.row.id;
+	const struct uuid *id = &o->peer_id;
 
 	switch (o->word) {
 	case WORD_PREPARE:
@@ -270,7 +244,7 @@ void outgoing_prepare(struct outgoing *o)
 void outgoing_ask(struct outgoing *o)
 {
 	if (outgoing_connect(o, NULL) == 0)
-		(void)peer_send_word(o->peer, NULL, NULL, &o->m.row.id,
+		(void)peer_send_word(o->peer, NULL, NULL, &o->peer_id,
 				     TAGALONG__ENVELOPE__BODY_PEER_QUERY, NULL);
 }
 

@@ -20,8 +20,12 @@ static void take_limits(struct outgoing *o, const Tagalong__MoveOrder *order)
 	o->copy_bases = order->copy_bases;
 	if (l && l->blackout_ns)
 		o->promise_ns = l->blackout_ns;
+	if (l && l->has_if_not_converging)
+		o->if_not_converging = l->if_not_converging;
 	if (l && l->blackout_max_ns)
 		o->most_ns = l->blackout_max_ns;
+	else if (o->if_not_converging != TAGALONG__IF_NOT_CONVERGING__CONVERGE_LONGER)
+		o->most_ns = o->promise_ns; /* the promise is firm */
 	else if (o->most_ns < 2 * o->promise_ns)
 		o->most_ns = 2 * o->promise_ns;
 	if (l && l->bandwidth_bps)
@@ -32,6 +36,10 @@ static void take_limits(struct outgoing *o, const Tagalong__MoveOrder *order)
 		o->connections = l->connections;
 	if (l && l->has_patience_ns)
 		o->patience_ns = l->patience_ns;
+	if (l && l->attempts)
+		o->retry.most = l->attempts;
+	if (l && l->stall_timeout_ns)
+		o->stall_timeout_ns = l->stall_timeout_ns;
 }
 
 static int check_order(struct node *n, const Tagalong__MoveOrder *order, struct vm *vm,
@@ -82,7 +90,8 @@ static int begin(struct node *n, const Tagalong__MoveOrder *order, struct vm *vm
 		r = move_set_cause(&o->m, order->reason, order->has_device ? &order->device : NULL);
 	if (r == 0)
 		r = vm_pack(vm, err);
-	if (r == 0 && order->warm) /* an image of it will be there */
+	take_limits(o, order);
+	if (r == 0 && (o->warm || (!o->dry_run && o->retry.most > 1))) /* an image may be there */
 		r = vm_note_visit(vm, order->target, order->target_endpoint,
 				  order->target_public_key, err);
 	if (r == 0)
@@ -93,8 +102,8 @@ static int begin(struct node *n, const Tagalong__MoveOrder *order, struct vm *vm
 		outgoing_free(o);
 		return err->code ? r : mg_error_set(err, r, "out of memory");
 	}
-	take_limits(o, order);
 	randombytes_buf(o->session_key, sizeof(o->session_key));
+	o->peer_id = id;
 	o->qemu = COMMIT_QEMU_RUNNING;
 	o->live = true;
 	outgoing_watch(o, vm);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/converge.h"
 #include "common/move_state.h"
 #include "common/uuid.h"
 #include "migrator/cli/commands.h"
@@ -11,7 +12,8 @@
 
 /* ---- move ----------------------------------------------------------------------- */
 
-static void limits_set(Tagalong__MoveLimits *limits, const struct options *o)
+static enum cli_exit limits_set(Tagalong__MoveLimits *limits, const struct options *o,
+				struct mg_error *err)
 {
 	limits->has_blackout_ns = o->blackout_ns > 0;
 	limits->blackout_ns = o->blackout_ns;
@@ -25,6 +27,16 @@ static void limits_set(Tagalong__MoveLimits *limits, const struct options *o)
 	limits->connections = (uint32_t)o->connections;
 	limits->has_patience_ns = o->patience_ns > 0;
 	limits->patience_ns = o->patience_ns;
+	limits->has_stall_timeout_ns = o->stall_timeout_ns > 0;
+	limits->stall_timeout_ns = o->stall_timeout_ns;
+	limits->has_attempts = o->attempts > 0;
+	limits->attempts = (uint32_t)o->attempts;
+	limits->has_if_not_converging = o->if_not_converging != NULL;
+	if (o->if_not_converging &&
+	    converge_parse(o->if_not_converging, &limits->if_not_converging) < 0)
+		return cli_fail(err, CLI_USAGE, "--if-not-converging: '%.40s' is none of "
+				CONVERGE_CHOICES, o->if_not_converging);
+	return CLI_OK;
 }
 
 /* Sends the order and waits until it is accepted. Through placementd only the
@@ -43,7 +55,8 @@ static enum cli_exit send_order(const struct cli *cli, struct session *s, struct
 	/* The latter two end as aborted, which they are meant to: so the history says what they were. */
 	reason.code = (char *)(cli->options.warm ? "warm" : cli->options.dry_run ? "dry-run" : "operator");
 	reason.text = why;
-	limits_set(&limits, &cli->options);
+	if (limits_set(&limits, &cli->options, err) != CLI_OK)
+		return CLI_USAGE;
 	if (s->direct && settings_find_node(s->settings, cli->operands[1], &target, err) < 0)
 		return CLI_USAGE;
 	order.move = (ProtobufCBinaryData){ .len = UUID_SIZE, .data = id->bytes };

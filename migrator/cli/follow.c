@@ -47,7 +47,7 @@ static double share_done(const json_t *move)
 	return gone + left > 0 ? gone / (gone + left) : 0;
 }
 
-/* "round 2, 98.1 MiB sent, 12 MiB to go, 180 Mbit/s, 1.2 s left" */
+/* "round 2, 98.1 MiB sent, 12 MiB to go, 180 Mbit/s, 1.2 s left, then 24 ms of blackout" */
 static void describe(const json_t *move, char *text, size_t size)
 {
 	static const struct {
@@ -60,6 +60,9 @@ static void describe(const json_t *move, char *text, size_t size)
 		{ "%s of disks to go", { "", "disk_remaining_bytes", COLUMN_SIZE } },
 		{ "%s", { "", "link_bytes_per_s", COLUMN_BYTE_RATE } },
 		{ "%s left", { "", "left_ns", COLUMN_DURATION } },
+		{ "then %s of blackout", { "", "blackout_expected_ns", COLUMN_DURATION } },
+		{ "throttled by %s %", { "", "throttle_percent", COLUMN_COUNT } },
+		{ "attempt %s", { "", "attempt", COLUMN_COUNT } },
 	};
 	size_t used = 0;
 

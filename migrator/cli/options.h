@@ -41,6 +41,7 @@ enum option_bit {
 	OPTION_FOLLOW = 1 << 24,
 	OPTION_CONNECTIONS = 1 << 25,
 	OPTION_COPY_BASES = 1 << 26,
+	OPTION_CONVERGENCE = 1 << 27,
 };
 
 /* What was given; what was not is 0, false or NULL. */
@@ -49,10 +50,11 @@ struct options {
 		version, yes;
 	uint64_t bandwidth_bps;  /* bits a second */
 	uint64_t blackout_ns, blackout_max_ns;
-	uint64_t move_timeout_ns, patience_ns;
+	uint64_t move_timeout_ns, patience_ns, stall_timeout_ns;
+	uint64_t attempts;
 	uint64_t timeout_ns;     /* for an answer */
 	uint64_t limit, connections;
-	const char *config, *from, *id, *node, *on, *to, *vm;
+	const char *config, *from, *id, *if_not_converging, *node, *on, *to, *vm;
 	bool warm; /* set by 'migrator warm', which is a move that stops short */
 };
 

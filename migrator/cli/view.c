@@ -100,6 +100,7 @@ const struct column view_open_move_columns[] = {
 	{ "SENT", "wire_bytes", COLUMN_SIZE },
 	{ "TO GO", "remaining_bytes", COLUMN_SIZE },
 	{ "LEFT", "left_ns", COLUMN_DURATION },
+	{ "BLACKOUT", "blackout_expected_ns", COLUMN_DURATION },
 	{ "PROBLEM", "failure", COLUMN_TEXT },
 	{ NULL },
 };
@@ -124,6 +125,8 @@ const struct column view_move_fields[] = {
 	{ "  blackout", "blackout_ns", COLUMN_DURATION },
 	{ "  start stall", "start_stall_ns", COLUMN_DURATION },
 	{ "  rounds", "round", COLUMN_COUNT },
+	{ "  attempts", "attempt", COLUMN_COUNT },
+	{ "  throttled by %", "throttle_percent", COLUMN_COUNT },
 	{ "  sent", "wire_bytes", COLUMN_SIZE },
 	{ "  stands for", "guest_bytes", COLUMN_SIZE },
 	{ "  disks", "disk_bytes", COLUMN_SIZE },
@@ -177,10 +180,14 @@ const struct column view_alternative_columns[] = {
 
 const struct column view_forecast_fields[] = {
 	{ "  would take", "left_ns", COLUMN_DURATION },
-	{ "  blackout", "blackout_ns", COLUMN_DURATION },
+	{ "  blackout", "blackout_expected_ns", COLUMN_DURATION },
 	{ "  would send", "wire_bytes", COLUMN_SIZE },
 	{ "  memory in use", "remaining_bytes", COLUMN_SIZE },
 	{ "  disks in use", "disk_remaining_bytes", COLUMN_SIZE },
+	{ "  writes", "dirty_bytes_per_s", COLUMN_BYTE_RATE },
+	{ "  link", "link_bytes_per_s", COLUMN_BYTE_RATE },
+	{ "  round trip", "rtt_ns", COLUMN_DURATION },
+	{ "  confidence %", "confidence", COLUMN_COUNT },
 	{ NULL },
 };
 
@@ -463,6 +470,12 @@ static void put_figures(json_t *o, const Tagalong__MoveFigures *f)
 	put_number(o, "link_bytes_per_s", f->has_link_bps, f->link_bps);
 	put_number(o, "elapsed_ns", f->has_elapsed_ns, f->elapsed_ns);
 	put_number(o, "left_ns", f->has_left_ns, f->left_ns);
+	put_number(o, "blackout_expected_ns", f->has_blackout_expected_ns, f->blackout_expected_ns);
+	put_number(o, "confidence", f->has_confidence, f->confidence);
+	put_number(o, "promise_ns", f->has_promise_ns, f->promise_ns);
+	put_number(o, "rtt_ns", f->has_rtt_ns, f->rtt_ns);
+	put_number(o, "throttle_percent", f->has_throttle_percent, f->throttle_percent);
+	put_number(o, "attempt", f->has_attempt, f->attempt);
 	put_number(o, "blackout_ns", f->has_blackout_ns, f->blackout_ns);
 	put_number(o, "start_stall_ns", f->has_start_stall_ns, f->start_stall_ns);
 	put_number(o, "qemu_downtime_ns", f->has_qemu_downtime_ns, f->qemu_downtime_ns);

@@ -8,6 +8,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_disk_pipe \
 	tests/unit/migrator/test_effort \
 	tests/unit/migrator/test_flow \
+	tests/unit/migrator/test_forecast \
 	tests/unit/migrator/test_frame \
 	tests/unit/migrator/test_frame_reader \
 	tests/unit/migrator/test_guest \
@@ -28,6 +29,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_reference \
 	tests/unit/migrator/test_return_path \
 	tests/unit/migrator/test_share \
+	tests/unit/migrator/test_stall \
 	tests/unit/migrator/test_steer \
 	tests/unit/migrator/test_stream_frame \
 	tests/unit/migrator/test_tail \
@@ -40,6 +42,7 @@ tests_unit_migrator_test_disk_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_disk_pipe_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_effort_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_flow_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_forecast_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_frame_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_frame_reader_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_guest_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
@@ -60,6 +63,7 @@ tests_unit_migrator_test_ram_image_LDADD = libmigrator.la libcommon.la $(UNIT_LD
 tests_unit_migrator_test_ramstream_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_return_path_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_share_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_stall_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_steer_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_stream_frame_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_tail_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)

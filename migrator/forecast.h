@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the cost model needs to know of a move that is under way, out of what is seen of it. A
+ * page costs something else in each round (zero, held, compressed, a patch), so bytes
+ * on the wire for each of the guest's are counted round by round. And where the processor, QEMU or
+ * another move makes it slower than the link alone, that is measured of late and goes on.
+ *
+ * Pure: times are ns of one monotonic clock.
+ */
+#ifndef MIGRATOR_FORECAST_H
+#define MIGRATOR_FORECAST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/cost.h"
+
+struct forecast_sample { /* all of them since the move began */
+	uint64_t now_ns;
+	uint32_t round;       /* QEMU's */
+	uint64_t wire_bytes;
+	uint64_t guest_bytes; /* that they stand for */
+	uint64_t link_bps;    /* bytes a second; 0: not known */
+};
+
+struct forecast {
+	struct forecast_sample last, round_start;
+	uint32_t first_permille, last_permille; /* of the first round, and the last that is over */
+	double link_ns, real_ns; /* of late: what the link took for it, and what it took */
+};
+
+void forecast_init(struct forecast *f);
+void forecast_note(struct forecast *f, const struct forecast_sample *s);
+
+/* The link was away: that is no sign of slowness. */
+void forecast_excuse(struct forecast *f);
+
+/* Wire bytes for 1000 guest bytes of what is left of this round. 0: not known. */
+uint32_t forecast_permille(const struct forecast *f);
+
+/* Sets the facts that are measured here: link_bps, wire_permille, again_permille. */
+void forecast_facts(const struct forecast *f, struct cost_facts *facts);
+
+/* What to expect when the blackout is raised from `facts->promise_ns` to `most_ns` if need be (equal: it
+ * is not). False when it does not end by itself. */
+bool forecast_predict(const struct forecast *f, struct cost_facts facts, uint64_t most_ns,
+		      struct cost *ret);
+
+#endif
