@@ -3,6 +3,7 @@
 E2E_TESTS = \
 	tests/e2e/cli-placementd.sh \
 	tests/e2e/cli.sh \
+	tests/e2e/converge.sh \
 	tests/e2e/controller-kill.sh \
 	tests/e2e/cut-over.sh \
 	tests/e2e/disks.sh \
