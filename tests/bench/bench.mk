@@ -43,6 +43,7 @@ EXTRA_DIST += \
 	tests/bench/qemu_engine.py \
 	tests/bench/qmp.py \
 	tests/bench/results.py \
+	tests/bench/predictions.py \
 	tests/bench/silence.py \
 	tests/bench/simulation.py \
 	tests/bench/tagalong_engine.py \

@@ -10,6 +10,7 @@ import time
 
 import guest
 import lab
+import predictions
 import qmp
 
 CONTROL_PORT = 7700
@@ -202,7 +203,8 @@ class TagalongEngine:
         stopped = source.event_time("STOP", started)
         completed = source.wait_event("MIGRATION", started, 5, status="completed")
         resumed = target.wait_event("RESUME", started, 5)
-        result = json.loads(output.strip().split("\n")[-1])
+        lines = [json.loads(line) for line in output.strip().split("\n")]
+        result = lines[-1]
         return {"started": started, "stopped": stopped, "resumed": resumed,
                 "order_s": round(max(resumed, completed) - begin, 3),
                 "total_s": round(max(resumed, completed) - started, 3),
@@ -212,7 +214,7 @@ class TagalongEngine:
                 "image_bytes": result.get("image_bytes", 0),
                 "pages": {name.removeprefix("pages_"): count for name, count in result.items()
                           if name.startswith("pages_")},
-                "rounds": result.get("round", 0)}
+                "rounds": result.get("round", 0), **predictions.score(lines)}
 
     def stop(self):
         for monitor in self.monitors.values():

@@ -15,6 +15,7 @@ import guest      # pylint: disable=wrong-import-position
 import marks      # pylint: disable=wrong-import-position
 import migration  # pylint: disable=wrong-import-position
 import page       # pylint: disable=wrong-import-position
+import predictions # pylint: disable=wrong-import-position
 import results    # pylint: disable=wrong-import-position
 import silence    # pylint: disable=wrong-import-position
 import simulation # pylint: disable=wrong-import-position
@@ -26,6 +27,31 @@ def replies(*silences):
     for begin, end in silences:
         times = [t for t in times if not begin < t < end]
     return times
+
+
+class Predictions(unittest.TestCase):
+    @staticmethod
+    def move(left, blackout=30e6):
+        """Ten seconds of a move, a line a second, with what is said to be left."""
+        lines = [{"state": "copying", "elapsed_ns": n * 10**9, "blackout_expected_ns": 25e6}
+                 | ({} if left(n) is None else {"left_ns": left(n) * 10**9}) for n in range(10)]
+        return lines + [{"state": "done", "elapsed_ns": 10**10, "blackout_ns": blackout}]
+
+    def test_what_comes_true_is_no_error(self):
+        found = predictions.score(self.move(lambda n: 10 - n))
+        self.assertEqual(found, {"total_error": 0, "foretold": 1, "blackout_error_ms": 5})
+
+    def test_the_worst_counts_but_not_the_beginning(self):
+        found = predictions.score(self.move(lambda n: 100 if n < 2 else 12 - n if n == 5 else 10 - n))
+        self.assertAlmostEqual(found["total_error"], 0.2)
+
+    def test_saying_nothing_is_no_way_out(self):
+        found = predictions.score(self.move(lambda n: None))
+        self.assertIsNone(found["total_error"])
+        self.assertEqual(found["foretold"], 0)
+
+    def test_a_move_that_failed_foretold_nothing(self):
+        self.assertIsNone(predictions.score([{"state": "aborted"}])["total_error"])
 
 
 class Silence(unittest.TestCase):
