@@ -77,8 +77,11 @@ void steer_init(struct steer *s, IfNotConverging choice, uint64_t promise_ns, ui
 /* Time at the link's pace, as QEMU has to be told it to let as many bytes remain. */
 static uint64_t in_qemus_time(const struct cost_facts *facts, uint64_t ns, uint64_t accepted_bps)
 {
-	uint64_t took = cost_transfer_ns(facts, accepted_bps); /* what QEMU thinks takes a second */
+	struct cost_facts written = *facts;
+	uint64_t took;
 
+	written.wire_permille = facts->again_permille;
+	took = cost_transfer_ns(&written, accepted_bps); /* what QEMU thinks takes a second */
 	return accepted_bps && took > NS_PER_S ? (uint64_t)((double)ns / (double)took * NS_PER_S)
 					       : ns;
 }

@@ -10,7 +10,7 @@
 static struct cost_facts facts(uint64_t remaining)
 {
 	return (struct cost_facts){ .remaining_bytes = remaining, .link_bps = 100 * MB,
-				    .wire_permille = 1000, .rtt_ns = NS_PER_MS };
+				    .wire_permille = 1000, .again_permille = 1000, .rtt_ns = NS_PER_MS };
 }
 
 Test(steer, stays_at_its_least_until_the_rest_fits)
@@ -148,4 +148,8 @@ Test(steer, pages_that_cost_nothing_do_not_make_qemu_believe_in_more_than_there_
 	steer_init(&s, C(WAIT), 100 * NS_PER_MS, 100 * NS_PER_MS);
 	cr_assert_eq(steer_update(&s, &f, 2, 900 * MB).limit_ms, 10);
 	cr_assert_eq(steer_update(&s, &f, 3, 100 * MB).limit_ms, 90);
+	/* All pages of the first round are there already; those that are written will not be. */
+	steer_init(&s, C(WAIT), 100 * NS_PER_MS, 100 * NS_PER_MS);
+	f.wire_permille = 10;
+	cr_assert_eq(steer_update(&s, &f, 1, 900 * MB).limit_ms, 10);
 }
