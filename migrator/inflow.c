@@ -14,6 +14,7 @@
 #include "migrator/return_path.h"
 #include "migrator/stream_frame.h"
 #include "migrator/worker.h"
+#include "migrator/write_back.h"
 
 #define QEMU_BUFFER ((size_t)256 << 10) /* stream bytes that wait for QEMU */
 #define QEMU_BUFFER_MAX ((size_t)16 << 20) /* while they wait for a page that was asked for */
@@ -40,6 +41,7 @@ struct inlane {
 	struct page_stats stats;
 	struct mg_error error;
 	uint64_t missing; /* pages, after the last frame */
+	struct page_set changed; /* pages, by the last frame, that QEMU is to be told of */
 
 	struct link_config newest; /* of the owner: the last connection that it has handed over */
 	struct next_link *_Atomic next;
@@ -57,6 +59,7 @@ struct inflow {
 	uint16_t stream; /* of the first one's frames; the others' count up from there */
 	atomic_uint lost_lane; /* the last one that the owner was told of */
 	struct ram_image *image;
+	struct write_back *back; /* NULL: QEMU has the RAM file mapped */
 	bool started;
 	_Atomic uint64_t wire_bytes, stream_bytes, pages[PAGE_COUNTS];
 
@@ -64,6 +67,7 @@ struct inflow {
 	struct ring_op write_op, read_op;
 	uint8_t *out;
 	size_t out_size, out_at, out_end; /* [out_at, out_end) waits for QEMU */
+	bool qemu_is_full; /* it takes no more: what it has said before that will be read */
 	uint8_t in[64];
 	struct return_path_reader return_path;
 	struct tail *last_tail; /* the owner's; NULL: none */
@@ -112,6 +116,17 @@ static void placed(void *userdata)
 	flow_wake(&l->all->flow);
 }
 
+/* What the worker has placed, to be written by the flow. */
+static void tell_changed(struct inlane *l)
+{
+	uint64_t page, n;
+
+	while (l->changed.count) {
+		n = page_set_take(&l->changed, l->changed.count, &page);
+		page_set_add(write_back_pages(l->all->back), page, n);
+	}
+}
+
 /* The frame is taken when its pages are placed, so it is acknowledged no sooner. */
 static int take_pages(struct inlane *l, const uint8_t *payload, size_t len, struct mg_error *err)
 {
@@ -129,6 +144,7 @@ static int take_pages(struct inlane *l, const uint8_t *payload, size_t len, stru
 		return l->result;
 	}
 	l->missing = page_placer_missing(l->placer);
+	tell_changed(l);
 	page_counts_add(l->all->pages, &l->stats);
 	ask(l);
 	return 0;
@@ -244,26 +260,57 @@ static void qemu_broke(struct inflow *i, int res)
 	fail(i, &err);
 }
 
-static void on_qemu_written(struct ring_op *op, int res)
+static void use_stream(struct inflow *i, size_t len)
 {
-	struct inflow *i = ring_container(op, struct inflow, write_op);
-
-	if (res < 0) {
-		qemu_broke(i, res);
-		return;
-	}
-	i->out_at += (size_t)res;
+	i->out_at += len;
 	if (i->out_at == i->out_end)
 		i->out_at = i->out_end = 0;
 }
 
+static void on_qemu_written(struct ring_op *op, int res)
+{
+	struct inflow *i = ring_container(op, struct inflow, write_op);
+
+	/* One that does not want the description of the devices closes before it has come. */
+	i->qemu_is_full = res == -EPIPE || res == -ECONNRESET;
+	if (res < 0) {
+		if (!i->qemu_is_full)
+			qemu_broke(i, res);
+		return;
+	}
+	if (i->back)
+		write_back_written(i->back, (size_t)res);
+	else
+		use_stream(i, (size_t)res);
+}
+
+/* What QEMU gets next: the stream as it came, or with the pages put back into it. */
+static const uint8_t *next_bytes(struct inflow *i, size_t *ret_len)
+{
+	struct mg_error err;
+	ssize_t n;
+
+	*ret_len = i->out_end - i->out_at;
+	if (!i->back)
+		return i->out + i->out_at;
+	n = write_back_run(i->back, i->out + i->out_at, *ret_len, &err);
+	if (n < 0)
+		fail(i, &err);
+	else
+		use_stream(i, (size_t)n);
+	return write_back_output(i->back, ret_len);
+}
+
 static void write_qemu(struct inflow *i)
 {
-	if (i->write_op.pending || i->out_at == i->out_end || i->flow.error.code ||
-	    missing(i))
+	const uint8_t *bytes;
+	size_t len;
+
+	if (i->write_op.pending || i->qemu_is_full || i->flow.error.code || missing(i))
 		return;
-	ring_send(&i->flow.ring, &i->write_op, i->qemu_fd, i->out + i->out_at,
-		  i->out_end - i->out_at);
+	bytes = next_bytes(i, &len);
+	if (len && i->flow.error.code == 0)
+		ring_send(&i->flow.ring, &i->write_op, i->qemu_fd, bytes, len);
 }
 
 static void read_qemu(struct inflow *i)
@@ -445,7 +492,10 @@ static int make_placer(struct inlane *l, const struct inflow_config *config)
 	if (config->base)
 		page_placer_set_source(l->placer, PAGE_SOURCE_BASE, image_page_source(config->base));
 	page_placer_set_arrival(l->placer, config->arrival);
-	return 0;
+	if (!l->all->back)
+		return 0;
+	page_placer_set_changed(l->placer, &l->changed);
+	return page_set_init(&l->changed, ram_image_pages(l->all->image));
 }
 
 static int open_lane(struct inlane *l, const struct inflow_config *config, struct mg_error *err)
@@ -500,6 +550,8 @@ static int make_image(struct inflow *i, const struct inflow_config *config, stru
 	if (r < 0)
 		return r;
 	r = ram_image_set_source(i->image, config->image);
+	if (r == 0 && config->write_back)
+		r = write_back_new(i->image, config->write_back, &i->back);
 	i->out_size = QEMU_BUFFER;
 	i->out = malloc(i->out_size);
 	if (r < 0 || !i->out)
@@ -603,6 +655,7 @@ static void close_lane(struct inlane *l)
 	next_link_free(atomic_load(&l->next));
 	explicit_bzero(&l->newest, sizeof(l->newest));
 	page_placer_free(l->placer);
+	page_set_exit(&l->changed);
 }
 
 void inflow_free(struct inflow *i)
@@ -615,6 +668,7 @@ void inflow_free(struct inflow *i)
 	flow_exit(&i->flow);
 	if (i->qemu_fd >= 0)
 		close(i->qemu_fd);
+	write_back_free(i->back);
 	ram_image_free(i->image);
 	free(i->out);
 	free(i->tail);

@@ -37,6 +37,8 @@ struct inflow_config {
 			migrate-incoming fd:…; taken over on success */
 	int ram_fd;  /* the RAM file; remains the caller's */
 	uint64_t ram_bytes;
+	const char *write_back; /* the RAM file is a copy of ours, and QEMU gets its pages in the
+				   stream, as ones of this block; NULL: QEMU has it mapped */
 	struct link_config link; /* of the first connection that came, with its accepted socket,
 				    which is taken over on success; with the first one's stream */
 	unsigned connections;    /* side by side, 1 to LINK_LANES_MAX */

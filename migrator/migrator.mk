@@ -152,6 +152,8 @@ libmigrator_la_SOURCES = \
 	migrator/vm_spec.h \
 	migrator/worker.c \
 	migrator/worker.h \
+	migrator/write_back.c \
+	migrator/write_back.h \
 	$(NULL)
 
 include migrator/cli/cli.mk

@@ -13,6 +13,7 @@ struct page_placer {
 	unsigned connection, connections;
 	struct page_packer *packer;
 	struct arrival *arrival; /* NULL: what comes is not written down */
+	struct page_set *changed; /* NULL: nobody wants to know */
 	uint8_t body[PAGE_BATCH_BODY];
 	uint8_t pages[PAGE_CHECK_RUN * PAGE_SIZE_BYTES]; /* of a record, to be checked */
 };
@@ -248,6 +249,8 @@ static int place_record(struct page_placer *p, const struct page_record *r, stru
 	if (res < 0)
 		return res;
 	stats->pages[r->kind] += (uint32_t)r->count;
+	if (res == 0 && p->changed)
+		page_set_add(p->changed, r->page, r->count);
 	if (res == 0 && p->missing.count) {
 		page_set_remove(&p->missing, r->page, r->count);
 		page_set_remove(&p->unasked, r->page, r->count);
@@ -334,6 +337,11 @@ void page_placer_set_source(struct page_placer *p, unsigned number, struct page_
 void page_placer_set_arrival(struct page_placer *p, struct arrival *arrival)
 {
 	p->arrival = arrival;
+}
+
+void page_placer_set_changed(struct page_placer *p, struct page_set *changed)
+{
+	p->changed = changed;
 }
 
 int page_placer_new(struct ram_image *image, const uint8_t secret[PAGE_SECRET_SIZE],

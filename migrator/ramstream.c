@@ -295,13 +295,13 @@ static int open_section(struct ramstream *rs)
 {
 	rs->started = true;
 	rs->ended = rs->section == RAMSTREAM_END;
+	next(rs, S_WORD, 8);
 	return rs->ops->section ? rs->ops->section(rs->userdata, rs->section) : 0;
 }
 
 static int on_section_id(struct ramstream *rs, struct rcursor *c)
 {
 	uint32_t id = rcursor_u32(c);
-	int r;
 
 	if (rs->section == RAMSTREAM_START) {
 		rs->section_id = id;
@@ -309,8 +309,7 @@ static int on_section_id(struct ramstream *rs, struct rcursor *c)
 	}
 	if (id != rs->section_id)
 		return FAIL(rs, -EPROTO, "part of an unknown section %" PRIu32, id);
-	r = open_section(rs);
-	return r < 0 ? r : next(rs, S_WORD, 8);
+	return open_section(rs);
 }
 
 static int on_section_name_length(struct ramstream *rs, struct rcursor *c)
@@ -341,13 +340,11 @@ static int on_section_name(struct ramstream *rs, struct rcursor *c)
 static int on_section_version(struct ramstream *rs, struct rcursor *c)
 {
 	uint32_t instance = rcursor_u32(c), version = rcursor_u32(c);
-	int r;
 
 	if (instance != 0 || version != RAM_VERSION)
 		return FAIL(rs, -EOPNOTSUPP, "RAM section %" PRIu32 " of version %" PRIu32
 			    ", expected 0 of version %d", instance, version, RAM_VERSION);
-	r = open_section(rs);
-	return r < 0 ? r : next(rs, S_WORD, 8);
+	return open_section(rs);
 }
 
 static int begin_tail(struct ramstream *rs)
@@ -739,6 +736,22 @@ void ramstream_free(struct ramstream *rs)
 uint64_t ramstream_offset(const struct ramstream *rs)
 {
 	return rs->offset + rs->held;
+}
+
+bool ramstream_in_pages(const struct ramstream *rs)
+{
+	return rs->state == S_WORD && rs->n_blocks && !rs->list_left;
+}
+
+bool ramstream_between_sections(const struct ramstream *rs)
+{
+	return rs->started && rs->footers == FOOTERS_YES &&
+	       (rs->state == S_ELEMENT || rs->state == S_TAIL);
+}
+
+uint32_t ramstream_section_id(const struct ramstream *rs)
+{
+	return rs->section_id;
 }
 
 const char *ramstream_machine(const struct ramstream *rs)

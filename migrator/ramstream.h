@@ -17,6 +17,7 @@
 #define MIGRATOR_RAMSTREAM_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -97,6 +98,12 @@ ssize_t ramstream_feed(struct ramstream *rs, const uint8_t *data, size_t len, st
 
 /* Bytes read so far. */
 uint64_t ramstream_offset(const struct ramstream *rs);
+
+/* Where pages may be put in between what was read and what comes: as records; or as parts of
+ * the section of this id, with footers. */
+bool ramstream_in_pages(const struct ramstream *rs);
+bool ramstream_between_sections(const struct ramstream *rs);
+uint32_t ramstream_section_id(const struct ramstream *rs);
 
 /* The machine type of the CONFIGURATION section, "" before. */
 const char *ramstream_machine(const struct ramstream *rs);

@@ -34,6 +34,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_stream_frame \
 	tests/unit/migrator/test_tail \
 	tests/unit/migrator/test_vm_spec \
+	tests/unit/migrator/test_write_back \
 	$(NULL)
 tests_unit_migrator_pipeline_threads_LDADD = libmigrator.la libcommon.la
 tests_unit_migrator_test_arrival_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
@@ -68,6 +69,7 @@ tests_unit_migrator_test_steer_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_stream_frame_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_tail_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_vm_spec_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_write_back_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 EXTRA_DIST += \
 	tests/data/qemu/README.md \
 	tests/data/qemu/q35-7.2-1016k.stream \
