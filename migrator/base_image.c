@@ -85,6 +85,9 @@ static int make(struct base_adding *a, const char *name, struct mg_error *err)
 	if (!vm || !vm->guest || vm->place != VM_OURS)
 		return mg_error_set(err, -ENOENT, "no VM named '%.64s' runs on %s", name,
 				    n->config->name);
+	if (guest_is_foreign(vm->guest))
+		return mg_error_set(err, -ENOTSUP, "the memory of %.64s cannot be read: its QEMU was "
+				    "started by somebody else", name);
 	fd = guest_ram_open(vm->guest);
 	if (fd < 0)
 		return mg_error_set(err, fd, "cannot open the memory of %.64s: %s", name,

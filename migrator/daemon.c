@@ -11,6 +11,7 @@
 #include "migrator/daemon_internal.h"
 #include "migrator/disk_digest.h"
 #include "migrator/fault.h"
+#include "migrator/foreign.h"
 #include "migrator/image_store.h"
 #include "migrator/incoming.h"
 #include "migrator/node_config.h"
@@ -210,6 +211,7 @@ static void close_daemon(void *daemon)
 	base_image_stop(n);
 	while (!LIST_EMPTY(&n->vms))
 		vm_free(LIST_FIRST(&n->vms));
+	foreign_free(n);
 	data_listener_free(d->data);
 	bus_free(n->bus);
 	allow_list_free(n->allow);
@@ -261,6 +263,7 @@ static int start(void *config, sd_event *loop, void **ret, struct mg_error *err)
 	LIST_INIT(&n->outgoing);
 	LIST_INIT(&n->incoming);
 	LIST_INIT(&n->farewells);
+	LIST_INIT(&n->waiting);
 	LIST_INIT(&n->base_addings);
 	r = open_daemon(d, err);
 	if (r < 0) {

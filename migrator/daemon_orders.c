@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "migrator/base_image.h"
 #include "migrator/daemon_internal.h"
+#include "migrator/foreign.h"
 #include "migrator/incoming.h"
 #include "migrator/node_config.h"
 #include "migrator/outgoing.h"
@@ -45,6 +46,8 @@ static bool is_order(const Envelope *e)
 	case TAGALONG__ENVELOPE__BODY_MOVE_RESOLVE:
 	case TAGALONG__ENVELOPE__BODY_VM_START:
 	case TAGALONG__ENVELOPE__BODY_VM_STOP:
+	case TAGALONG__ENVELOPE__BODY_VM_ADOPT:
+	case TAGALONG__ENVELOPE__BODY_VM_RECEIVE:
 		return true;
 	default:
 		return false;
@@ -280,6 +283,12 @@ void daemon_on_order(struct daemon *d, struct bus_socket *s, const struct bus_pe
 		break;
 	case TAGALONG__ENVELOPE__BODY_VM_STOP:
 		vm_stop_for(n, s, from, e);
+		break;
+	case TAGALONG__ENVELOPE__BODY_VM_ADOPT:
+		foreign_adopt_for(n, s, from, e);
+		break;
+	case TAGALONG__ENVELOPE__BODY_VM_RECEIVE:
+		foreign_receive_for(n, s, from, e);
 		break;
 	case TAGALONG__ENVELOPE__BODY_VM_QUERY:
 		on_vm_query(n, s, from, e);

@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "migrator/disk.h"
 #include "migrator/guest_files.h"
+#include "migrator/guest_foreign.h"
 #include "migrator/launch.h"
 #include "migrator/qemu_args.h"
 
@@ -33,6 +34,7 @@ struct guest {
 	sd_event_source *quit_timer;
 	sd_event_source *logs_timer;
 	struct qmp *qmp;
+	char version[32];
 	bool ready;    /* the monitor answers */
 	bool leaving;  /* it was told to quit, or shut itself down */
 	struct mg_error error;
@@ -73,7 +75,7 @@ static void on_qmp_ready(struct qmp *q, const char *version, void *userdata)
 	struct guest *g = userdata;
 
 	(void)q;
-	(void)version;
+	snprintf(g->version, sizeof(g->version), "%s", version);
 	g->timer = sd_event_source_disable_unref(g->timer);
 	g->ready = true;
 	if (g->handlers.on_ready)
@@ -104,15 +106,18 @@ static void on_qmp_closed(struct qmp *q, int error, void *userdata)
 	set_timer(g, RECONNECT_NS);
 }
 
-/* Through a descriptor: the path is longer than a socket's may be. */
+/* Ours through a descriptor: the path is longer than a socket's may be. */
 static void connect_monitor(struct guest *g)
 {
 	static const struct qmp_handlers handlers = { on_qmp_ready, on_qmp_event, on_qmp_closed };
 	_cleanup_close_ int dir =
 		open(g->paths.directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char path[64];
+	char path[VM_MONITOR_MAX + 1];
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/qmp.sock", dir);
+	if (g->spec->monitor)
+		snprintf(path, sizeof(path), "%s", g->spec->monitor);
+	else
+		snprintf(path, sizeof(path), "/proc/self/fd/%d/qmp.sock", dir);
 	if (dir < 0 || qmp_connect(g->loop, path, &handlers, g, &g->qmp) < 0)
 		set_timer(g, RECONNECT_NS);
 }
@@ -367,6 +372,62 @@ int guest_start(sd_event *loop, const struct guest_host *host, const VmSpec *spe
 	return r;
 }
 
+static int find_again(struct guest *g, struct mg_error *err)
+{
+	int r = guest_files_read_spec(&g->paths, &g->spec, err);
+
+	if (r == -ENOENT) /* there is no guest without one */
+		return mg_error_set(err, -ESRCH, "its QEMU is no more");
+	if (r < 0)
+		return r;
+	if (!g->spec->monitor)
+		return guest_files_find_pid(&g->paths, &g->pid, &g->pidfd, err);
+	r = guest_foreign_find(g->spec->monitor, &g->pid, &g->pidfd, err);
+	return r == -ENOENT || r == -ECONNREFUSED ? -ESRCH : r;
+}
+
+int guest_attach(sd_event *loop, const struct guest_host *host, const VmSpec *spec,
+		 const struct uuid *incarnation, const struct guest_handlers *handlers,
+		 void *userdata, struct guest **ret, struct mg_error *err)
+{
+	_cleanup_(guest_free_p) struct guest *g = NULL;
+	int r = guest_new(loop, host, spec->name, incarnation, handlers, userdata, &g);
+
+	if (r == 0) {
+		g->spec = vm_spec_copy(spec);
+		r = g->spec ? 0 : -ENOMEM;
+	}
+	if (r < 0)
+		return mg_error_set(err, r, "out of memory");
+	r = guest_foreign_find(spec->monitor, &g->pid, &g->pidfd, err);
+	if (r == 0)
+		r = guest_files_create_foreign(host, &g->paths, spec, err);
+	if (r < 0)
+		return r;
+	r = watch_process(g);
+	if (r < 0)
+		return mg_error_set(err, r, "event loop: %s", strerror(-r));
+	connect_monitor(g);
+	*ret = TAKE_PTR(g);
+	return 0;
+}
+
+int guest_describe(struct guest *g, const VmSpec *spec, struct mg_error *err)
+{
+	VmSpec *copy = vm_spec_copy(spec);
+	int r = copy ? guest_files_write_spec(&g->paths, spec, err)
+		     : mg_error_set(err, -ENOMEM, "out of memory");
+
+	if (r < 0) {
+		vm_spec_free(copy);
+		return r;
+	}
+	vm_spec_free(g->spec);
+	g->spec = copy;
+	guest_ram_forget(g);
+	return 0;
+}
+
 int guest_adopt(sd_event *loop, const struct guest_host *host, const char *name,
 		const struct uuid *incarnation, const struct guest_handlers *handlers,
 		void *userdata, struct guest **ret, struct mg_error *err)
@@ -379,9 +440,7 @@ int guest_adopt(sd_event *loop, const struct guest_host *host, const char *name,
 	r = guest_new(loop, host, name, incarnation, handlers, userdata, &g);
 	if (r < 0)
 		return mg_error_set(err, r, "out of memory");
-	r = guest_files_find_pid(&g->paths, &g->pid, &g->pidfd, err);
-	if (r == 0)
-		r = guest_files_read_spec(&g->paths, &g->spec, err);
+	r = find_again(g, err);
 	if (r < 0)
 		return r;
 	r = watch_process(g);
@@ -487,6 +546,25 @@ const struct mg_error *guest_error(const struct guest *g)
 uint64_t guest_ram_bytes(const struct guest *g)
 {
 	return g->spec->memory_bytes;
+}
+
+bool guest_is_foreign(const struct guest *g)
+{
+	return g->spec->monitor != NULL;
+}
+
+const char *guest_qemu_version(const struct guest *g)
+{
+	return g->version;
+}
+
+void guest_ram_forget(const struct guest *g)
+{
+	_cleanup_close_ int fd = guest_is_foreign(g) ? guest_ram_open(g) : -1;
+
+	if (fd >= 0 && (ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t)g->spec->memory_bytes) < 0))
+		log_warning("guest", "vm=%s the copy of its RAM: %s", g->spec->name,
+			    strerror(errno));
 }
 
 int guest_ram_open(const struct guest *g)

@@ -18,6 +18,9 @@
  *
  * Every incarnation has a RAM file of its own: an old QEMU may still map the
  * last one.
+ *
+ * A spec with a `monitor` is of a QEMU that somebody else has started. Of the files above it
+ * has `spec` and a RAM file, which QEMU does not map: it is our copy of what was moved.
  */
 #ifndef MIGRATOR_GUEST_H
 #define MIGRATOR_GUEST_H
@@ -83,6 +86,24 @@ int guest_start(sd_event *loop, const struct guest_host *host, const VmSpec *spe
 		const struct guest_handlers *handlers, void *userdata, struct guest **ret,
 		struct mg_error *err);
 
+/* Takes up with a QEMU that somebody else has started, by spec->monitor. on_ready follows once
+ * its monitor has time for us. -ENOENT, -ECONNREFUSED: nobody listens there. */
+int guest_attach(sd_event *loop, const struct guest_host *host, const VmSpec *spec,
+		 const struct uuid *incarnation, const struct guest_handlers *handlers,
+		 void *userdata, struct guest **ret, struct mg_error *err);
+
+/* Writes down what is known of such a guest by now: guest_adopt() will read it. */
+int guest_describe(struct guest *g, const VmSpec *spec, struct mg_error *err);
+
+/* Whether somebody else has started it. */
+bool guest_is_foreign(const struct guest *g);
+
+/* Gives back the memory of the copy of a foreign guest's RAM; does nothing to our own. */
+void guest_ram_forget(const struct guest *g);
+
+/* "7.2.22"; "" until the monitor answered. */
+const char *guest_qemu_version(const struct guest *g);
+
 /* Finds a guest that an earlier run of the daemon started; on_ready follows when
  * its monitor answers. -ESRCH when its QEMU is no more (the directory is left for
  * the caller to judge). */
@@ -122,9 +143,7 @@ pid_t guest_pid(const struct guest *g);
  * code is 0 while it lives and after it was told to quit. */
 const struct mg_error *guest_error(const struct guest *g);
 
-/* The RAM backend's id in the migration stream ("ram0"), its size and a fresh
- * descriptor of its file, which the caller closes. */
-#define GUEST_RAM_ID "ram0"
+/* The size of its RAM and a fresh descriptor of the RAM file, which the caller closes. */
 uint64_t guest_ram_bytes(const struct guest *g);
 int guest_ram_open(const struct guest *g);
 

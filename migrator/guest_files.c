@@ -259,6 +259,38 @@ int guest_files_create(const struct guest_host *host, struct guest_paths *paths,
 	return r;
 }
 
+int guest_files_write_spec(const struct guest_paths *paths, const VmSpec *spec,
+			   struct mg_error *err)
+{
+	_cleanup_close_ int dir = open(paths->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct guest_files f = { .directory = dir };
+	int r = dir < 0 ? -errno : 0;
+
+	if (r == 0 && unlinkat(dir, "spec", 0) < 0 && errno != ENOENT)
+		r = -errno;
+	if (r == 0)
+		r = write_spec(&f, spec);
+	return r < 0 ? mg_error_set(err, r, "%s: %s", paths->directory, strerror(-r)) : 0;
+}
+
+int guest_files_create_foreign(const struct guest_host *host, const struct guest_paths *paths,
+			       const VmSpec *spec, struct mg_error *err)
+{
+	struct guest_files files = GUEST_FILES_INIT;
+	_cleanup_close_ int ram = -1;
+	int r = make_directory(host, paths, &files, err);
+
+	guest_files_close(&files);
+	if (r == 0)
+		r = guest_files_write_spec(paths, spec, err);
+	if (r < 0)
+		return r;
+	ram = open(paths->ram, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (ram < 0 || ftruncate(ram, (off_t)spec->memory_bytes) < 0)
+		return mg_error_set(err, -errno, "%s: %s", paths->ram, strerror(errno));
+	return 0;
+}
+
 static void close_one(int *fd)
 {
 	if (*fd >= 0)

@@ -45,6 +45,15 @@ int guest_files_create(const struct guest_host *host, struct guest_paths *paths,
 		       struct guest_files *files, struct mg_error *err);
 void guest_files_close(struct guest_files *files);
 
+/* The same for a guest of a QEMU that somebody else has started: the folder, the spec and
+ * room for a copy of its RAM, which takes no memory yet. */
+int guest_files_create_foreign(const struct guest_host *host, const struct guest_paths *paths,
+			       const VmSpec *spec, struct mg_error *err);
+
+/* Puts another spec in the place of the one that is there. */
+int guest_files_write_spec(const struct guest_paths *paths, const VmSpec *spec,
+			   struct mg_error *err);
+
 /* Reads the spec back. */
 int guest_files_read_spec(const struct guest_paths *paths, VmSpec **ret, struct mg_error *err);
 

@@ -48,7 +48,7 @@ static void on_capabilities(struct qmp *q, int r, json_t *result, const struct m
 		incoming_become_prepared(in);
 }
 
-void incoming_copy_begin(struct incoming *in)
+static void set_capabilities(struct incoming *in)
 {
 	static const char *const names[] = { "events", "return-path", "late-block-activate" };
 	json_t *list = json_array();
@@ -58,6 +58,30 @@ void incoming_copy_begin(struct incoming *in)
 						      1));
 	if (incoming_command(in, "migrate-set-capabilities",
 			     json_pack("{s:o}", "capabilities", list), on_capabilities) < 0)
+		incoming_give_up(in, "QEMU's monitor does not answer");
+}
+
+static void on_held(struct qmp *q, int r, json_t *result, const struct mg_error *err,
+		    void *userdata)
+{
+	struct incoming *in = userdata;
+
+	(void)q;
+	(void)result;
+	in->pending--;
+	if (r < 0)
+		incoming_give_up(in, err->text);
+	else if (in->m.row.stage == JOURNAL_BEGUN && in->live)
+		set_capabilities(in);
+}
+
+/* Whoever started it may have done so without -S; then this is what keeps it from running by
+ * itself once it has loaded (QEMU: qmp_stop() in the state inmigrate). */
+void incoming_copy_begin(struct incoming *in)
+{
+	if (!guest_is_foreign(in->vm->guest))
+		set_capabilities(in);
+	else if (incoming_command(in, "stop", NULL, on_held) < 0)
 		incoming_give_up(in, "QEMU's monitor does not answer");
 }
 
@@ -140,6 +164,8 @@ static int start_inflow(struct incoming *in, int fd, const struct link_hello *he
 		.qemu_fd = -1,
 		.ram_fd = ram_fd,
 		.ram_bytes = guest_ram_bytes(in->vm->guest),
+		.write_back = guest_is_foreign(in->vm->guest)
+				      ? vm_spec_ram_block(guest_spec(in->vm->guest)) : NULL,
 		.link = { .fd = fd, .move = in->m.row.id, .incarnation = hello->incarnation,
 			  .plain_text = n->config->plain_text_data },
 		.connections = in->connections,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "migrator/foreign.h"
 #include "migrator/incoming_internal.h"
 #include "migrator/node_config.h"
 #include "migrator/preflight.h"
@@ -23,6 +24,7 @@ static int check_host(struct node *n, const Tagalong__PeerPrepare *p, struct mg_
 		.has_kvm = n->host.has_kvm,
 		.has_vm = vm_find(n, p->spec->name) != NULL,
 	};
+	bool waits = !p->warm && foreign_waiting(n, p->spec->name);
 	const struct preflight_facts facts = {
 		.spec = p->spec, .source = p->source_node, .target = n->config->name,
 		.running = true, .source_qemu = p->source_qemu_version, .host = &host,
@@ -36,9 +38,13 @@ static int check_host(struct node *n, const Tagalong__PeerPrepare *p, struct mg_
 	while (host.machine_types && host.machine_types[host.n_machine_types])
 		host.n_machine_types++;
 	vm_free_room(n, &host.memory_free, &host.vcpus_free);
+	if (waits) { /* the QEMU that waits is its owner's choice, and judges itself */
+		host.qemu_version = NULL;
+		host.n_machine_types = 0;
+	}
 	preflight_check(&facts, &found);
 	r = preflight_verdict(&found, p->force, err);
-	return r < 0 ? r : guest_host_check(&n->host, p->spec, err);
+	return r < 0 || waits ? r : guest_host_check(&n->host, p->spec, err);
 }
 
 static int check_prepare(struct node *n, const struct bus_peer *from,
@@ -83,6 +89,20 @@ static unsigned agree_connections(const Tagalong__MoveLimits *l)
 	return wanted < LINK_LANES_MAX ? wanted : LINK_LANES_MAX;
 }
 
+/* The one that waits for it is where it goes; whatever the source says of monitors is not
+ * for us. */
+static int take_waiting(struct node *n, const Tagalong__PeerPrepare *p)
+{
+	const char *monitor = p->warm ? NULL : foreign_waiting(n, p->spec->name);
+
+	free(p->spec->monitor);
+	p->spec->monitor = monitor ? strdup(monitor) : NULL;
+	if (!monitor)
+		return 0;
+	foreign_take(n, p->spec->name);
+	return p->spec->monitor ? 0 : -ENOMEM;
+}
+
 static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming **ret,
 		 struct mg_error *err)
 {
@@ -92,7 +112,9 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 
 	if (!in)
 		return mg_error_set(err, -ENOMEM, "out of memory");
-	r = move_init(&in->m, n, &id, true, p->spec, &incarnation);
+	r = take_waiting(n, p);
+	if (r == 0)
+		r = move_init(&in->m, n, &id, true, p->spec, &incarnation);
 	if (r == 0)
 		r = move_set_nodes(&in->m, p->source_node, n->config->name, p->source_endpoint,
 				   p->source_public_key);

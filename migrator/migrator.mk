@@ -32,6 +32,8 @@ libmigrator_la_SOURCES = \
 	migrator/flow.h \
 	migrator/forecast.c \
 	migrator/forecast.h \
+	migrator/foreign.c \
+	migrator/foreign.h \
 	migrator/frame.c \
 	migrator/frame.h \
 	migrator/frame_reader.c \
@@ -40,6 +42,8 @@ libmigrator_la_SOURCES = \
 	migrator/guest.h \
 	migrator/guest_files.c \
 	migrator/guest_files.h \
+	migrator/guest_foreign.c \
+	migrator/guest_foreign.h \
 	migrator/guest_host.c \
 	migrator/guest_sweep.c \
 	migrator/image.c \

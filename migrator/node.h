@@ -19,6 +19,7 @@ struct outgoing;
 struct incoming;
 struct farewell;
 struct base_adding;
+struct waiting;
 struct image_store;
 struct share;
 struct disk_digests;
@@ -40,6 +41,7 @@ struct node {
 	LIST_HEAD(, outgoing) outgoing;
 	LIST_HEAD(, incoming) incoming;
 	LIST_HEAD(, farewell) farewells; /* luggage.c */
+	LIST_HEAD(, waiting) waiting; /* foreign.c */
 	LIST_HEAD(, base_adding) base_addings; /* base_image.c */
 	struct image_store *images;
 	struct share *share; /* what the outgoing moves share; made by the first of them */

@@ -69,7 +69,8 @@ struct outflow {
 	struct image_index *base_index;
 	struct page_set asked; /* by the target */
 	int ram_fd;
-	struct ram_image *ram; /* NULL until the first is asked for */
+	bool mirror;
+	struct ram_image *ram; /* NULL until it is needed */
 	uint8_t stream_buf[STREAM_FRAME_BYTES];
 	struct streamwriter writer;
 	bool tail_is_next, in_tail;
@@ -212,6 +213,24 @@ static void shorten_queue(struct outflow *o)
 	close(TAKE_FD(o->qemu_end));
 }
 
+static int open_ram(struct outflow *o)
+{
+	return o->ram ? 0 : ram_image_open(o->ram_fd, o->ram_bytes, &o->ram, &o->flow.error);
+}
+
+/* The target may ask for it, and it is what the next move's pages are told apart from. */
+static int mirror_page(struct outflow *o, uint64_t page, const uint8_t *data)
+{
+	int r = open_ram(o);
+
+	if (r < 0)
+		return r;
+	r = data ? ram_image_put(o->ram, page, 1, data) : ram_image_zero(o->ram, page, 1);
+	return r < 0 ? mg_error_set(&o->flow.error, r, "the copy of the guest's RAM: %s",
+				    strerror(-r))
+		     : 0;
+}
+
 static int on_page(void *userdata, unsigned index, uint64_t offset, const uint8_t *data)
 {
 	struct outflow *o = userdata;
@@ -226,6 +245,8 @@ static int on_page(void *userdata, unsigned index, uint64_t offset, const uint8_
 	if (offset < o->last_offset || offset >= o->ram_bytes - o->ram_bytes / FIRST_LAST_PART)
 		shorten_queue(o);
 	o->last_offset = offset;
+	if (o->mirror && mirror_page(o, offset / RAMSTREAM_PAGE, data) < 0)
+		return o->flow.error.code;
 	lanes_add(&o->lanes, offset / RAMSTREAM_PAGE, data);
 	ADD(o, guest_bytes, RAMSTREAM_PAGE);
 	o->holding |= offset / RAMSTREAM_PAGE >= o->hold_at;
@@ -295,8 +316,8 @@ static int send_asked(struct outflow *o)
 	uint64_t page;
 	int r = 0;
 
-	if (o->asked.count && !o->ram)
-		r = ram_image_open(o->ram_fd, o->ram_bytes, &o->ram, &o->flow.error);
+	if (o->asked.count)
+		r = open_ram(o);
 	while (r == 0 && o->asked.count && !make_room(o)) {
 		page_set_take(&o->asked, 1, &page);
 		r = ram_image_get(o->ram, page, data);
@@ -614,6 +635,7 @@ int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_e
 	o->qemu_fd = config->qemu_fd;
 	o->qemu_end = config->qemu_end;
 	o->ram_fd = config->ram_fd;
+	o->mirror = config->mirror;
 	o->base = config->base;
 	o->held = config->held;
 	o->arrived = config->arrived;

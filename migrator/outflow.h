@@ -60,6 +60,8 @@ struct outflow_config {
 	uint64_t ram_bytes;
 	int ram_fd; /* the guest's RAM file, for pages that the target asks for; taken over
 		       on success */
+	bool mirror; /* that is a file of ours, which gets the pages as they are read: QEMU's RAM
+			is its own */
 	const struct image_manifest *held; /* what the target has already, of as many pages;
 					      NULL: nothing. Remains the caller's and must outlive
 					      this */

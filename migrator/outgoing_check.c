@@ -23,7 +23,7 @@ static void judge(struct outgoing *o)
 	const struct preflight_facts facts = {
 		.spec = guest_spec(o->vm->guest), .source = o->m.node->config->name,
 		.target = o->m.row.peer, .running = true,
-		.source_qemu = o->m.node->host.qemu_version, .block = o->block,
+		.source_qemu = guest_qemu_version(o->vm->guest), .block = o->block,
 		.migrate = o->migrate, .capabilities = o->capabilities,
 	};
 	struct preflight found;

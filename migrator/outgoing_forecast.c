@@ -86,7 +86,8 @@ void forecast_end_dry_run(struct outgoing *o)
 		outgoing_refuse_promise(o);
 		return;
 	}
-	f->remaining_bytes = fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512
+	f->remaining_bytes = fd >= 0 && !guest_is_foreign(o->vm->guest) && fstat(fd, &st) == 0
+				     ? (uint64_t)st.st_blocks * 512
 							     : guest_ram_bytes(o->vm->guest);
 	f->has_disk_remaining_bytes = outgoing_disk_moves(o);
 	f->disk_remaining_bytes = outgoing_disk_used(o);

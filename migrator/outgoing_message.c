@@ -151,6 +151,7 @@ static int64_t send_prepare(struct outgoing *o)
 	struct node *n = o->m.node;
 	Tagalong__PeerPrepare p = TAGALONG__PEER_PREPARE__INIT;
 	Tagalong__MoveLimits limits = TAGALONG__MOVE_LIMITS__INIT;
+	VmSpec spec = *guest_spec(o->vm->guest); /* with the RAM that it really has */
 	Envelope e = TAGALONG__ENVELOPE__INIT;
 	struct disks_told disks;
 
@@ -162,14 +163,15 @@ static int64_t send_prepare(struct outgoing *o)
 	limits.has_connections = true;
 	limits.connections = o->connections;
 	p.move = (ProtobufCBinaryData){ UUID_SIZE, o->peer_id.bytes };
-	p.spec = (VmSpec *)guest_spec(o->vm->guest); /* with the RAM that it really has */
+	spec.monitor = NULL; /* this node's own business */
+	p.spec = &spec;
 	p.session_key = (ProtobufCBinaryData){ LINK_KEY_SIZE, o->session_key };
 	p.plain_text = n->config->plain_text_data;
 	p.source_node = n->config->name;
 	p.source_endpoint = n->control_endpoint;
 	if (bus_public_key(n->bus)[0]) /* in plain text there is none */
 		p.source_public_key = (char *)bus_public_key(n->bus);
-	p.source_qemu_version = n->host.qemu_version;
+	p.source_qemu_version = (char *)guest_qemu_version(o->vm->guest);
 	p.limits = &limits;
 	p.has_force = p.force = o->force;
 	p.has_dry_run = p.dry_run = o->dry_run;

@@ -69,8 +69,8 @@ static void add_machine(struct args *a, const VmSpec *spec)
 {
 	/* suppress-vmdesc: 100 KB of JSON at the end of the stream that nobody reads. */
 	add_option(a, "-machine",
-		   "%s,memory-backend=" GUEST_RAM_ID ",suppress-vmdesc=on,dump-guest-core=off",
-		   spec->machine);
+		   "%s,memory-backend=%s,suppress-vmdesc=on,dump-guest-core=off", spec->machine,
+		   vm_spec_ram_block(spec));
 	add_option(a, "-accel", "%s", spec->accelerator);
 	add_option(a, "-cpu", "%s", spec->cpu);
 	add_option(a, "-smp", "cpus=%" PRIu32 ",maxcpus=%" PRIu32, spec->vcpus, spec->vcpus);
@@ -80,9 +80,8 @@ static void add_memory(struct args *a, const VmSpec *spec, const struct qemu_fds
 {
 	add_option(a, "-m", "size=%" PRIu64 "K", spec->memory_bytes >> 10);
 	add_option(a, "-object",
-		   "memory-backend-file,id=" GUEST_RAM_ID ",size=%" PRIu64
-		   ",share=on,mem-path=/proc/self/fd/%d",
-		   spec->memory_bytes, fds->ram);
+		   "memory-backend-file,id=%s,size=%" PRIu64 ",share=on,mem-path=/proc/self/fd/%d",
+		   vm_spec_ram_block(spec), spec->memory_bytes, fds->ram);
 }
 
 static void add_monitor(struct args *a, const struct qemu_fds *fds)

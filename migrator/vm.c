@@ -79,7 +79,7 @@ void vm_free_room(struct node *n, uint64_t *ret_memory, uint32_t *ret_vcpus)
 	*ret_vcpus = c->vcpus > vcpus ? c->vcpus - vcpus : 0;
 }
 
-static int check_room(struct node *n, const VmSpec *spec, struct mg_error *err)
+int vm_check_room(struct node *n, const VmSpec *spec, struct mg_error *err)
 {
 	char need[UNITS_TEXT_SIZE], have[UNITS_TEXT_SIZE];
 	uint64_t memory;
@@ -157,8 +157,10 @@ int vm_launch(struct node *n, const VmSpec *spec, enum guest_mode mode,
 	if (r < 0)
 		return r;
 	give_memory(n, spec->memory_bytes);
-	r = guest_start(n->loop, &n->host, spec, mode, incarnation, &guest_handlers, vm, &vm->guest,
-			err);
+	r = spec->monitor ? guest_attach(n->loop, &n->host, spec, incarnation, &guest_handlers, vm,
+					 &vm->guest, err)
+			  : guest_start(n->loop, &n->host, spec, mode, incarnation, &guest_handlers,
+					vm, &vm->guest, err);
 	if (r < 0) {
 		guest_remove_files(&n->host, spec->name, incarnation, false);
 		vm_free(vm);
@@ -274,6 +276,8 @@ void vm_unwatch(struct vm *vm)
 	vm->watcher = NULL;
 	vm->watcher_data = NULL;
 	vm->stopped_by_move = false;
+	if (vm->guest)
+		guest_ram_forget(vm->guest);
 }
 
 static void answer_request(struct vm *vm, const struct mg_error *err)
@@ -362,7 +366,7 @@ static void begin_clearing(struct vm *vm)
 {
 	int fd = -1, r;
 
-	if (vm->place != VM_OURS || vm->clearing)
+	if (vm->place != VM_OURS || vm->clearing || guest_is_foreign(vm->guest))
 		return;
 	r = fd = guest_ram_open(vm->guest);
 	if (r >= 0)
@@ -468,10 +472,13 @@ static int start(struct node *n, const VmSpec *spec, struct vm **ret, struct mg_
 
 	if (r < 0)
 		return r;
+	if (spec->monitor)
+		return mg_error_set(err, -EINVAL, "%s has a QEMU already; 'migrator vm adopt' takes "
+				    "it up", spec->name);
 	if (vm_find(n, spec->name))
 		return mg_error_set(err, -EEXIST, "%s has a VM named '%s' already", n->config->name,
 				    spec->name);
-	r = check_room(n, spec, err);
+	r = vm_check_room(n, spec, err);
 	if (r == 0)
 		r = journal_vm_add(n->journal, &row, err);
 	if (r < 0)

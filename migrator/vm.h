@@ -58,7 +58,11 @@ struct vm *vm_find_incarnation(struct node *n, const struct uuid *incarnation);
 /* What is left of this node for VMs. */
 void vm_free_room(struct node *n, uint64_t *ret_memory, uint32_t *ret_vcpus);
 
-/* Makes a VM and starts its QEMU. Does not journal. */
+/* Whether there is enough left for one more. */
+int vm_check_room(struct node *n, const VmSpec *spec, struct mg_error *err);
+
+/* Makes a VM and starts its QEMU, or takes up with the one that spec->monitor is of. Does not
+ * journal. */
 int vm_launch(struct node *n, const VmSpec *spec, enum guest_mode mode,
 	      const struct uuid *incarnation, enum vm_place place, struct vm **ret,
 	      struct mg_error *err);

@@ -442,12 +442,35 @@ static int check_networks(const VmSpec *spec, struct mg_error *err)
 	return 0;
 }
 
+/* A backend's id, as QEMU wants it (util/id.c). */
+static int check_foreign(const VmSpec *spec, struct mg_error *err)
+{
+	const char *id = spec->ram_block;
+	int r = check_path("monitor", spec->monitor, err);
+
+	if (r < 0)
+		return r;
+	if (spec->monitor && strlen(spec->monitor) > VM_MONITOR_MAX)
+		return mg_error_set(err, -EINVAL, "monitor: the path of a socket has at most %d "
+				    "characters", VM_MONITOR_MAX);
+	if (id && (!isalpha((unsigned char)id[0]) || strlen(id) > VM_NAME_MAX ||
+		   !consists_of(id, "-._")))
+		return mg_error_set(err, -EINVAL, "memory called '%.64s' cannot be moved", id);
+	return 0;
+}
+
+const char *vm_spec_ram_block(const VmSpec *spec)
+{
+	return spec->ram_block ? spec->ram_block : VM_RAM_BLOCK_DEFAULT;
+}
+
 static int check_extra(const VmSpec *spec, struct mg_error *err);
 
 int vm_spec_check(const VmSpec *spec, struct mg_error *err)
 {
 	static int (*const checks[])(const VmSpec *, struct mg_error *) = {
 		check_memory, check_machine, check_boot, check_disks, check_networks, check_extra,
+		check_foreign,
 	};
 	int r = message_check(&spec->base, err);
 

@@ -21,11 +21,16 @@
 #define VM_DISK_SIZE_MAX (UINT64_C(4) << 40)
 #define VM_NETWORKS_MAX 8
 #define VM_EXTRA_MAX 64
+#define VM_MONITOR_MAX 107 /* the path of a unix socket */
+#define VM_RAM_BLOCK_DEFAULT "ram0"
 #define VM_MACHINE_DEFAULT "pc-q35-7.2"
 #define VM_CPU_DEFAULT "qemu64"
 #define VM_ACCELERATOR_DEFAULT "tcg"
 
 typedef Tagalong__VmSpec VmSpec;
+
+/* What the migration stream calls the RAM. */
+const char *vm_spec_ram_block(const VmSpec *spec);
 
 /* Reads a description. Relative paths are taken from the file's directory and
  * made absolute. The result is freed with vm_spec_free(). Errors: -EINVAL, and

@@ -42,6 +42,7 @@ enum option_bit {
 	OPTION_CONNECTIONS = 1 << 25,
 	OPTION_COPY_BASES = 1 << 26,
 	OPTION_CONVERGENCE = 1 << 27,
+	OPTION_QMP = 1 << 28,
 };
 
 /* What was given; what was not is 0, false or NULL. */
@@ -54,7 +55,7 @@ struct options {
 	uint64_t attempts;
 	uint64_t timeout_ns;     /* for an answer */
 	uint64_t limit, connections;
-	const char *config, *from, *id, *if_not_converging, *node, *on, *to, *vm;
+	const char *config, *from, *id, *if_not_converging, *node, *on, *qmp, *to, *vm;
 	bool warm; /* set by 'migrator warm', which is a move that stops short */
 };
 

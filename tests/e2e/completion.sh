@@ -26,7 +26,7 @@ expect() {
 
 expect "cancel history image keys move node pair pause priority resolve resume status vm warm why" migrator ""
 expect "status" migrator st
-expect "freeze list show start stop thaw" migrator vm ""
+expect "adopt freeze list receive show start stop thaw" migrator vm ""
 expect "start stop" migrator vm st
 expect "start stop" migrator --json vm st
 expect "--blackout --blackout-max" migrator move --blackout

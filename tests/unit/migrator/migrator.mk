@@ -9,6 +9,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_effort \
 	tests/unit/migrator/test_flow \
 	tests/unit/migrator/test_forecast \
+	tests/unit/migrator/test_foreign \
 	tests/unit/migrator/test_frame \
 	tests/unit/migrator/test_frame_reader \
 	tests/unit/migrator/test_guest \
@@ -44,6 +45,7 @@ tests_unit_migrator_test_disk_pipe_LDADD = libmigrator.la libcommon.la $(UNIT_LD
 tests_unit_migrator_test_effort_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_flow_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_forecast_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_foreign_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_frame_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_frame_reader_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_guest_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
