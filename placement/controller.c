@@ -107,6 +107,7 @@ static void on_client_seen(struct controller *c, const struct bus_peer *from, co
 	struct device *device;
 	char text[UUID_TEXT_SIZE];
 	struct uuid id;
+	bool slept;
 
 	if (!node)
 		return;
@@ -119,11 +120,15 @@ static void on_client_seen(struct controller *c, const struct bus_peer *from, co
 		return;
 	}
 	before = device->attached;
-	if (fleet_client_seen(device, node, seen->address, seen->attached) < 0)
+	slept = device->asleep;
+	if (fleet_client_seen(device, node, seen) < 0)
 		c->fx.error = -ENOMEM;
 	if (device->attached != before)
 		effects_decide(&c->fx, "attach", "device=%s node=%s", uuid_format(&id, text),
 			       device->attached ? device->attached->name : "-");
+	if (device->asleep != slept)
+		effects_decide(&c->fx, device->asleep ? "sleep" : "wake", "device=%s",
+			       uuid_format(&id, text));
 	watch_update(c);
 }
 

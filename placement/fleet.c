@@ -497,22 +497,32 @@ void fleet_replace(struct device *lost, struct device *device)
 	lost->name[0] = 0;
 }
 
-int fleet_client_seen(struct device *device, struct node *node, const char *address,
-		      bool attached)
+bool device_is_idle(const struct device *device)
+{
+	for (size_t i = 0; i < device->n_vms; i++)
+		if (device->vms[i]->foreground || device->vms[i]->move)
+			return false;
+	return true;
+}
+
+int fleet_client_seen(struct device *device, struct node *node, const Tagalong__ClientSeen *seen)
 {
 	char *copy;
 
-	if (!attached) {
-		if (device->attached == node)
-			device->attached = NULL;
+	if (!seen->attached) {
+		if (device->attached != node)
+			return 0;
+		device->attached = NULL;
+		device->asleep = false;
 		return 0;
 	}
-	copy = strdup(address);
+	copy = strdup(seen->address);
 	if (!copy)
 		return -ENOMEM;
 	free(device->address);
 	device->address = copy;
 	device->attached = node;
+	device->asleep = seen->has_asleep && seen->asleep;
 	return 0;
 }
 

@@ -110,6 +110,8 @@ struct device {
 	size_t n_vms;
 	struct node *attached; /* where it registered last, or NULL */
 	char *address;         /* and with which address, or NULL */
+	bool asleep;           /* it told that node so: its silence does not mean that it is lost */
+	bool idle;             /* as the watch lists tell it; see device_is_idle() */
 	struct rtt_entry *rtts; /* in the order of the nodes' names */
 	size_t n_rtts;
 	_Alignas(max_align_t) uint8_t policy_state[POLICY_STATE_SIZE];
@@ -194,10 +196,12 @@ void fleet_replace(struct device *lost, struct device *device);
 /* The VM in the foreground, or NULL. */
 struct vm *device_foreground(const struct device *device);
 
+/* No VM of it is in the foreground or on the move: nothing depends on its round-trip time. */
+bool device_is_idle(const struct device *device);
+
 /* A node that a device has left tells so late, with the address that was good
  * there: by then another may have it. */
-int fleet_client_seen(struct device *device, struct node *node, const char *address,
-		      bool attached);
+int fleet_client_seen(struct device *device, struct node *node, const Tagalong__ClientSeen *seen);
 
 /* ---- Round-trip times --------------------------------------------------------------- */
 

@@ -144,6 +144,7 @@ static Tagalong__Pair *view_pair(const struct device *device, const struct vm *v
 	pair->has_follows = pair->follows = vm->follows;
 	pair->vm_node = vm->node ? vm->node->name : NULL;
 	pair->device_node = device->attached ? device->attached->name : NULL;
+	pair->has_asleep = pair->asleep = device->asleep;
 	pair->rtts = arena_alloc(arena, device->n_rtts + 1, sizeof(*pair->rtts));
 	for (size_t i = 0; pair->rtts && i < device->n_rtts; i++)
 		if ((pair->rtts[pair->n_rtts] = view_rtt(device, &device->rtts[i], arena)))

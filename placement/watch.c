@@ -27,6 +27,8 @@ static size_t build(const struct controller *c, const struct node *node,
 		entries[n].device = (ProtobufCBinaryData){ UUID_SIZE, device->id.bytes };
 		entries[n].name = device->name;
 		entries[n].address = device->address;
+		entries[n].has_asleep = entries[n].asleep = device->asleep;
+		entries[n].has_idle = entries[n].idle = device->idle;
 		n++;
 	}
 	return n;
@@ -74,6 +76,21 @@ static void set_list(struct controller *c, struct node *node, const Tagalong__Wa
 	send_list(c, node);
 }
 
+/* Whether any has become idle, or is so no longer. */
+static bool note_idle(struct controller *c)
+{
+	struct device *device;
+	bool changed = false;
+
+	INDEX_FOREACH(device, &c->fleet.devices) {
+		bool idle = device_is_idle(device);
+
+		changed |= device->n_vms && idle != device->idle;
+		device->idle = idle;
+	}
+	return changed;
+}
+
 void watch_update(struct controller *c)
 {
 	size_t room = c->fleet.devices.n + 1;
@@ -85,6 +102,7 @@ void watch_update(struct controller *c)
 		c->fx.error = -ENOMEM;
 		return;
 	}
+	note_idle(c);
 	INDEX_FOREACH(node, &c->fleet.nodes) {
 		Tagalong__WatchList list = TAGALONG__WATCH_LIST__INIT;
 
@@ -106,6 +124,9 @@ void watch_repeat(struct controller *c)
 {
 	struct node *node;
 
+	/* Moves begin and end without a word to us. */
+	if (note_idle(c))
+		watch_update(c);
 	INDEX_FOREACH(node, &c->fleet.nodes)
 		if (node->watch.list && !node->watch.answered &&
 		    node->programs[PROGRAM_TELEMETRY].up &&

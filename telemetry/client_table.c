@@ -114,6 +114,8 @@ static void wheel_put(struct client_table *t, struct client *c)
 {
 	uint64_t tick = tick_of(c->next_ns);
 
+	if (c->next_ns == CLIENT_NEVER)
+		return;
 	/* What is overdue is due at once. */
 	if (tick < t->tick)
 		tick = t->tick;
@@ -124,6 +126,8 @@ static void wheel_put(struct client_table *t, struct client *c)
 
 static void wheel_take(struct client_table *t, struct client *c)
 {
+	if (c->next_ns == CLIENT_NEVER)
+		return;
 	LIST_REMOVE(c, due);
 	if (LIST_EMPTY(&t->wheel[c->slot]))
 		t->used[c->slot / 64] &= ~(UINT64_C(1) << c->slot % 64);

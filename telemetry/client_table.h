@@ -16,6 +16,7 @@
 #include "telemetry/prober.h"
 
 #define CLIENT_TICK_NS UINT64_C(250000)
+#define CLIENT_NEVER UINT64_MAX /* not on the wheel */
 
 /* One probe that left and may still be answered. */
 struct probe {
@@ -34,8 +35,10 @@ struct client {
 	struct address told;       /* by the watch list */
 	struct address registered; /* here; goes before that */
 	struct address address;    /* the one in use; changed by client_table_set_address() */
+	bool told_asleep, registered_asleep, idle;
+	bool quiet; /* what follows from these: not due until that changes */
 	uint64_t interval_ns;
-	uint64_t next_ns; /* due; changed by client_table_set_next() */
+	uint64_t next_ns; /* due, or CLIENT_NEVER; changed by client_table_set_next() */
 	uint32_t sequence;
 	uint32_t list_generation; /* of the last watch list that had it */
 	struct probe *open;       /* a ring with room for `room`; sequence numbers rise by one */

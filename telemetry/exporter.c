@@ -70,6 +70,9 @@ static void write_clients(struct metrics *m, const struct prober *prober)
 	metrics_family(m, METRICS_GAUGE, "tagalong_telemetry_clients",
 		       "Clients on the watch list.");
 	metrics_value(m, (double)prober_clients(prober), METRICS_NO_LABELS);
+	metrics_family(m, METRICS_GAUGE, "tagalong_telemetry_clients_quiet",
+		       "Clients that are asleep or idle, and so are not probed.");
+	metrics_value(m, (double)summary.quiet, METRICS_NO_LABELS);
 	metrics_family(m, METRICS_GAUGE, "tagalong_telemetry_clients_measured",
 		       "Clients whose figures have a confidence of at least one half.");
 	metrics_value(m, (double)summary.measured, METRICS_NO_LABELS);

@@ -41,6 +41,23 @@ static uint64_t in_us(uint64_t ns)
 	return (ns + NS_PER_US - 1) / NS_PER_US;
 }
 
+/* ---- What follows from a registration ------------------------------------------------ */
+
+static void tell_controller(const struct device *device, void *userdata)
+{
+	struct node *n = userdata;
+
+	uplink_client_seen(n->uplink, device, true);
+}
+
+static void set_registered(const struct device *device, void *userdata)
+{
+	struct node *n = userdata;
+
+	prober_set_registered(n->prober, clock_mono_ns(), &device->id, &device->address,
+			      device->asleep);
+}
+
 /* ---- The UDP port ------------------------------------------------------------------ */
 
 static void on_registration(struct node *n, const struct datagram *d)
@@ -56,10 +73,11 @@ static void on_registration(struct node *n, const struct datagram *d)
 	(void)datagram_send(n->fd, &d->to, &d->from, answer, sizeof(answer));
 	if (verdict != REGISTRY_CHANGED)
 		return;
-	log_info("registry", "device=%s address=%s registered", device->name,
-		 address_format(&device->address, text));
-	prober_set_registered(n->prober, &device->id, &device->address);
-	uplink_client_seen(n->uplink, &device->id, &device->address, true);
+	log_info("registry", "device=%s address=%s registered%s", device->name,
+		 address_format(&device->address, text), device->asleep ? ", asleep" : "");
+	set_registered(device, n);
+	tell_controller(device, n);
+	probe_loop_wake(n->probes);
 }
 
 static bool take_registration(const struct datagram *d, void *userdata)
@@ -79,8 +97,8 @@ static void on_expired(const struct device *device, void *userdata)
 
 	log_info("registry", "device=%s address=%s gone", device->name,
 		 address_format(&device->address, text));
-	prober_set_registered(n->prober, &device->id, NULL);
-	uplink_client_seen(n->uplink, &device->id, &device->address, false);
+	prober_set_registered(n->prober, clock_mono_ns(), &device->id, NULL, false);
+	uplink_client_seen(n->uplink, device, false);
 }
 
 static void log_statistics(struct node *n)
@@ -95,13 +113,6 @@ static void log_statistics(struct node *n)
 		 prober_clients(n->prober), p->sent, p->not_sent, p->accepted, p->wrong_length,
 		 p->stranger, p->duplicate, p->late, p->forged, p->implausible, r->accepted,
 		 r->repeat, r->malformed, r->unknown_device, r->forged);
-}
-
-static void tell_controller(const struct device *device, void *userdata)
-{
-	struct node *n = userdata;
-
-	uplink_client_seen(n->uplink, &device->id, &device->address, true);
 }
 
 static int on_expiry_timer(sd_event_source *source, uint64_t due_us, void *userdata)
@@ -123,13 +134,6 @@ static int on_expiry_timer(sd_event_source *source, uint64_t due_us, void *userd
 }
 
 /* ---- The controller ------------------------------------------------------------------- */
-
-static void set_registered(const struct device *device, void *userdata)
-{
-	struct node *n = userdata;
-
-	prober_set_registered(n->prober, &device->id, &device->address);
-}
 
 static const uint8_t *key_of(const struct uuid *device, void *userdata)
 {

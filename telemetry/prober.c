@@ -91,6 +91,13 @@ static void update_address(struct prober *p, struct client *c)
 	client_table_set_address(p->clients, c, a);
 }
 
+/* What is on its way will not be answered, and that says nothing of the path. */
+static void fall_quiet(struct prober *p, struct client *c)
+{
+	c->head = c->length = 0;
+	client_table_set_next(p->clients, c, CLIENT_NEVER);
+}
+
 static uint64_t held_interval(const struct prober *p, uint64_t interval_ns)
 {
 	if (interval_ns == 0)
@@ -107,6 +114,20 @@ static uint64_t first_round(struct prober *p, uint64_t now_ns, uint64_t interval
 
 	p->phase += GOLDEN;
 	return ns - ns % CLIENT_TICK_NS;
+}
+
+static void update_quiet(struct prober *p, uint64_t now_ns, struct client *c)
+{
+	bool is_here = !address_is_none(&c->registered);
+	bool quiet = c->idle || (is_here ? c->registered_asleep : c->told_asleep);
+
+	if (quiet == c->quiet)
+		return;
+	c->quiet = quiet;
+	if (quiet)
+		fall_quiet(p, c);
+	else
+		client_table_set_next(p->clients, c, first_round(p, now_ns, c->interval_ns));
 }
 
 static struct client *add_client(struct prober *p, uint64_t now_ns, const struct prober_watch *w)
@@ -135,9 +156,13 @@ static void update_client(struct prober *p, uint64_t now_ns, struct client *c,
 	if (interval != c->interval_ns) {
 		c->interval_ns = interval;
 		rtt_set_interval(&c->rtt, interval);
-		client_table_set_next(p->clients, c, first_round(p, now_ns, interval));
+		if (!c->quiet)
+			client_table_set_next(p->clients, c, first_round(p, now_ns, interval));
 	}
 	c->told = w->address;
+	c->told_asleep = w->asleep;
+	c->idle = w->idle;
+	update_quiet(p, now_ns, c);
 	update_address(p, c);
 }
 
@@ -173,14 +198,16 @@ int prober_set_watch_list(struct prober *p, uint64_t now_ns, const struct prober
 	return r;
 }
 
-void prober_set_registered(struct prober *p, const struct uuid *device,
-			   const struct address *address)
+void prober_set_registered(struct prober *p, uint64_t now_ns, const struct uuid *device,
+			   const struct address *address, bool asleep)
 {
 	struct client *c = client_table_by_device(p->clients, device);
 
 	if (!c)
 		return;
 	c->registered = address ? *address : (struct address){ 0 };
+	c->registered_asleep = address && asleep;
+	update_quiet(p, now_ns, c);
 	update_address(p, c);
 }
 
@@ -488,6 +515,7 @@ void prober_summarize(const struct prober *p, uint64_t now_ns, struct prober_sum
 	     c = client_table_next(p->clients, c)) {
 		struct rtt_figures figures;
 
+		ret->quiet += c->quiet;
 		if (!rtt_read(&c->rtt, now_ns, &figures) || figures.confidence < MEASURED)
 			continue;
 		ret->measured++;

@@ -17,6 +17,10 @@
  * Everything else is counted and changes nothing. A probe is lost when it was
  * not answered within the timeout, or when PROBER_OPEN_MAX newer ones have
  * left.
+ *
+ * A client that is asleep or idle is not probed at all. What had left when that became
+ * known is forgotten: nobody was to answer it, so it is not lost. Its figures stay, and
+ * their confidence falls with their age.
  */
 #ifndef TELEMETRY_PROBER_H
 #define TELEMETRY_PROBER_H
@@ -74,6 +78,8 @@ struct prober_watch {
 	struct uuid device;
 	uint64_t interval_ns;   /* 0: the default; held within the limits above */
 	struct address address; /* where others saw it, or none */
+	bool asleep;            /* it told others so */
+	bool idle;              /* nothing of it is worth a probe now */
 };
 
 enum prober_quantile { PROBER_P50, PROBER_P95, PROBER_P99, PROBER_P999, PROBER_QUANTILES };
@@ -95,10 +101,10 @@ DEFINE_CLEANUP(struct prober, prober_free)
 int prober_set_watch_list(struct prober *p, uint64_t now_ns, const struct prober_watch *list,
 			  size_t n);
 
-/* Where a device is registered; NULL when no more. That goes before the
- * address in the watch list. Devices that are not watched are ignored. */
-void prober_set_registered(struct prober *p, const struct uuid *device,
-			   const struct address *address);
+/* Where a device is registered, and whether it sleeps there; NULL when it is no more. That
+ * goes before what the watch list says of both. Devices that are not watched are ignored. */
+void prober_set_registered(struct prober *p, uint64_t now_ns, const struct uuid *device,
+			   const struct address *address, bool asleep);
 
 /* Sends what is due and gives up what is overdue. Returns when to call it
  * again, UINT64_MAX for never. */
@@ -124,10 +130,10 @@ size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn
 
 size_t prober_clients(const struct prober *p);
 
-/* Over all clients whose confidence is 50 or more now. */
 struct prober_summary {
-	size_t measured;
-	struct histogram srtt; /* for the caller to clear */
+	size_t quiet;          /* asleep or idle: not probed */
+	size_t measured;       /* those whose confidence is 50 or more now */
+	struct histogram srtt; /* over these; for the caller to clear */
 };
 
 void prober_summarize(const struct prober *p, uint64_t now_ns, struct prober_summary *ret);

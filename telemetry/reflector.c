@@ -26,6 +26,7 @@ struct reflector {
 	struct address registered_with;
 	struct registrar registrar;
 	unsigned unanswered;
+	bool told; /* the node has answered since we last woke or fell asleep */
 	uint16_t error_estimate;
 	/* Until when each slot of sources has had its answers, at REFLECTOR_RATE. */
 	uint64_t limits_ns[SOURCE_SLOTS + 1];
@@ -114,6 +115,25 @@ static void send_registration(struct reflector *r, const uint8_t packet[REGISTRA
 			  strerror(-e));
 }
 
+/* Until when we are to be heard of again. A node that does not answer is not worth being awake
+ * for either. */
+static uint64_t pause_ns(const struct reflector *r)
+{
+	if (r->registrar.asleep && (r->told || r->unanswered > UNANSWERED_MAX))
+		return r->config.sleep_interval_ns;
+	return r->config.interval_ns;
+}
+
+static void note_told(struct reflector *r)
+{
+	if (r->told)
+		return;
+	r->told = true;
+	if (r->registrar.asleep)
+		(void)sd_event_source_set_time(r->timer,
+					       (clock_mono_ns() + pause_ns(r)) / NS_PER_US);
+}
+
 static void on_answer(struct reflector *r, const struct datagram *d)
 {
 	uint8_t packet[REGISTRATION_SIZE];
@@ -125,6 +145,7 @@ static void on_answer(struct reflector *r, const struct datagram *d)
 	case REGISTRAR_ACCEPTED:
 		r->counters.accepted++;
 		r->unanswered = 0;
+		note_told(r);
 		if (address_equal(&r->registered_with, &r->node))
 			break;
 		r->registered_with = r->node;
@@ -185,12 +206,27 @@ static void refresh(struct reflector *r)
 static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata)
 {
 	struct reflector *r = userdata;
-	uint64_t next = due_us + r->config.interval_ns / NS_PER_US;
+	uint64_t next;
 
 	refresh(r);
+	next = due_us + pause_ns(r) / NS_PER_US;
 	if (next < clock_mono_ns() / NS_PER_US)
 		next = clock_mono_ns() / NS_PER_US;
 	return sd_event_source_set_time(source, next);
+}
+
+void reflector_set_asleep(struct reflector *r, bool asleep)
+{
+	if (asleep == r->registrar.asleep)
+		return;
+	log_info("register", "%s", asleep ? "asleep" : "awake");
+	r->registrar.asleep = asleep;
+	r->registrar.period_ms =
+		(uint32_t)((asleep ? r->config.sleep_interval_ns : r->config.interval_ns) /
+			   NS_PER_MS);
+	r->told = false;
+	r->unanswered = 0;
+	(void)sd_event_source_set_time(r->timer, clock_mono_ns() / NS_PER_US);
 }
 
 static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)

@@ -34,6 +34,7 @@ struct reflector_config {
 	struct address node;
 	bool node_is_gateway;
 	uint64_t interval_ns;                  /* between refreshes, within the limits above */
+	uint64_t sleep_interval_ns;            /* the same while the device sleeps */
 	struct session_reflector_config stamp; /* its key is the device's */
 };
 
@@ -48,6 +49,10 @@ int reflector_start(const struct reflector_config *config, sd_event *loop, struc
 		    struct mg_error *err);
 void reflector_free(struct reflector *r);
 DEFINE_CLEANUP(struct reflector, reflector_free)
+
+/* The device falls asleep, or wakes: its node is told at once, and again every interval until
+ * it has answered; while it sleeps nothing else is sent but a refresh every sleep interval. */
+void reflector_set_asleep(struct reflector *r, bool asleep);
 
 /* Where it listens. */
 const struct address *reflector_local(const struct reflector *r);

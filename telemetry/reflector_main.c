@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,8 +18,9 @@
 static void print_help(void)
 {
 	printf("usage: " NAME " --device UUID --key FILE --node ADDRESS[:PORT]|gateway[:PORT]\n"
-	       "       [--listen ADDRESS:PORT] [--interval DURATION] [--stateful] [--authenticated]\n"
-	       "       [--protect-tlvs] [--twamp-light] [--hide-location] [--dscp N[,N...]]\n\n"
+	       "       [--listen ADDRESS:PORT] [--interval DURATION] [--sleep-interval DURATION]\n"
+	       "       [--stateful] [--authenticated] [--protect-tlvs] [--twamp-light]\n"
+	       "       [--hide-location] [--dscp N[,N...]]\n\n"
 	       "Answers the probes that measure this device's round-trip time, and registers it\n"
 	       "with its node.\n\n"
 	       "  -d, --device UUID        who this device is\n"
@@ -27,6 +29,8 @@ static void print_help(void)
 	       "                           also after a change of network (port: %d)\n"
 	       "  -l, --listen ADDRESS     where to listen (default: 0.0.0.0:0, a free port)\n"
 	       "  -i, --interval DURATION  between two registrations (default: 1s)\n"
+	       "  -S, --sleep-interval DURATION\n"
+	       "                           the same while the device sleeps (default: 15m)\n"
 	       "  -s, --stateful           count the answers of each session\n"
 	       "  -a, --authenticated      answer only to probes that have the key's HMAC\n"
 	       "  -p, --protect-tlvs       believe only extensions that have the key's HMAC\n"
@@ -35,7 +39,8 @@ static void print_help(void)
 	       "  -D, --dscp N[,N...]      with which DSCPs answers may be asked for\n"
 	       "  -h, --help               this text\n"
 	       "  -V, --version            name and version\n\n"
-	       "See " NAME "(1).\n", REGISTRATION_PORT);
+	       "SIGUSR1: the device falls asleep, SIGUSR2: it wakes. See " NAME "(1).\n",
+	       REGISTRATION_PORT);
 }
 
 static int parse_node(const char *text, struct reflector_config *config)
@@ -68,6 +73,15 @@ static int parse_dscps(const char *text, uint64_t *ret)
 			return -EINVAL;
 	}
 	*ret = dscps;
+	return 0;
+}
+
+static int parse_interval(const char *option, const char *text, uint64_t *ret, struct mg_error *err)
+{
+	if (duration_parse(text, ret) < 0 || *ret < REFLECTOR_INTERVAL_MIN_NS ||
+	    *ret > REFLECTOR_INTERVAL_MAX_NS)
+		return mg_error_set(err, -EINVAL, "%s: '%s' is not a duration from 50ms to 20m",
+				    option, text);
 	return 0;
 }
 
@@ -111,13 +125,10 @@ static int take_option(int option, const char *value, struct reflector_config *c
 		if (address_parse(value, 0, &config->listen) < 0)
 			return mg_error_set(err, -EINVAL, "--listen: '%s' is not ADDRESS:PORT", value);
 		return 0;
+	case 'S':
+		return parse_interval("--sleep-interval", value, &config->sleep_interval_ns, err);
 	default:
-		if (duration_parse(value, &config->interval_ns) < 0 ||
-		    config->interval_ns < REFLECTOR_INTERVAL_MIN_NS ||
-		    config->interval_ns > REFLECTOR_INTERVAL_MAX_NS)
-			return mg_error_set(err, -EINVAL, "--interval: '%s' is not a duration from "
-					    "50ms to 20m", value);
-		return 0;
+		return parse_interval("--interval", value, &config->interval_ns, err);
 	}
 }
 
@@ -141,6 +152,7 @@ static bool parse_options(int argc, char **argv, struct reflector_config *config
 		{ "node", required_argument, NULL, 'n' },
 		{ "listen", required_argument, NULL, 'l' },
 		{ "interval", required_argument, NULL, 'i' },
+		{ "sleep-interval", required_argument, NULL, 'S' },
 		{ "stateful", no_argument, NULL, 's' },
 		{ "authenticated", no_argument, NULL, 'a' },
 		{ "protect-tlvs", no_argument, NULL, 'p' },
@@ -156,7 +168,8 @@ static bool parse_options(int argc, char **argv, struct reflector_config *config
 	int c, r = 0;
 
 	*ret_status = 0;
-	while (r == 0 && (c = getopt_long(argc, argv, "d:k:n:l:i:saptHD:hV", longopts, NULL)) != -1) {
+	while (r == 0 &&
+	       (c = getopt_long(argc, argv, "d:k:n:l:i:S:saptHD:hV", longopts, NULL)) != -1) {
 		if (c == 'h' || c == 'V') {
 			c == 'h' ? print_help() : daemon_print_version(NAME);
 			return false;
@@ -177,9 +190,41 @@ static bool parse_options(int argc, char **argv, struct reflector_config *config
 	return r == 0;
 }
 
+/* The signals are blocked by then, for sd-event to take. */
+static int on_sleep_signal(sd_event_source *source, const struct signalfd_siginfo *si,
+			   void *userdata)
+{
+	(void)source;
+	reflector_set_asleep(userdata, si->ssi_signo == SIGUSR1);
+	return 0;
+}
+
+static int take_sleep_signals(sd_event *loop, struct reflector *reflector, struct mg_error *err)
+{
+	int r = sd_event_add_signal(loop, NULL, SIGUSR1, on_sleep_signal, reflector);
+
+	if (r >= 0)
+		r = sd_event_add_signal(loop, NULL, SIGUSR2, on_sleep_signal, reflector);
+	return r < 0 ? mg_error_set(err, r, "event loop: %s", strerror(-r)) : 0;
+}
+
+/* Before the loop is: a signal that comes early must not end us. */
+static void block_sleep_signals(void)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGUSR1);
+	sigaddset(&mask, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+}
+
 int main(int argc, char **argv)
 {
-	struct reflector_config config = { .interval_ns = NS_PER_S };
+	struct reflector_config config = {
+		.interval_ns = NS_PER_S,
+		.sleep_interval_ns = 900 * NS_PER_S,
+	};
 	struct reflector *reflector = NULL;
 	struct mg_error err = { 0 };
 	char text[ADDRESS_TEXT_SIZE];
@@ -190,9 +235,12 @@ int main(int argc, char **argv)
 	if (!parse_options(argc, argv, &config, &status))
 		return status;
 	log_init(NAME, LOG_LEVEL_INFO);
+	block_sleep_signals();
 	r = daemon_loop_new(&loop, &err);
 	if (r >= 0)
 		r = reflector_start(&config, loop, &reflector, &err);
+	if (r >= 0)
+		r = take_sleep_signals(loop, reflector, &err);
 	if (r >= 0) {
 		log_info("main", "listen=%s ready", address_format(reflector_local(reflector), text));
 		sd_notify(0, "READY=1");

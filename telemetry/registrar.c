@@ -6,6 +6,7 @@ void registrar_repeat(struct registrar *r, uint64_t now_utc_ns,
 {
 	struct registration m = {
 		.type = REGISTRATION_REGISTER,
+		.status = r->asleep ? REGISTRATION_ASLEEP : REGISTRATION_AWAKE,
 		.device = r->device,
 		.realm = r->realm,
 		.period_ms = r->period_ms,

@@ -16,6 +16,7 @@ struct registrar {
 	struct uuid device;
 	uint8_t key[DEVICE_KEY_SIZE];
 	uint32_t period_ms; /* of the refreshes */
+	bool asleep;        /* what the next REGISTER says */
 	uint64_t realm;
 	uint64_t counter; /* of the last REGISTER */
 	bool waiting;     /* for the answer to it */

@@ -31,7 +31,7 @@ void registration_pack(const struct registration *r, const uint8_t key[DEVICE_KE
 	wcursor_u32(&c, MAGIC);
 	wcursor_u8(&c, VERSION);
 	wcursor_u8(&c, (uint8_t)r->type);
-	wcursor_u16(&c, (uint16_t)r->status);
+	wcursor_u16(&c, r->status);
 	wcursor_bytes(&c, r->device.bytes, UUID_SIZE);
 	wcursor_u64(&c, r->counter);
 	wcursor_u64(&c, r->realm);
@@ -64,10 +64,10 @@ int registration_unpack(const void *data, size_t len, struct registration *ret)
 	if (version != VERSION)
 		return -EPROTONOSUPPORT;
 	if ((type != REGISTRATION_REGISTER && type != REGISTRATION_ANSWER) ||
-	    status > REGISTRATION_REPEAT)
+	    status > REGISTRATION_STATUS_MAX)
 		return -EBADMSG;
 	r.type = (enum registration_type)type;
-	r.status = (enum registration_status)status;
+	r.status = status;
 	memcpy(r.device.bytes, device, UUID_SIZE);
 	*ret = r;
 	return 0;

@@ -17,11 +17,14 @@
  *    52 | MAC: HMAC-SHA-512-256 of bytes 0 to 51, 32 bytes        |
  *
  *            REGISTER (type 1)                ANSWER (type 2)
- *   status   0                                0 accepted, 1 repeat
+ *   status   0 awake, 1 asleep                0 accepted, 1 repeat
  *   counter  rises with every REGISTER        that of the REGISTER
  *   realm    as in the last ANSWER, or 0      the node's: random, new at its start
  *   period   until the next refresh           until the registration expires
  *   highest  0                                the highest counter accepted so far
+ *
+ * A device that is asleep is not probed, whoever it is registered with, until it says that it
+ * is awake. It refreshes seldom and so announces a long period.
  *
  * The MAC's key belongs to the device: libsodium's crypto_auth. Whatever has
  * another length, a wrong MAC or an unknown device gets no answer at all, and
@@ -51,11 +54,17 @@
 #define DEVICE_KEY_TEXT_SIZE (2 * DEVICE_KEY_SIZE + 1)
 
 enum registration_type { REGISTRATION_REGISTER = 1, REGISTRATION_ANSWER = 2 };
+#define REGISTRATION_STATUS_MAX 1
+
+/* Of a REGISTER. */
+enum registration_sleep { REGISTRATION_AWAKE = 0, REGISTRATION_ASLEEP = 1 };
+
+/* Of an ANSWER. */
 enum registration_status { REGISTRATION_ACCEPTED = 0, REGISTRATION_REPEAT = 1 };
 
 struct registration {
 	enum registration_type type;
-	enum registration_status status;
+	uint16_t status; /* one of the two above, by type */
 	struct uuid device;
 	uint64_t counter;
 	uint64_t realm;

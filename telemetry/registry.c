@@ -200,12 +200,13 @@ static uint32_t lifetime_ms(uint32_t refresh_ms)
 	return ms > LIFETIME_MAX_MS ? LIFETIME_MAX_MS : (uint32_t)ms;
 }
 
-static enum registry_verdict accept_address(struct entry *e, uint64_t expires_ns,
-					    const struct address *from)
+static enum registry_verdict accept_registration(struct entry *e, uint64_t expires_ns,
+						 const struct address *from, bool asleep)
 {
-	bool same = address_equal(&e->device.address, from);
+	bool same = address_equal(&e->device.address, from) && e->device.asleep == asleep;
 
 	e->device.address = *from;
+	e->device.asleep = asleep;
 	e->expires_ns = expires_ns;
 	return same ? REGISTRY_REFRESHED : REGISTRY_CHANGED;
 }
@@ -218,17 +219,18 @@ enum registry_verdict registry_receive(struct registry *r, uint64_t now_ns,
 	struct registration m;
 	struct entry *e = authenticate(r, data, len, &m);
 	enum registry_verdict verdict = REGISTRY_REPEAT;
-	bool fresh;
+	bool fresh, asleep;
 
 	if (!e)
 		return REGISTRY_IGNORED;
 	fresh = m.realm == r->realm && m.counter > e->highest;
+	asleep = m.status == REGISTRATION_ASLEEP;
 	m.type = REGISTRATION_ANSWER;
 	m.status = fresh ? REGISTRATION_ACCEPTED : REGISTRATION_REPEAT;
 	m.period_ms = lifetime_ms(m.period_ms);
 	if (fresh) {
 		e->highest = m.counter;
-		verdict = accept_address(e, now_ns + m.period_ms * NS_PER_MS, from);
+		verdict = accept_registration(e, now_ns + m.period_ms * NS_PER_MS, from, asleep);
 		r->counters.accepted++;
 	} else {
 		r->counters.repeat++;

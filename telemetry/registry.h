@@ -25,13 +25,14 @@ struct device {
 	struct uuid id;
 	char name[PEER_NAME_SIZE];
 	struct address address; /* none unless it is registered here now */
+	bool asleep;            /* as it said when it registered */
 };
 
 enum registry_verdict {
 	REGISTRY_IGNORED,   /* not authentic: no answer */
 	REGISTRY_REPEAT,    /* authentic but not fresh: answer, nothing has changed */
-	REGISTRY_REFRESHED, /* answer; the same address as before */
-	REGISTRY_CHANGED,   /* answer; it is new here, or at another address */
+	REGISTRY_REFRESHED, /* answer; nothing has changed */
+	REGISTRY_CHANGED,   /* answer; it is new here, at another address, fell asleep or woke */
 };
 
 /* Datagrams by what became of them. */

@@ -14,7 +14,7 @@ struct seen {
 	LIST_ENTRY(seen) link;
 	struct uuid device;
 	struct address address;
-	bool attached;
+	bool attached, asleep;
 	int64_t seq; /* of its last message; 0: not sent */
 };
 
@@ -53,6 +53,7 @@ static void send_seen(struct uplink *u, struct seen *s)
 	seen.device = (ProtobufCBinaryData){ UUID_SIZE, s->device.bytes };
 	seen.address = (char *)address_format(&s->address, text);
 	seen.attached = s->attached;
+	seen.has_asleep = seen.asleep = s->asleep;
 	e.body_case = TAGALONG__ENVELOPE__BODY_CLIENT_SEEN;
 	e.client_seen = &seen;
 	s->seq = bus_send(u->dealer, NULL, &e);
@@ -84,15 +85,15 @@ static struct seen *find_seen(struct uplink *u, const struct uuid *device)
 	return s;
 }
 
-void uplink_client_seen(struct uplink *u, const struct uuid *device,
-			const struct address *address, bool attached)
+void uplink_client_seen(struct uplink *u, const struct device *device, bool attached)
 {
-	struct seen *s = find_seen(u, device);
+	struct seen *s = find_seen(u, &device->id);
 
 	if (!s)
 		return;
-	s->address = *address;
+	s->address = device->address;
 	s->attached = attached;
+	s->asleep = device->asleep;
 	if (u->met)
 		send_seen(u, s);
 }
@@ -164,6 +165,8 @@ static void on_watch_list(struct uplink *u, const Envelope *e)
 
 		memcpy(watches[i].device.bytes, w->device.data, UUID_SIZE);
 		watches[i].interval_ns = w->has_interval_ns ? w->interval_ns : 0;
+		watches[i].asleep = w->has_asleep && w->asleep;
+		watches[i].idle = w->has_idle && w->idle;
 		if (w->address && address_parse(w->address, 0, &watches[i].address) < 0)
 			log_warning("uplink", "client=%s '%s' is no address", w->name, w->address);
 	}

@@ -11,6 +11,7 @@
 #include "common/bus.h"
 #include "common/cleanup.h"
 #include "telemetry/prober.h"
+#include "telemetry/registry.h"
 
 #define UPLINK_HELLO_NS (2 * UINT64_C(1000000000))
 
@@ -29,8 +30,7 @@ int uplink_new(sd_event *loop, struct bus *bus, const char *endpoint, const char
 void uplink_free(struct uplink *u);
 DEFINE_CLEANUP(struct uplink, uplink_free)
 
-/* A device is (attached) or is no more at `address`. */
-void uplink_client_seen(struct uplink *u, const struct uuid *device,
-			const struct address *address, bool attached);
+/* A device is (attached) or is no more at its address. */
+void uplink_client_seen(struct uplink *u, const struct device *device, bool attached);
 
 #endif

@@ -72,6 +72,7 @@ const struct column view_pair_columns[] = {
 	{ "VM", "vm", COLUMN_TEXT },
 	{ "ON", "vm_node", COLUMN_TEXT },
 	{ "FOREGROUND", "foreground", COLUMN_FLAG },
+	{ "ASLEEP", "asleep", COLUMN_FLAG },
 	{ "RTT", "rtt_ns", COLUMN_DURATION },
 	{ NULL },
 };
@@ -424,6 +425,7 @@ json_t *view_pair(const Tagalong__Pair *pair)
 	put_flag(o, "follows", pair->follows);
 	put_text(o, "vm_node", pair->vm_node);
 	put_text(o, "device_node", pair->device_node);
+	put_flag(o, "asleep", pair->asleep);
 	put_current_rtt(o, pair);
 	PUT_LIST(o, "rtts", view_rtt, pair->rtts, pair->n_rtts);
 	return o;

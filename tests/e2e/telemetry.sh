@@ -187,6 +187,21 @@ file_has "$tmpdir/tower-a.metrics" '^tagalong_telemetry_client_srtt_seconds.quan
 	fail "tower-a exports no round-trip times"
 say "measured from both towers"
 
+# It sleeps: not a packet to it or from it, and it is not lost for that.
+heard() {
+	inside phone cat /proc/self/net/snmp | grep '^Udp: [0-9]' | cut -d ' ' -f 2,5
+}
+kill -USR1 "$reflector"
+wait_for 10 knows "at == 'tower-a' and pair['asleep'] and a['confidence'] == 0"
+exports tower-a '^tagalong_telemetry_clients_quiet 1$' || fail "tower-a does not let it sleep"
+before=$(heard)
+sleep 2
+[ "$(heard)" = "$before" ] || fail "packets while the phone slept: $before and then $(heard)"
+knows "at == 'tower-a' and pair['asleep']" || fail "it was taken for lost"
+kill -USR2 "$reflector"
+wait_for 10 knows "at == 'tower-a' and not pair.get('asleep') and ($good)"
+say "asleep and awake"
+
 # It roams: another tower, another address.
 before=$(sent tower-a)
 attach 2

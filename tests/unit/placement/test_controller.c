@@ -72,6 +72,95 @@ static size_t count_moves(struct harness *h, bool open)
 	return ask(h, &e)->move_list->n_moves - n_open;
 }
 
+static void seen(struct harness *h, const char *node, bool attached, bool asleep)
+{
+	Tagalong__ClientSeen seen = TAGALONG__CLIENT_SEEN__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	seen.device = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)phone.bytes };
+	seen.address = (char *)"10.1.1.1:5000";
+	seen.attached = attached;
+	seen.has_asleep = seen.asleep = asleep;
+	e.body_case = BODY(CLIENT_SEEN);
+	e.client_seen = &seen;
+	harness_receive(h, PEER_ROLE_NODE, node, 0, &e);
+}
+
+/* What the newest watch list for the node says of the phone; NULL: there is none. */
+static const Tagalong__WatchEntry *watched(struct harness *h, const char *node)
+{
+	const Tagalong__WatchEntry *entry = NULL;
+	const struct sent *s;
+
+	while ((s = harness_next(h, node, BODY(WATCH_LIST))))
+		entry = s->e->watch_list->n_clients ? s->e->watch_list->clients[0] : NULL;
+	return entry;
+}
+
+Test(controller, a_sleeping_phone_is_left_alone_by_all_nodes_and_is_not_lost)
+{
+	Tagalong__PairQuery query = TAGALONG__PAIR_QUERY__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	const Tagalong__Pair *pair;
+	struct harness h;
+
+	setup(&h);
+	stand(&h, 30, 5, SECOND);
+	seen(&h, "tower-a", true, true);
+	cr_assert(watched(&h, "tower-b")->asleep);
+	harness_forget(&h);
+	harness_run(&h, 3600 * SECOND);
+	cr_assert_null(ordered(&h, NULL, NULL), "what is an hour old moves nothing");
+	e.body_case = BODY(PAIR_QUERY);
+	e.pair_query = &query;
+	pair = ask(&h, &e)->pair_list->pairs[0];
+	cr_assert(pair->asleep);
+	cr_assert_str_eq(pair->device_node, "tower-a");
+	cr_assert_eq(harness_decided(&h, "sleep device="), 1);
+
+	harness_close(&h);
+	setup(&h);
+	seen(&h, "tower-a", true, true);
+	harness_forget(&h);
+	seen(&h, "tower-a", true, false);
+	cr_assert(!watched(&h, "tower-b")->asleep);
+	cr_assert_eq(harness_decided(&h, "wake device="), 1);
+	harness_close(&h);
+}
+
+static void pair_in_background(struct harness *h)
+{
+	Tagalong__PairSet set = TAGALONG__PAIR_SET__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	set.device = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)phone.bytes };
+	set.device_name = (char *)"phone";
+	set.vm = (char *)"web";
+	e.body_case = BODY(PAIR_SET);
+	e.pair_set = &set;
+	ask(h, &e);
+}
+
+Test(controller, a_phone_without_foreground_is_measured_only_while_a_vm_moves)
+{
+	const Tagalong__MoveOrder *order;
+	struct harness h;
+
+	setup(&h);
+	order = walk(&h);
+	cr_assert(!watched(&h, "tower-b"), "nothing has changed");
+	harness_forget(&h);
+	pair_in_background(&h);
+	cr_assert(!watched(&h, "tower-b"), "its VM is on the move");
+	move_result(&h, "tower-a", order, STATE(DONE));
+	harness_run(&h, 2 * SECOND);
+	cr_assert(watched(&h, "tower-b")->idle);
+	harness_forget(&h);
+	set_pair(&h, &phone, "phone", "web");
+	cr_assert(!watched(&h, "tower-b")->idle);
+	harness_close(&h);
+}
+
 Test(controller, a_phone_walks_there_and_back_and_its_vm_follows)
 {
 	const Tagalong__MoveOrder *order;

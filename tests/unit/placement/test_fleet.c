@@ -191,6 +191,38 @@ static bool all_can(const struct node *node, const struct vm *vm, void *userdata
 	return true;
 }
 
+static int seen(struct device *d, struct node *node, const char *address, bool attached,
+		bool asleep)
+{
+	Tagalong__ClientSeen seen = TAGALONG__CLIENT_SEEN__INIT;
+
+	seen.address = (char *)address;
+	seen.attached = attached;
+	seen.has_asleep = seen.asleep = asleep;
+	return fleet_client_seen(d, node, &seen);
+}
+
+Test(fleet, a_device_that_sleeps_is_not_lost)
+{
+	const struct uuid id = { { 1 } };
+	struct fixture f;
+	struct device *d;
+
+	setup(&f);
+	cr_assert_eq(fleet_add_device(&f.fleet, &id, "phone", &d), 0);
+	cr_assert_eq(seen(d, f.a, "10.0.0.1:1", true, true), 0);
+	cr_assert(d->asleep);
+	cr_assert_eq(d->attached, f.a);
+	cr_assert_eq(seen(d, f.b, "10.0.0.2:1", false, false), 0);
+	cr_assert(d->asleep, "a node that it has left does not know");
+	cr_assert_eq(seen(d, f.b, "10.0.0.2:1", true, false), 0);
+	cr_assert(!d->asleep);
+	cr_assert_eq(seen(d, f.b, "10.0.0.2:1", true, true), 0);
+	cr_assert_eq(seen(d, f.b, "10.0.0.2:1", false, true), 0);
+	cr_assert(!d->asleep, "it does not come back from sleep");
+	fleet_clear(&f.fleet);
+}
+
 Test(fleet, a_device_that_roams_is_not_called_back)
 {
 	const struct uuid id = { { 1 } };
@@ -199,12 +231,12 @@ Test(fleet, a_device_that_roams_is_not_called_back)
 
 	setup(&f);
 	cr_assert_eq(fleet_add_device(&f.fleet, &id, "phone", &d), 0);
-	cr_assert_eq(fleet_client_seen(d, f.a, "10.0.0.1:1", true), 0);
-	cr_assert_eq(fleet_client_seen(d, f.b, "10.0.0.2:1", true), 0);
-	cr_assert_eq(fleet_client_seen(d, f.a, "10.0.0.1:1", false), 0);
+	cr_assert_eq(seen(d, f.a, "10.0.0.1:1", true, false), 0);
+	cr_assert_eq(seen(d, f.b, "10.0.0.2:1", true, false), 0);
+	cr_assert_eq(seen(d, f.a, "10.0.0.1:1", false, false), 0);
 	cr_assert_eq(d->attached, f.b);
 	cr_assert_str_eq(d->address, "10.0.0.2:1");
-	cr_assert_eq(fleet_client_seen(d, f.b, "10.0.0.2:1", false), 0);
+	cr_assert_eq(seen(d, f.b, "10.0.0.2:1", false, false), 0);
 	cr_assert_null(d->attached);
 	cr_assert_str_eq(d->address, "10.0.0.2:1", "it may still be there");
 	fleet_clear(&f.fleet);

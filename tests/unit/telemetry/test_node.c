@@ -25,6 +25,7 @@
 /* What the controller has heard. */
 struct heard {
 	unsigned hellos, seen, gone, reports;
+	bool asleep;
 	char address[ADDRESS_TEXT_SIZE];
 	uint64_t srtt_ns, sent, lost;
 	unsigned confidence, answers;
@@ -63,6 +64,7 @@ static void on_seen(struct world *w, struct bus_socket *s, const struct bus_peer
 		return;
 	}
 	snprintf(w->heard.address, sizeof(w->heard.address), "%s", e->client_seen->address);
+	w->heard.asleep = e->client_seen->has_asleep && e->client_seen->asleep;
 	w->heard.seen += e->client_seen->attached;
 	w->heard.gone += !e->client_seen->attached;
 	bus_reply_done(s, from, e);
@@ -377,6 +379,33 @@ Test(node, a_device_that_stops_answering_is_lost_and_then_gone)
 	RUN_UNTIL(&w, w.heard.lost >= 5);
 	RUN_UNTIL(&w, w.heard.confidence == 0);
 	RUN_UNTIL(&w, w.heard.gone);
+	teardown(&w);
+}
+
+Test(node, a_device_that_sleeps_is_left_alone_until_it_wakes)
+{
+	uint64_t reflected, refreshes;
+	struct world w;
+
+	setup(&w);
+	w.reflector_config.sleep_interval_ns = SELDOM;
+	start_reflector(&w);
+	RUN_UNTIL(&w, w.heard.seen);
+	send_watch_list(&w, NULL);
+	RUN_UNTIL(&w, w.heard.reports >= 2);
+	reflector_set_asleep(w.reflector, true);
+	RUN_UNTIL(&w, w.heard.asleep);
+	run_for(&w, REFRESH); /* what is on its way */
+	reflected = reflector_counters(w.reflector)->reflected;
+	refreshes = reflector_counters(w.reflector)->refreshes;
+	RUN_UNTIL(&w, w.heard.confidence == 0);
+	run_for(&w, 2 * NS_PER_S); /* longer than a registration lives without announcement */
+	cr_assert_eq(reflector_counters(w.reflector)->reflected, reflected);
+	cr_assert_eq(reflector_counters(w.reflector)->refreshes, refreshes);
+	cr_assert_eq(w.heard.gone, 0);
+	reflector_set_asleep(w.reflector, false);
+	RUN_UNTIL(&w, !w.heard.asleep && w.heard.confidence > 50);
+	cr_assert_gt(reflector_counters(w.reflector)->reflected, reflected);
 	teardown(&w);
 }
 

@@ -490,11 +490,12 @@ Test(prober, a_registration_goes_before_what_the_list_says)
 
 	cr_assert_eq(address_parse("192.0.2.1:777", 0, &here), 0);
 	world_start(&w);
-	prober_set_registered(w.prober, &watch.device, &here); /* not watched yet */
+	prober_set_registered(w.prober, w.now_ns, &watch.device, &here,
+			      false); /* not watched yet */
 	watch_one(&w);
 	world_run_until(&w, INTERVAL);
 	cr_assert(address_equal(&w.sent[w.n - 1].to, &watch.address));
-	prober_set_registered(w.prober, &watch.device, &here);
+	prober_set_registered(w.prober, w.now_ns, &watch.device, &here, false);
 	world_run_until(&w, 2 * INTERVAL);
 	cr_assert(address_equal(&w.sent[w.n - 1].to, &here));
 	watch_one(&w);
@@ -502,7 +503,7 @@ Test(prober, a_registration_goes_before_what_the_list_says)
 	cr_assert(address_equal(&w.sent[w.n - 1].to, &here));
 	answer(&w, w.n - 1, NS_PER_MS, 0);
 	cr_assert_eq(report(&w).rtt.lost, 2); /* sent to where the client was not */
-	prober_set_registered(w.prober, &watch.device, NULL);
+	prober_set_registered(w.prober, w.now_ns, &watch.device, NULL, false);
 	world_run_until(&w, w.now_ns + INTERVAL);
 	cr_assert(address_equal(&w.sent[w.n - 1].to, &watch.address));
 	world_end(&w);
@@ -519,9 +520,93 @@ Test(prober, a_client_without_an_address_waits_for_one)
 	cr_assert_eq(prober_set_watch_list(w.prober, 0, &watch, 1), 0);
 	world_run_until(&w, NS_PER_S);
 	cr_assert_eq(w.n, 0);
-	prober_set_registered(w.prober, &watch.device, &here);
+	prober_set_registered(w.prober, w.now_ns, &watch.device, &here, false);
 	world_run_until(&w, 2 * NS_PER_S);
 	cr_assert_eq(w.n, 10);
+	world_end(&w);
+}
+
+/* ---- Those that sleep ----------------------------------------------------------------- */
+
+Test(prober, an_hour_of_sleep_costs_no_packet_and_is_no_loss)
+{
+	struct prober_watch watch = client(1);
+	struct prober_report before, after;
+	struct world w;
+
+	world_start(&w);
+	watch_one(&w);
+	world_run_until(&w, INTERVAL);
+	answer(&w, 0, NS_PER_MS, 0);
+	world_run_until(&w, 2 * INTERVAL); /* this one is on its way */
+	before = report(&w);
+	prober_set_registered(w.prober, w.now_ns, &watch.device, &watch.address, true);
+	w.n = 0;
+	world_run_until(&w, w.now_ns + 3600 * NS_PER_S);
+	cr_assert_eq(w.n, 0);
+	cr_assert_eq(prober_run(w.prober, w.now_ns), UINT64_MAX, "nothing wakes us for it");
+	after = report(&w);
+	cr_assert_eq(after.rtt.confidence, 0, "what is an hour old is worth nothing");
+	cr_assert_eq(after.rtt.lost, before.rtt.lost);
+	cr_assert_eq(after.rtt.srtt_ns, before.rtt.srtt_ns);
+	cr_assert_eq(prober_report_changes(w.prober, w.now_ns, on_report, &w), 0);
+
+	prober_set_registered(w.prober, w.now_ns, &watch.device, &watch.address, false);
+	world_run_until(&w, w.now_ns + INTERVAL);
+	cr_assert_eq(w.n, 1, "it is probed within an interval");
+	answer(&w, 0, NS_PER_MS, 0);
+	after = report(&w);
+	cr_assert_gt(after.rtt.confidence, 50);
+	cr_assert_eq(after.rtt.lost, before.rtt.lost);
+	world_end(&w);
+}
+
+Test(prober, who_is_registered_here_knows_better_whether_it_sleeps)
+{
+	struct prober_watch watch = client(1);
+	struct world w;
+
+	world_start(&w);
+	watch.asleep = true;
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, &watch, 1), 0);
+	world_run_until(&w, NS_PER_S);
+	cr_assert_eq(w.n, 0, "another node was told");
+	prober_set_registered(w.prober, w.now_ns, &watch.device, &watch.address, false);
+	world_run_until(&w, 2 * NS_PER_S);
+	cr_assert_eq(w.n, 10);
+	prober_set_registered(w.prober, w.now_ns, &watch.device, NULL, false);
+	world_run_until(&w, 3 * NS_PER_S);
+	cr_assert_eq(w.n, 10);
+	watch.asleep = false;
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, &watch, 1), 0);
+	world_run_until(&w, 4 * NS_PER_S);
+	cr_assert_eq(w.n, 20);
+	world_end(&w);
+}
+
+Test(prober, idle_clients_are_not_probed_wherever_they_are)
+{
+	struct prober_watch watch = client(1);
+	struct prober_summary summary;
+	struct world w;
+
+	world_start(&w);
+	watch.idle = true;
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, &watch, 1), 0);
+	prober_set_registered(w.prober, 0, &watch.device, &watch.address, false);
+	world_run_until(&w, NS_PER_S);
+	cr_assert_eq(w.n, 0);
+	prober_summarize(w.prober, w.now_ns, &summary);
+	cr_assert_eq(summary.quiet, 1);
+	watch.interval_ns = 2 * INTERVAL; /* changed while it is quiet */
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, &watch, 1), 0);
+	world_run_until(&w, 2 * NS_PER_S);
+	cr_assert_eq(w.n, 0);
+	watch.idle = false;
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, &watch, 1), 0);
+	world_run_until(&w, 3 * NS_PER_S);
+	cr_assert_eq(w.n, 5);
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, NULL, 0), 0);
 	world_end(&w);
 }
 

@@ -126,6 +126,30 @@ Test(registry, a_device_registers_refreshes_and_moves)
 	registry_free(f.registry);
 }
 
+Test(registry, falling_asleep_and_waking_are_changes)
+{
+	struct registration r = { .counter = 5,
+				  .period_ms = 900000,
+				  .status = REGISTRATION_ASLEEP };
+	struct fixture f;
+
+	setup(&f);
+	r.realm = learn_realm(&f);
+	r.device = f.a;
+	cr_assert_eq(say(&f, 0, &f.here, r, f.key_a), REGISTRY_CHANGED);
+	cr_assert_eq(f.answer.status, REGISTRATION_ACCEPTED);
+	cr_assert(f.device->asleep);
+	registry_expire(f.registry, 2699 * NS_PER_S, on_expiry, &f);
+	cr_assert_eq(f.expired, 0, "its silence was announced");
+	r.counter++;
+	cr_assert_eq(say(&f, 0, &f.here, r, f.key_a), REGISTRY_REFRESHED);
+	r.counter++;
+	r.status = REGISTRATION_AWAKE;
+	cr_assert_eq(say(&f, 0, &f.here, r, f.key_a), REGISTRY_CHANGED);
+	cr_assert(!f.device->asleep);
+	registry_free(f.registry);
+}
+
 Test(registry, a_registration_that_is_not_refreshed_expires)
 {
 	struct fixture f;
