@@ -52,3 +52,10 @@ enum cusum_change level_add(struct level *l, double sample)
 	}
 	return change;
 }
+
+double level_doubt(const struct level *l)
+{
+	if (!level_is_known(l))
+		return 1 - (double)l->samples / LEVEL_LEARN;
+	return fmax(l->cusum.above, l->cusum.below) / CUSUM_H;
+}

@@ -52,4 +52,8 @@ static inline int level_is_known(const struct level *l)
 	return l->samples >= LEVEL_LEARN;
 }
 
+/* How much the level is in doubt, 0 to 1: while it is learnt what is missing of that, later how
+ * near the sums are to an alarm. 1 for one that has seen nothing. */
+double level_doubt(const struct level *l);
+
 #endif

@@ -110,6 +110,8 @@ void watch_update(struct controller *c)
 			continue;
 		list.n_clients = build(c, node, entries, pointers);
 		list.clients = pointers;
+		list.has_threshold_ns = true;
+		list.threshold_ns = c->parameters.threshold_ns;
 		set_list(c, node, &list);
 	}
 }

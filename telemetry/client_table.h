@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "common/cusum.h"
+#include "telemetry/pace.h"
 #include "telemetry/prober.h"
 
 #define CLIENT_TICK_NS UINT64_C(250000)
@@ -37,7 +38,8 @@ struct client {
 	struct address address;    /* the one in use; changed by client_table_set_address() */
 	bool told_asleep, registered_asleep, idle;
 	bool quiet; /* what follows from these: not due until that changes */
-	uint64_t interval_ns;
+	uint64_t interval_ns; /* at the fastest; as it is now: interval_of() */
+	struct pace pace;
 	uint64_t next_ns; /* due, or CLIENT_NEVER; changed by client_table_set_next() */
 	uint32_t sequence;
 	uint32_t list_generation; /* of the last watch list that had it */

@@ -29,6 +29,8 @@ struct settings {
 	char *listen;
 	char *devices;
 	char *interval;
+	char *calm_interval;
+	unsigned *budget;
 	char *timeout;
 	char *window;
 	char *report_interval;
@@ -62,6 +64,9 @@ static const cyaml_schema_field_t settings_fields[] = {
 	STRING(listen, struct settings, TEXT_MAX),
 	STRING(devices, struct settings, PATH_MAX),
 	STRING_OR_NONE(interval, struct settings, TEXT_MAX),
+	STRING_OR_NONE(calm_interval, struct settings, TEXT_MAX),
+	CYAML_FIELD_UINT_PTR("budget", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct settings,
+			     budget),
 	STRING_OR_NONE(timeout, struct settings, TEXT_MAX),
 	STRING_OR_NONE(window, struct settings, TEXT_MAX),
 	STRING_OR_NONE(report_interval, struct settings, TEXT_MAX),
@@ -94,14 +99,15 @@ static int read_duration(const char *path, const char *field, const char *text, 
 	return 0;
 }
 
-static int read_durations(const char *path, const struct settings *s, struct node_config *n,
-			  struct mg_error *err)
+static int read_rates(const char *path, const struct settings *s, struct node_config *n,
+		      struct mg_error *err)
 {
 	const struct {
 		const char *field, *text;
 		uint64_t min_ns, *ret;
 	} durations[] = {
 		{ "interval", s->interval, PROBER_INTERVAL_MIN_NS, &n->interval_ns },
+		{ "calm_interval", s->calm_interval, PROBER_INTERVAL_MIN_NS, &n->calm_interval_ns },
 		{ "timeout", s->timeout, NODE_TIMEOUT_MIN_NS, &n->timeout_ns },
 		{ "window", s->window, NODE_TIMEOUT_MIN_NS, &n->window_ns },
 		{ "report_interval", s->report_interval, NODE_TIMEOUT_MIN_NS,
@@ -112,6 +118,12 @@ static int read_durations(const char *path, const struct settings *s, struct nod
 	for (size_t i = 0; i < ARRAY_SIZE(durations) && r == 0; i++)
 		r = read_duration(path, durations[i].field, durations[i].text, durations[i].min_ns,
 				  PROBER_INTERVAL_MAX_NS, durations[i].ret, err);
+	if (r == 0 && s->budget && *s->budget == 0)
+		return mg_error_set(
+			err, -EINVAL,
+			"%s: budget: 0 would let nobody be probed; leave it out for no limit",
+			path);
+	n->budget = s->budget ? *s->budget : 0;
 	return r;
 }
 
@@ -159,7 +171,7 @@ static int read_settings(const char *path, struct telemetry_config *c, struct mg
 	if (s->metrics && address_parse(s->metrics, 0, &c->node.metrics) < 0)
 		return mg_error_set(err, -EINVAL, "%s: metrics: '%s' is not IP:PORT", path,
 				    s->metrics);
-	r = read_durations(path, s, &c->node, err);
+	r = read_rates(path, s, &c->node, err);
 	if (r == 0)
 		r = read_keys(path, s, c, err);
 	return r < 0 ? r : registry_load(s->devices, &devices, err);

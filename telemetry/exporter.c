@@ -18,8 +18,9 @@ static void write_results(struct metrics *m, const char *name, const char *help,
 		metrics_value(m, (double)counts[i], METRICS_LABELS(results[i]));
 }
 
-static void write_probes(struct metrics *m, const struct prober_counters *c)
+static void write_probes(struct metrics *m, const struct prober *prober)
 {
+	const struct prober_counters *c = prober_counters(prober);
 	static const struct metrics_label results[] = {
 		{ "result", "accepted" },     { "result", "duplicate" }, { "result", "late" },
 		{ "result", "implausible" },  { "result", "forged" },    { "result", "stranger" },
@@ -28,6 +29,9 @@ static void write_probes(struct metrics *m, const struct prober_counters *c)
 	const uint64_t counts[] = { c->accepted, c->duplicate, c->late,        c->implausible,
 				    c->forged,   c->stranger,  c->wrong_length };
 
+	metrics_family(m, METRICS_GAUGE, "tagalong_telemetry_interval_factor",
+		       "By what factor intervals are longer than wished, to keep the budget.");
+	metrics_value(m, prober_squeeze(prober), METRICS_NO_LABELS);
 	metrics_family(m, METRICS_COUNTER, "tagalong_telemetry_probes_sent_total",
 		       "Probes that left.");
 	metrics_value(m, (double)c->sent, METRICS_NO_LABELS);
@@ -93,7 +97,7 @@ static void on_metrics(const struct http_request *request, struct http_reply *re
 	(void)request;
 	if (!m)
 		return;
-	write_probes(m, prober_counters(e->prober));
+	write_probes(m, e->prober);
 	write_registrations(m, registry_counters(e->registry));
 	write_clients(m, e->prober);
 	if (metrics_finish(m, &text, &len) == 0)

@@ -153,10 +153,12 @@ static void warn_of_keys(const struct node *n, const struct prober_watch *list, 
 			    missing);
 }
 
-static void on_watch_list(const struct prober_watch *list, size_t count, void *userdata)
+static void on_watch_list(const struct prober_watch *list, size_t count, uint64_t threshold_ns,
+			  void *userdata)
 {
 	struct node *n = userdata;
 
+	prober_set_threshold(n->prober, threshold_ns);
 	if (prober_set_watch_list(n->prober, clock_mono_ns(), list, count) < 0)
 		log_error("uplink", "clients=%zu not all are watched: out of memory", count);
 	if (n->authenticated)
@@ -180,6 +182,8 @@ static int make_parts(struct node *n, const struct node_config *c, sd_event *loo
 	struct probe_loop_config probes = {
 		.prober = {
 			.interval_ns = c->interval_ns,
+			.calm_interval_ns = c->calm_interval_ns,
+			.budget = c->budget,
 			.timeout_ns = c->timeout_ns,
 			.window_ns = c->window_ns,
 			.error_estimate = stamp_error_of_clock(STAMP_NTP),

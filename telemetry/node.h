@@ -26,6 +26,8 @@ struct node_config {
 	const char *devices;        /* file of those that may register; see registry.h */
 	bool authenticated;         /* the mode of STAMP, with the devices' keys */
 	uint64_t interval_ns;       /* between probes, unless the controller says otherwise */
+	uint64_t calm_interval_ns;  /* the same where nothing happens; 0: no longer one */
+	uint64_t budget;            /* probes a second to all clients; 0: without limit */
 	uint64_t timeout_ns;        /* after which a probe is lost */
 	uint64_t window_ns;         /* of the minimum */
 	uint64_t report_interval_ns;

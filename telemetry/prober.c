@@ -18,6 +18,12 @@
 /* The confidence from which on a client counts as measured. */
 #define MEASURED 50
 
+/* A level that is wholly in doubt takes away that part of the confidence. */
+#define DOUBT_WEIGHT 0.25
+
+/* Rates are in millionths of a probe a second. */
+#define RATE UINT64_C(1000000)
+
 /* The golden ratio's fraction: multiples of it fill the unit interval evenly
  * for any number of them. Here in units of 2^-32. */
 #define GOLDEN UINT32_C(2654435769)
@@ -34,6 +40,9 @@ struct prober {
 	struct client_table *clients;
 	uint32_t list_generation;
 	uint32_t phase; /* of the next client, in 2^-32 of its interval */
+	uint64_t threshold_ns;
+	uint64_t wanted;  /* rate of all clients that are not quiet, by their pace */
+	unsigned squeeze; /* doublings that keep it within the budget */
 	struct unstamped unstamped[UNSTAMPED_MAX]; /* a ring, in the order of sending */
 	unsigned unstamped_head, unstamped_length;
 	struct prober_counters counters;
@@ -62,6 +71,89 @@ void prober_free(struct prober *p)
 	free(p);
 }
 
+/* ---- How often ------------------------------------------------------------------ */
+
+/* By its own pace. */
+static uint64_t paced_interval(const struct client *c)
+{
+	return c->interval_ns << c->pace.stretch;
+}
+
+static uint64_t rate_of(const struct client *c)
+{
+	return c->quiet ? 0 : RATE * NS_PER_S / paced_interval(c);
+}
+
+/* The rate of a client has changed from `before`. */
+static void update_rate(struct prober *p, const struct client *c, uint64_t before)
+{
+	uint64_t budget = p->config.budget * RATE;
+
+	p->wanted += rate_of(c) - before;
+	if (budget == 0)
+		return;
+	while (p->squeeze < PACE_STRETCH_MAX && p->wanted >> p->squeeze > budget)
+		p->squeeze++;
+	while (p->squeeze > 0 && p->wanted >> (p->squeeze - 1) <= budget)
+		p->squeeze--;
+}
+
+static uint64_t interval_of(const struct prober *p, const struct client *c)
+{
+	uint64_t ns = paced_interval(c) << p->squeeze;
+
+	return ns < PROBER_INTERVAL_MAX_NS ? ns : PROBER_INTERVAL_MAX_NS;
+}
+
+/* Probes that would come late by the new interval come earlier, in the client's phase. */
+static void hasten(struct prober *p, uint64_t now_ns, struct client *c)
+{
+	uint64_t interval = interval_of(p, c);
+
+	if (c->next_ns == CLIENT_NEVER || c->next_ns <= now_ns + interval)
+		return;
+	client_table_set_next(p->clients, c,
+			      c->next_ns - (c->next_ns - now_ns) / interval * interval);
+}
+
+static void note_calm(struct prober *p, uint64_t now_ns, struct client *c)
+{
+	unsigned most = pace_most(c->interval_ns, p->config.calm_interval_ns);
+	uint64_t before = rate_of(c);
+	uint8_t stretch = c->pace.stretch;
+	struct rtt_figures f;
+
+	if (most == 0 || !rtt_read(&c->rtt, now_ns, &f))
+		return;
+	pace_sample(&c->pace,
+		    &(struct pace_view){ f.srtt_ns, f.rttvar_ns, p->threshold_ns, f.confidence,
+					 level_doubt(&c->level) },
+		    most);
+	if (c->pace.stretch == stretch)
+		return;
+	update_rate(p, c, before);
+	if (c->pace.stretch < stretch)
+		hasten(p, now_ns, c);
+}
+
+static void note_loss(struct prober *p, struct client *c)
+{
+	uint64_t before = rate_of(c);
+
+	pace_alarm(&c->pace);
+	update_rate(p, c, before);
+}
+
+void prober_set_threshold(struct prober *p, uint64_t threshold_ns)
+{
+	p->threshold_ns = threshold_ns;
+}
+
+unsigned prober_squeeze(const struct prober *p)
+{
+	return 1U << p->squeeze;
+}
+
 /* ---- Who is watched ----------------------------------------------------------- */
 
 static struct probe *open_at(struct client *c, unsigned i)
@@ -69,10 +161,11 @@ static struct probe *open_at(struct client *c, unsigned i)
 	return &c->open[(c->head + i) % c->room];
 }
 
-static void drop_oldest(struct client *c)
+static void drop_oldest(struct prober *p, struct client *c)
 {
 	if (!open_at(c, 0)->answered) {
 		rtt_count_lost(&c->rtt);
+		note_loss(p, c);
 		c->changed = true;
 	}
 	c->head = (uint8_t)((c->head + 1) % c->room);
@@ -87,7 +180,7 @@ static void update_address(struct prober *p, struct client *c)
 	if (address_equal(a, &c->address))
 		return;
 	while (c->length)
-		drop_oldest(c);
+		drop_oldest(p, c);
 	client_table_set_address(p->clients, c, a);
 }
 
@@ -121,13 +214,16 @@ static void update_quiet(struct prober *p, uint64_t now_ns, struct client *c)
 	bool is_here = !address_is_none(&c->registered);
 	bool quiet = c->idle || (is_here ? c->registered_asleep : c->told_asleep);
 
+	uint64_t before = rate_of(c);
+
 	if (quiet == c->quiet)
 		return;
 	c->quiet = quiet;
+	update_rate(p, c, before);
 	if (quiet)
 		fall_quiet(p, c);
 	else
-		client_table_set_next(p->clients, c, first_round(p, now_ns, c->interval_ns));
+		client_table_set_next(p->clients, c, first_round(p, now_ns, interval_of(p, c)));
 }
 
 static struct client *add_client(struct prober *p, uint64_t now_ns, const struct prober_watch *w)
@@ -144,6 +240,7 @@ static struct client *add_client(struct prober *p, uint64_t now_ns, const struct
 		free(c);
 		return NULL;
 	}
+	update_rate(p, c, 0);
 	return c;
 }
 
@@ -154,7 +251,11 @@ static void update_client(struct prober *p, uint64_t now_ns, struct client *c,
 
 	c->list_generation = p->list_generation;
 	if (interval != c->interval_ns) {
+		uint64_t before = rate_of(c);
+
 		c->interval_ns = interval;
+		pace_alarm(&c->pace);
+		update_rate(p, c, before);
 		rtt_set_interval(&c->rtt, interval);
 		if (!c->quiet)
 			client_table_set_next(p->clients, c, first_round(p, now_ns, interval));
@@ -168,6 +269,10 @@ static void update_client(struct prober *p, uint64_t now_ns, struct client *c,
 
 static void remove_client(struct prober *p, struct client *c)
 {
+	uint64_t before = rate_of(c);
+
+	c->quiet = true;
+	update_rate(p, c, before);
 	for (unsigned i = 0; i < UNSTAMPED_MAX; i++)
 		if (p->unstamped[i].client == c)
 			p->unstamped[i].client = NULL;
@@ -225,10 +330,10 @@ static void expect_stamp(struct prober *p, struct client *c, const struct stamp_
 }
 
 /* Makes room for one more open probe. Few clients ever have more than two. */
-static struct probe *add_open(struct client *c)
+static struct probe *add_open(struct prober *p, struct client *c)
 {
 	if (c->length == PROBER_OPEN_MAX)
-		drop_oldest(c);
+		drop_oldest(p, c);
 	if (c->length == c->room) {
 		uint8_t room = c->room ? (uint8_t)(2 * c->room) : 2;
 		struct probe *open = calloc(room, sizeof(*open));
@@ -259,7 +364,7 @@ static void count_sent(struct prober *p, uint64_t now_ns, struct client *c,
 	p->counters.sent++;
 	c->sequence++;
 	rtt_count_sent(&c->rtt);
-	probe = add_open(c);
+	probe = add_open(p, c);
 	if (!probe) {
 		rtt_count_lost(&c->rtt);
 		return;
@@ -317,14 +422,15 @@ static void send_probes(struct prober *p, uint64_t now_ns, struct client **clien
 static void give_up_overdue(struct prober *p, uint64_t now_ns, struct client *c)
 {
 	while (c->length && now_ns - open_at(c, 0)->sent_ns >= p->config.timeout_ns)
-		drop_oldest(c);
+		drop_oldest(p, c);
 }
 
-static uint64_t next_round(const struct client *c, uint64_t now_ns)
+static uint64_t next_round(const struct prober *p, const struct client *c, uint64_t now_ns)
 {
-	uint64_t rounds = (now_ns - c->next_ns) / c->interval_ns + 1;
+	uint64_t interval = interval_of(p, c);
+	uint64_t rounds = (now_ns - c->next_ns) / interval + 1;
 
-	return c->next_ns + rounds * c->interval_ns;
+	return c->next_ns + rounds * interval;
 }
 
 uint64_t prober_run(struct prober *p, uint64_t now_ns)
@@ -334,7 +440,7 @@ uint64_t prober_run(struct prober *p, uint64_t now_ns)
 
 	for (size_t i = 0; i < n; i++) {
 		give_up_overdue(p, now_ns, due[i]);
-		client_table_set_next(p->clients, due[i], next_round(due[i], now_ns));
+		client_table_set_next(p->clients, due[i], next_round(p, due[i], now_ns));
 		if (can_probe(p, due[i]))
 			sending[k++] = due[i];
 	}
@@ -405,7 +511,8 @@ static bool round_trip(const struct probe *probe, const struct stamp_reply *repl
 	return true;
 }
 
-static void learn(struct client *c, uint64_t now_ns, uint64_t rtt_ns, uint64_t received_utc_ns)
+static void learn(struct prober *p, struct client *c, uint64_t now_ns, uint64_t rtt_ns,
+		  uint64_t received_utc_ns)
 {
 	rtt_add_sample(&c->rtt, now_ns, rtt_ns);
 	/* Without memory the quantiles lack a sample; all else stays true. */
@@ -414,6 +521,9 @@ static void learn(struct client *c, uint64_t now_ns, uint64_t rtt_ns, uint64_t r
 		histogram_halve(&c->histogram);
 	if (level_add(&c->level, (double)rtt_ns) != CUSUM_NONE)
 		c->level_utc_ns = received_utc_ns;
+	note_calm(p, now_ns, c);
+	/* How long this sample is fresh goes by when there is to be another one. */
+	rtt_set_interval(&c->rtt, interval_of(p, c));
 	c->last_sample_utc_ns = received_utc_ns;
 	c->changed = true;
 }
@@ -429,7 +539,7 @@ static void accept_reply(struct prober *p, uint64_t now_ns, struct client *c, st
 		p->counters.implausible++;
 	} else {
 		probe->answered = true;
-		learn(c, now_ns, rtt, received_utc_ns);
+		learn(p, c, now_ns, rtt, received_utc_ns);
 		p->counters.accepted++;
 	}
 }
@@ -481,6 +591,18 @@ void prober_receive(struct prober *p, uint64_t now_ns, const struct address *fro
 		p->counters.forged++;
 }
 
+/* ---- What is worth what ---------------------------------------------------------------- */
+
+static bool read_figures(const struct client *c, uint64_t now_ns, struct rtt_figures *ret)
+{
+	double worth = 1 - DOUBT_WEIGHT * level_doubt(&c->level);
+
+	if (!rtt_read(&c->rtt, now_ns, ret))
+		return false;
+	ret->confidence = (unsigned)(ret->confidence * worth + 0.5);
+	return true;
+}
+
 /* ---- Reporting ------------------------------------------------------------------------ */
 
 size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn fn, void *userdata)
@@ -495,7 +617,7 @@ size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn
 			.level_utc_ns = c->level_utc_ns,
 		};
 
-		if (!rtt_read(&c->rtt, now_ns, &report.rtt))
+		if (!read_figures(c, now_ns, &report.rtt))
 			continue;
 		if (!c->changed && report.rtt.confidence == c->reported_confidence)
 			continue;
@@ -516,7 +638,7 @@ void prober_summarize(const struct prober *p, uint64_t now_ns, struct prober_sum
 		struct rtt_figures figures;
 
 		ret->quiet += c->quiet;
-		if (!rtt_read(&c->rtt, now_ns, &figures) || figures.confidence < MEASURED)
+		if (!read_figures(c, now_ns, &figures) || figures.confidence < MEASURED)
 			continue;
 		ret->measured++;
 		(void)histogram_add(&ret->srtt, figures.srtt_ns);

@@ -11,6 +11,9 @@
  * Probes are spread evenly: each client has its own phase of the interval, in steps of
  * a quarter of a millisecond; late rounds are skipped, not made up for.
  *
+ * A client's interval is its budget: it is never probed more often. All intervals are doubled as
+ * often as it takes to keep the budget of the node.
+ *
  * An answer counts only if it comes from the address that was probed and
  * carries the sequence number and the timestamp of a probe that is still open.
  * In the authenticated mode it also needs the HMAC by the client's key.
@@ -47,6 +50,10 @@ struct prober_packet {
 
 struct prober_config {
 	uint64_t interval_ns; /* for clients that come without one */
+	/* Up to which intervals are stretched where nothing happens (telemetry/pace.h); 0, or what
+	 * is not above a client's interval: they are not. */
+	uint64_t calm_interval_ns;
+	uint64_t budget; /* probes a second to all clients together; 0: without limit */
 	uint64_t timeout_ns;
 	uint64_t window_ns;      /* of the minimum */
 	uint16_t error_estimate; /* what the probes say of our clock; NTP format */
@@ -89,7 +96,7 @@ struct prober_report {
 	uint64_t last_sample_utc_ns;
 	uint64_t level_utc_ns; /* of the sample with which the level changed last; 0: never */
 	uint64_t quantiles_ns[PROBER_QUANTILES]; /* of the last one to two thousand samples */
-	struct rtt_figures rtt;
+	struct rtt_figures rtt; /* its confidence takes in the doubt of the level, too */
 };
 
 int prober_new(const struct prober_config *config, struct prober **ret);
@@ -100,6 +107,13 @@ DEFINE_CLEANUP(struct prober, prober_free)
  * some of the new ones are missing, and none of the old ones. */
 int prober_set_watch_list(struct prober *p, uint64_t now_ns, const struct prober_watch *list,
 			  size_t n);
+
+/* The round-trip time at which decisions fall, 0 for none: near it clients are probed at the
+ * fastest. */
+void prober_set_threshold(struct prober *p, uint64_t threshold_ns);
+
+/* By what factor all intervals are longer than wished so that the budget is kept. */
+unsigned prober_squeeze(const struct prober *p);
 
 /* Where a device is registered, and whether it sleeps there; NULL when it is no more. That
  * goes before what the watch list says of both. Devices that are not watched are ignored. */

@@ -13,6 +13,8 @@ libtelemetry_la_SOURCES = \
 	telemetry/gateway.h \
 	telemetry/node.c \
 	telemetry/node.h \
+	telemetry/pace.c \
+	telemetry/pace.h \
 	telemetry/probe_loop.c \
 	telemetry/probe_loop.h \
 	telemetry/prober.c \

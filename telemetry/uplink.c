@@ -170,7 +170,9 @@ static void on_watch_list(struct uplink *u, const Envelope *e)
 		if (w->address && address_parse(w->address, 0, &watches[i].address) < 0)
 			log_warning("uplink", "client=%s '%s' is no address", w->name, w->address);
 	}
-	u->events.on_watch_list(watches, list->n_clients, u->events.userdata);
+	u->events.on_watch_list(watches, list->n_clients,
+				list->has_threshold_ns ? list->threshold_ns : 0,
+				u->events.userdata);
 	bus_reply_done(u->dealer, NULL, e);
 }
 

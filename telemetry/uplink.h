@@ -18,8 +18,9 @@
 struct uplink;
 
 struct uplink_events {
-	/* The list of those to be watched has changed. */
-	void (*on_watch_list)(const struct prober_watch *list, size_t n, void *userdata);
+	/* The list of those to be watched has changed, or the threshold (0: none). */
+	void (*on_watch_list)(const struct prober_watch *list, size_t n, uint64_t threshold_ns,
+			      void *userdata);
 	/* The controller knows nothing of our devices: tell it (uplink_client_seen). */
 	void (*on_new_controller)(void *userdata);
 	void *userdata;

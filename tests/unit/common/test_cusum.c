@@ -197,3 +197,21 @@ Test(cusum, a_level_without_any_variation_still_has_changes)
 	cr_assert_eq(level_add(&l, 10), CUSUM_NONE);
 	cr_assert_eq(level_add(&l, 10), CUSUM_DOWN);
 }
+
+Test(level, the_doubt_is_of_what_is_learnt_or_in_the_making)
+{
+	struct level l = { 0 };
+
+	cr_assert_eq(level_doubt(&l), 1);
+	for (int i = 0; i < LEVEL_LEARN; i++) {
+		double before = level_doubt(&l);
+
+		cr_assert_eq(level_add(&l, i % 2 ? 99 : 101), CUSUM_NONE);
+		cr_assert_lt(level_doubt(&l), before);
+	}
+	cr_assert_eq(level_doubt(&l), 0);
+	cr_assert_eq(level_add(&l, 150), CUSUM_NONE);
+	cr_assert_gt(level_doubt(&l), 0.5);
+	cr_assert_neq(level_add(&l, 150), CUSUM_NONE);
+	cr_assert_gt(level_doubt(&l), 0.9, "it is learnt anew");
+}

@@ -4,6 +4,7 @@ UNIT_TESTS += \
 	tests/unit/telemetry/test_datagram \
 	tests/unit/telemetry/test_exporter \
 	tests/unit/telemetry/test_node \
+	tests/unit/telemetry/test_pace \
 	tests/unit/telemetry/test_prober \
 	tests/unit/telemetry/test_registrar \
 	tests/unit/telemetry/test_registration \
@@ -16,6 +17,7 @@ tests_unit_telemetry_test_daemon_LDADD = libtelemetry.la libcommon.la $(UNIT_LDA
 tests_unit_telemetry_test_datagram_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_exporter_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_node_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_pace_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registrar_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registration_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)

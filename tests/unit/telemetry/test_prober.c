@@ -54,20 +54,38 @@ static uint64_t world_utc(void *userdata)
 	return UTC + w->now_ns;
 }
 
+static struct prober_config config_of(struct world *w)
+{
+	return (struct prober_config){
+		.interval_ns = INTERVAL,
+		.timeout_ns = TIMEOUT,
+		.window_ns = 10 * NS_PER_S,
+		.error_estimate = 1,
+		.send = world_send,
+		.now_utc = world_utc,
+		.userdata = w,
+	};
+}
+
+/* With another configuration than the usual one. */
+static void world_start_as(struct world *w, uint64_t calm_interval_ns, uint64_t budget)
+{
+	struct prober_config config = config_of(w);
+
+	*w = (struct world){ .sent = calloc(SENT_MAX, sizeof(struct sent)) };
+	config.calm_interval_ns = calm_interval_ns;
+	config.budget = budget;
+	cr_assert_eq(prober_new(&config, &w->prober), 0);
+}
+
 static void world_start_with(struct world *w,
 			     const uint8_t *(*key_of)(const struct uuid *device, void *userdata))
 {
+	struct prober_config config = config_of(w);
+
 	*w = (struct world){ .sent = calloc(SENT_MAX, sizeof(struct sent)) };
-	cr_assert_eq(prober_new(&(struct prober_config){ .interval_ns = INTERVAL,
-							 .timeout_ns = TIMEOUT,
-							 .window_ns = 10 * NS_PER_S,
-							 .error_estimate = 1,
-							 .send = world_send,
-							 .now_utc = world_utc,
-							 .key_of = key_of,
-							 .userdata = w },
-				&w->prober),
-		     0);
+	config.key_of = key_of;
+	cr_assert_eq(prober_new(&config, &w->prober), 0);
 }
 
 static void world_start(struct world *w)
@@ -177,7 +195,7 @@ Test(prober, the_time_inside_the_reflector_does_not_count)
 	answer(&w, 0, 25 * NS_PER_MS, 5 * NS_PER_MS);
 	cr_assert_eq(report(&w).rtt.last_ns, 20 * NS_PER_MS);
 	cr_assert_eq(w.report.rtt.sent, 1);
-	cr_assert_eq(w.report.rtt.confidence, 100);
+	cr_assert_eq(w.report.rtt.confidence, 77, "one sample makes no level");
 	cr_assert_eq(w.report.last_sample_utc_ns, UTC + w.sent[0].at_ns + 25 * NS_PER_MS);
 	world_end(&w);
 }
@@ -523,6 +541,113 @@ Test(prober, a_client_without_an_address_waits_for_one)
 	prober_set_registered(w.prober, w.now_ns, &watch.device, &here, false);
 	world_run_until(&w, 2 * NS_PER_S);
 	cr_assert_eq(w.n, 10);
+	world_end(&w);
+}
+
+/* ---- How often ------------------------------------------------------------------------ */
+
+/* Runs on, with each probe answered after `rtt_ns`. */
+static void answer_for(struct world *w, uint64_t ns, uint64_t rtt_ns)
+{
+	uint64_t end = w->now_ns + ns;
+
+	while (w->now_ns < end) {
+		size_t before = w->n;
+
+		world_run_until(w, w->now_ns + INTERVAL / 10);
+		for (size_t i = before; i < w->n; i++)
+			answer(w, i, rtt_ns, 0);
+	}
+}
+
+static size_t sent_in(struct world *w, uint64_t ns, uint64_t rtt_ns)
+{
+	size_t before = w->n;
+
+	answer_for(w, ns, rtt_ns);
+	return w->n - before;
+}
+
+Test(prober, a_calm_client_is_probed_seldom_and_one_near_the_threshold_often)
+{
+	struct world w;
+	size_t n;
+
+	world_start_as(&w, 8 * INTERVAL, 0);
+	prober_set_threshold(w.prober, 20 * NS_PER_MS);
+	watch_one(&w);
+	answer_for(&w, 30 * NS_PER_S, NS_PER_MS);
+	n = sent_in(&w, 8 * NS_PER_S, NS_PER_MS);
+	cr_assert(n >= 9 && n <= 11, "%zu", n);
+	cr_assert_eq(report(&w).rtt.confidence, 100);
+	/* A step is suspected with its first sample, and seen at the fast pace. */
+	n = sent_in(&w, 2 * NS_PER_S, 5 * NS_PER_MS);
+	cr_assert_geq(n, 12, "%zu", n);
+	cr_assert_gt(report(&w).level_utc_ns, 0);
+	answer_for(&w, 60 * NS_PER_S, 18 * NS_PER_MS);
+	n = sent_in(&w, NS_PER_S, 18 * NS_PER_MS);
+	cr_assert(n >= 9 && n <= 11, "%zu near the threshold", n);
+	world_end(&w);
+}
+
+Test(prober, a_lost_probe_ends_the_calm)
+{
+	struct world w;
+	size_t n;
+
+	world_start_as(&w, 8 * INTERVAL, 0);
+	watch_one(&w);
+	answer_for(&w, 30 * NS_PER_S, NS_PER_MS);
+	world_run_until(&w, w.now_ns + 2 * NS_PER_S);
+	n = w.n;
+	world_run_until(&w, w.now_ns + NS_PER_S);
+	cr_assert_geq(w.n - n, 9);
+	world_end(&w);
+}
+
+Test(prober, all_clients_together_keep_the_budget)
+{
+	enum { CLIENTS = 300 };
+	static struct prober_watch list[CLIENTS];
+	struct world w;
+	size_t n;
+
+	for (unsigned i = 0; i < CLIENTS; i++)
+		list[i] = client(i + 1);
+	world_start_as(&w, 0, 1000);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, 100), 0);
+	cr_assert_eq(prober_squeeze(w.prober), 1);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, CLIENTS), 0);
+	cr_assert_eq(prober_squeeze(w.prober), 4, "3000 a second are wished for");
+	world_run_until(&w, NS_PER_S);
+	n = w.n;
+	world_run_until(&w, 11 * NS_PER_S);
+	cr_assert(w.n - n >= 7400 && w.n - n <= 7600, "%zu", w.n - n);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		list[i].asleep = i >= 100;
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, list, CLIENTS), 0);
+	cr_assert_eq(prober_squeeze(w.prober), 1, "who sleeps costs nothing");
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, NULL, 0), 0);
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, list, 1), 0);
+	cr_assert_eq(prober_squeeze(w.prober), 1);
+	world_end(&w);
+}
+
+Test(prober, a_level_in_doubt_is_worth_less)
+{
+	struct world w;
+	unsigned first, settled;
+
+	world_start(&w);
+	watch_one(&w);
+	answer_for(&w, INTERVAL, 10 * NS_PER_MS);
+	first = report(&w).rtt.confidence;
+	cr_assert(first >= 75 && first < 80, "%u", first);
+	answer_for(&w, 3 * NS_PER_S, 10 * NS_PER_MS);
+	settled = report(&w).rtt.confidence;
+	cr_assert_eq(settled, 100);
+	answer_for(&w, INTERVAL, 60 * NS_PER_MS);
+	cr_assert_lt(report(&w).rtt.confidence, settled, "it may have changed");
 	world_end(&w);
 }
 
