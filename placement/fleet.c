@@ -565,6 +565,8 @@ int fleet_sample(struct device *device, struct node *node, const Tagalong__RttSa
 	e->p50_ns = sample->p50_ns;
 	e->p95_ns = sample->p95_ns;
 	e->p99_ns = sample->p99_ns;
+	e->p999_ns = sample->p999_ns;
+	e->level_utc_ns = sample->level_utc_ns;
 	e->last_ns = sample->last_ns;
 	e->sent = sample->sent;
 	e->lost = sample->lost;

@@ -98,7 +98,8 @@ struct rtt_entry {
 	Tagalong__RttMethod method;
 	uint64_t fresh_ns;           /* when its newest sample was first told of */
 	uint64_t last_sample_utc_ns; /* by the node's clock */
-	uint64_t srtt_ns, rttvar_ns, min_ns, p50_ns, p95_ns, p99_ns, last_ns;
+	uint64_t srtt_ns, rttvar_ns, min_ns, p50_ns, p95_ns, p99_ns, p999_ns, last_ns;
+	uint64_t level_utc_ns; /* by the node's clock: since when the level is what it is; or 0 */
 	uint64_t sent, lost;
 	uint32_t confidence;
 };

@@ -121,6 +121,10 @@ static Tagalong__NodeRtt *view_rtt(const struct device *device, const struct rtt
 	s->p50_ns = e->p50_ns;
 	s->p95_ns = e->p95_ns;
 	s->p99_ns = e->p99_ns;
+	s->has_p999_ns = e->p999_ns > 0;
+	s->p999_ns = e->p999_ns;
+	s->has_level_utc_ns = e->level_utc_ns > 0;
+	s->level_utc_ns = e->level_utc_ns;
 	s->has_last_ns = e->last_ns > 0;
 	s->last_ns = e->last_ns;
 	s->sent = e->sent;

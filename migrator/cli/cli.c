@@ -66,6 +66,8 @@ static const struct command {
 	{ "resolve", cmd_resolve, "MOVE", 1,
 	  ASKS | OPTION_ON | OPTION_RUN_HERE | OPTION_DISCARD | OPTION_YES,
 	  "settle a move that is in doubt because a node is gone" },
+	{ "rtt", cmd_rtt, "CLIENT", 1, COMMON | OPTION_TIMEOUT | OPTION_TOP,
+	  "a device's round-trip times; live on a terminal" },
 	{ "history", cmd_history, "", 0, ASKS | OPTION_VM | OPTION_LIMIT, "moves, newest first" },
 	{ "why", cmd_why, "MOVE", 1, COMMON | OPTION_TIMEOUT,
 	  "what a move was ordered for, and what came of it" },
@@ -273,7 +275,8 @@ static enum cli_exit run(const struct command *c, int argc, char **argv, struct 
 		return cli_fail(err, CLI_USAGE, "a command is needed; 'migrator --help' lists them");
 	cli.operands = argv + first;
 	cli.n_operands = argc - first;
-	if (cli.n_operands != c->n_operands)
+	/* --top stands for an operand. */
+	if (cli.n_operands != c->n_operands - cli.options.top)
 		return cli_fail(err, CLI_USAGE, "usage: migrator %s [OPTION]...%s%s", c->name,
 				c->operands[0] ? " " : "", c->operands);
 	return c->fn(&cli, err);

@@ -12,6 +12,7 @@ libmigratorcli_la_SOURCES = \
 	migrator/cli/cmd_move.c \
 	migrator/cli/cmd_operate.c \
 	migrator/cli/cmd_pair.c \
+	migrator/cli/cmd_rtt.c \
 	migrator/cli/cmd_status.c \
 	migrator/cli/cmd_vm.c \
 	migrator/cli/cmd_why.c \
@@ -25,6 +26,8 @@ libmigratorcli_la_SOURCES = \
 	migrator/cli/session.c \
 	migrator/cli/settings.c \
 	migrator/cli/settings.h \
+	migrator/cli/sparkline.c \
+	migrator/cli/sparkline.h \
 	migrator/cli/view.c \
 	migrator/cli/view.h \
 	$(NULL)

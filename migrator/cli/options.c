@@ -69,6 +69,8 @@ static const struct option_row {
 	ROW(OPTION_FROM, "from", 0, "NODE", KIND_TEXT, from, "the one of this node"),
 	ROW(OPTION_QMP, "qmp", 0, "SOCKET", KIND_TEXT, qmp,
 	    "the socket of QEMU's monitor, on the node"),
+	ROW(OPTION_TOP, "top", 0, NULL, KIND_FLAG, top,
+	    "all clients, those that are served worst first; stands for CLIENT"),
 	ROW(OPTION_LIMIT, "limit", 0, "N", KIND_COUNT, limit, "only the newest N"),
 	ROW(OPTION_TO, "to", 0, "FILE", KIND_TEXT, to, "the file that the line is added to"),
 	ROW(OPTION_NODE, "node", 0, "NODE", KIND_TEXT, node,

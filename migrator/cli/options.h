@@ -43,12 +43,13 @@ enum option_bit {
 	OPTION_COPY_BASES = 1 << 26,
 	OPTION_CONVERGENCE = 1 << 27,
 	OPTION_QMP = 1 << 28,
+	OPTION_TOP = 1 << 29,
 };
 
 /* What was given; what was not is 0, false or NULL. */
 struct options {
 	bool background, copy_bases, detach, discard, dry_run, follow, force, help, json, run_here,
-		version, yes;
+		top, version, yes;
 	uint64_t bandwidth_bps;  /* bits a second */
 	uint64_t blackout_ns, blackout_max_ns;
 	uint64_t move_timeout_ns, patience_ns, stall_timeout_ns;

@@ -398,8 +398,10 @@ static json_t *view_rtt(const Tagalong__NodeRtt *rtt)
 	put_number(o, "p50_ns", s->has_p50_ns, s->p50_ns);
 	put_number(o, "p95_ns", s->has_p95_ns, s->p95_ns);
 	put_number(o, "p99_ns", s->has_p99_ns, s->p99_ns);
+	put_number(o, "p999_ns", s->has_p999_ns, s->p999_ns);
 	put_number(o, "last_ns", s->has_last_ns, s->last_ns);
 	put_number(o, "last_sample_utc_ns", true, s->last_sample_utc_ns);
+	put_number(o, "level_utc_ns", s->has_level_utc_ns, s->level_utc_ns);
 	put_number(o, "sent", true, s->sent);
 	put_number(o, "lost", true, s->lost);
 	put_number(o, "confidence", true, s->confidence);

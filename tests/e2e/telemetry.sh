@@ -6,6 +6,7 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
 requires ip -V
 requires python3 --version
+requires script --version
 if [ -z "${TELEMETRY_INSIDE:-}" ]; then
 	requires unshare --user --map-root-user --net true
 	TELEMETRY_INSIDE=1 unshare --user --map-root-user --net "$0"
@@ -186,6 +187,18 @@ wait_for 10 exports tower-a '^tagalong_telemetry_clients_measured 1$'
 file_has "$tmpdir/tower-a.metrics" '^tagalong_telemetry_client_srtt_seconds.quantile="0.5". [0-9.]+(e-0[0-9])?$' ||
 	fail "tower-a exports no round-trip times"
 say "measured from both towers"
+
+# An operator sees it live on a terminal, until ^C.
+migrator rtt phone --json | python3 -c 'import json, sys
+d = json.load(sys.stdin)
+sys.exit(not (d["device"] == "phone" and len(d["rtts"]) == 2 and d["rtts"][0]["p999_ns"] > 0))' ||
+	fail "rtt --json lacks something"
+background rtt script -qefc \
+	"'$top_builddir/migrator/cli/migrator' --config '$tmpdir/me.yaml' rtt phone" "$tmpdir/rtt.tty"
+wait_for 30 file_has "$tmpdir/rtt.tty" 'tower-b .* ms|tower-b .* us|tower-b .* µs'
+end_process "$background_pid"
+[ "$(grep -c 'phone is at tower-a' "$tmpdir/rtt.tty")" -ge 1 ] || fail "rtt shows no phone"
+say "shown on a terminal"
 
 # It sleeps: not a packet to it or from it, and it is not lost for that.
 heard() {

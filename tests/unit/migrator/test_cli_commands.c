@@ -135,6 +135,42 @@ Test(cli, history_is_newest_first)
 	fake_stop(&f);
 }
 
+Test(cli, round_trip_times_of_one_and_of_all)
+{
+	struct fake f;
+	json_t *v, *row;
+
+	fake_start(&f, answer_all);
+	fake_run(&f, "rtt", "phone", NULL);
+	assert_exit(f, CLI_OK);
+	assert_has(f.out, "phone is nowhere\n");
+	assert_has(f.out, "12.3 ms");
+	fake_run(&f, "rtt", "phone", "--json", NULL);
+	v = json_of(f.out);
+	cr_assert_str_eq(json_string_value(json_object_get(v, "device")), "phone");
+	cr_assert_null(json_object_get(v, "vm"));
+	row = json_array_get(json_object_get(v, "rtts"), 0);
+	cr_assert_eq(json_integer_value(json_object_get(row, "srtt_ns")), 12300000);
+	json_decref(v);
+	fake_run(&f, "rtt", "--top", NULL);
+	assert_exit(f, CLI_OK);
+	assert_has(f.out, "DEVICE");
+	fake_run(&f, "rtt", "--top", "--json", NULL);
+	v = json_of(f.out);
+	row = json_array_get(json_object_get(v, "clients"), 0);
+	cr_assert_str_eq(json_string_value(json_object_get(row, "node")), "tower-a");
+	cr_assert_str_eq(json_string_value(json_object_get(row, "vm")), "web");
+	json_decref(v);
+	fake_run(&f, "rtt", "nobody", NULL);
+	assert_exit(f, CLI_FAILED);
+	assert_has(f.err, "no device 'nobody' is paired");
+	fake_run(&f, "rtt", NULL);
+	assert_exit(f, CLI_USAGE);
+	fake_run(&f, "rtt", "phone", "--top", NULL);
+	assert_exit(f, CLI_USAGE);
+	fake_stop(&f);
+}
+
 /* ---- Orders ---------------------------------------------------------------------- */
 
 Test(cli, vm_start_sends_the_description)

@@ -5,6 +5,7 @@
 
 #include "common/move_state.h"
 #include "migrator/cli/output.h"
+#include "migrator/cli/sparkline.h"
 #include "migrator/cli/view.h"
 
 static const struct column columns[] = {
@@ -120,4 +121,34 @@ Test(cli_output, every_state_of_a_vm_has_a_name)
 	for (unsigned i = 0; i < d->n_values; i++)
 		cr_assert_str_neq(view_vm_state_name(d->values[i].value), "unknown");
 	cr_assert_str_eq(view_vm_state_name(99), "unknown");
+}
+
+Test(sparkline, goes_from_the_least_to_the_largest_with_gaps)
+{
+	char text[SPARKLINE_TEXT_SIZE];
+	struct sparkline s = { 0 };
+
+	sparkline_format(&s, true, text);
+	cr_assert_str_eq(text, "");
+	for (uint64_t v = 10; v <= 17; v++)
+		sparkline_add(&s, v);
+	sparkline_add(&s, 0);
+	sparkline_add(&s, 10);
+	sparkline_format(&s, true, text);
+	cr_assert_str_eq(text, "▁▂▃▄▅▆▇█ ▁");
+	sparkline_format(&s, false, text);
+	cr_assert_str_eq(text, "_.,-=+*# _");
+}
+
+Test(sparkline, keeps_the_newest)
+{
+	char text[SPARKLINE_TEXT_SIZE];
+	struct sparkline s = { 0 };
+
+	sparkline_add(&s, UINT64_MAX);
+	for (size_t i = 0; i < SPARKLINE_VALUES; i++)
+		sparkline_add(&s, 5);
+	sparkline_format(&s, true, text);
+	cr_assert_eq(strlen(text), 3 * SPARKLINE_VALUES);
+	cr_assert_eq(strspn(text, "▁"), strlen(text), "all are the same: %s", text);
 }
