@@ -3,12 +3,14 @@
 
 #include <config.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 struct options {
@@ -110,16 +112,67 @@ int daemon_loop_new(sd_event **ret, struct mg_error *err)
 	return 0;
 }
 
-static int run(const struct daemon_program *p, void *config, struct mg_error *err)
+/* A daemon that runs, for whoever gets the signal. */
+struct running {
+	const struct daemon_program *program;
+	const char *path;
+	void *config, *daemon;
+};
+
+static int reload(struct running *r, struct mg_error *err)
 {
+	void *config;
+	int e = r->program->load(r->path, &config, err);
+
+	if (e < 0)
+		return e;
+	e = r->program->reload(r->daemon, r->config, config, err);
+	r->program->unload(config);
+	return e;
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+	struct running *r = userdata;
+	struct mg_error err = { 0 };
+
+	(void)source, (void)si;
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_ns() / NS_PER_US);
+	if (reload(r, &err) < 0)
+		log_error("main", "the configuration stays as it was: %s", err.text);
+	else
+		log_info("main", "configuration=%s reloaded", r->path);
+	sd_notify(0, "READY=1");
+	return 0;
+}
+
+/* Before the daemon starts: a signal that comes early must not end it. */
+static int take_reload_signal(sd_event *loop, struct running *r, struct mg_error *err)
+{
+	sigset_t mask;
+	int e;
+
+	if (!r->program->reload)
+		return 0;
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGHUP);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	e = sd_event_add_signal(loop, NULL, SIGHUP, on_reload, r);
+	return e < 0 ? mg_error_set(err, e, "event loop: %s", strerror(-e)) : 0;
+}
+
+static int run(const struct daemon_program *p, const char *path, void *config, struct mg_error *err)
+{
+	struct running running = { p, path, config, NULL };
 	sd_event *loop;
-	void *daemon;
 	int r;
 
 	r = daemon_loop_new(&loop, err);
 	if (r < 0)
 		return r;
-	r = p->start(config, loop, &daemon, err);
+	r = take_reload_signal(loop, &running, err);
+	if (r >= 0)
+		r = p->start(config, loop, &running.daemon, err);
 	if (r >= 0) {
 		log_info("main", "version=%s ready", PACKAGE_VERSION);
 		sd_notify(0, "READY=1");
@@ -127,7 +180,7 @@ static int run(const struct daemon_program *p, void *config, struct mg_error *er
 		if (r < 0)
 			mg_error_set(err, r, "event loop: %s", strerror(-r));
 		sd_notify(0, "STOPPING=1");
-		p->stop(daemon);
+		p->stop(running.daemon);
 		log_info("main", "stopped");
 	}
 	sd_event_unref(loop);
@@ -148,7 +201,7 @@ int daemon_main(const struct daemon_program *p, int argc, char **argv)
 	log_init(p->name, LOG_LEVEL_INFO);
 	r = p->load(options.config, &config, &err);
 	if (r >= 0) {
-		r = options.check_only ? 0 : run(p, config, &err);
+		r = options.check_only ? 0 : run(p, options.config, config, &err);
 		p->unload(config);
 	}
 	if (r < 0) {

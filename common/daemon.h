@@ -25,6 +25,12 @@ struct daemon_program {
 	 * nothing behind. */
 	int (*start)(void *config, sd_event *loop, void **ret_daemon, struct mg_error *err);
 	void (*stop)(void *daemon);
+
+	/* SIGHUP: takes what may change while it runs from `config`, which is like load() made it
+	 * and is unloaded after this; `started_with` is what start() had, and stays. An error
+	 * changes nothing. NULL: SIGHUP ends the daemon. */
+	int (*reload)(void *daemon, const void *started_with, const void *config,
+		      struct mg_error *err);
 };
 
 /* The exit status: 0, 1 (failed; the log says why) or 2 (usage). */

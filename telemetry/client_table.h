@@ -39,6 +39,7 @@ struct client {
 	bool told_asleep, registered_asleep, idle;
 	bool quiet; /* what follows from these: not due until that changes */
 	uint64_t interval_ns; /* at the fastest; as it is now: interval_of() */
+	bool own_interval;    /* told by the watch list, rather than the default */
 	struct pace pace;
 	uint64_t next_ns; /* due, or CLIENT_NEVER; changed by client_table_set_next() */
 	uint32_t sequence;

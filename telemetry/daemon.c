@@ -223,6 +223,46 @@ static int start(void *config, sd_event *loop, void **ret, struct mg_error *err)
 	return 0;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Names what was changed and is taken at the start only; NULL: nothing. */
+static const char *fixed_and_changed(const struct settings *a, const struct settings *b)
+{
+	const struct {
+		const char *field, *before, *now;
+	} texts[] = {
+		{ "name", a->name, b->name },
+		{ "key", a->key, b->key },
+		{ "controller: endpoint", a->controller.endpoint, b->controller.endpoint },
+		{ "controller: key", a->controller.key, b->controller.key },
+		{ "controller: reports", a->controller.reports, b->controller.reports },
+		{ "listen", a->listen, b->listen },
+		{ "window", a->window, b->window },
+		{ "metrics", a->metrics, b->metrics },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (!same_text(texts[i].before, texts[i].now))
+			return texts[i].field;
+	if (a->authenticated != b->authenticated)
+		return "authenticated";
+	return a->plain_text_bus != b->plain_text_bus ? "plain_text_bus" : NULL;
+}
+
+static int reload(void *node, const void *started_with, const void *config, struct mg_error *err)
+{
+	const struct telemetry_config *before = started_with, *c = config;
+	const char *fixed = fixed_and_changed(before->settings, c->settings);
+
+	if (fixed)
+		return mg_error_set(err, -EBUSY, "'%s' was changed, and that needs a restart",
+				    fixed);
+	return node_reload(node, &c->node, err);
+}
+
 static void stop(void *node)
 {
 	node_free(node);
@@ -236,4 +276,5 @@ const struct daemon_program telemetry_daemon = {
 	.unload = unload,
 	.start = start,
 	.stop = stop,
+	.reload = reload,
 };

@@ -268,6 +268,24 @@ int node_start(const struct node_config *config, sd_event *loop, struct node **r
 	return 0;
 }
 
+int node_reload(struct node *n, const struct node_config *config, struct mg_error *err)
+{
+	const struct prober_timing timing = {
+		.interval_ns = config->interval_ns,
+		.calm_interval_ns = config->calm_interval_ns,
+		.timeout_ns = config->timeout_ns,
+		.budget = config->budget,
+	};
+	int r = registry_reload(n->registry, config->devices, on_expired, n, err);
+
+	if (r < 0)
+		return r;
+	prober_set_timing(n->prober, clock_mono_ns(), &timing);
+	reporter_set_interval(n->reporter, config->report_interval_ns);
+	probe_loop_wake(n->probes);
+	return 0;
+}
+
 void node_free(struct node *n)
 {
 	if (!n)

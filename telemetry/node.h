@@ -41,6 +41,10 @@ int node_start(const struct node_config *config, sd_event *loop, struct node **r
 void node_free(struct node *n);
 DEFINE_CLEANUP(struct node, node_free)
 
+/* Takes the file of devices, the times but for the window, and the budget from `config`. An error
+ * changes nothing. */
+int node_reload(struct node *n, const struct node_config *config, struct mg_error *err);
+
 /* Where it listens. */
 const struct address *node_local(const struct node *n);
 

@@ -244,27 +244,47 @@ static struct client *add_client(struct prober *p, uint64_t now_ns, const struct
 	return c;
 }
 
+static void set_interval(struct prober *p, uint64_t now_ns, struct client *c, uint64_t interval_ns)
+{
+	uint64_t before = rate_of(c), interval = held_interval(p, interval_ns);
+
+	c->own_interval = interval_ns != 0;
+	if (interval == c->interval_ns)
+		return;
+	c->interval_ns = interval;
+	pace_alarm(&c->pace);
+	update_rate(p, c, before);
+	rtt_set_interval(&c->rtt, interval);
+	if (!c->quiet)
+		client_table_set_next(p->clients, c, first_round(p, now_ns, interval_of(p, c)));
+}
+
 static void update_client(struct prober *p, uint64_t now_ns, struct client *c,
 			  const struct prober_watch *w)
 {
-	uint64_t interval = held_interval(p, w->interval_ns);
-
 	c->list_generation = p->list_generation;
-	if (interval != c->interval_ns) {
-		uint64_t before = rate_of(c);
-
-		c->interval_ns = interval;
-		pace_alarm(&c->pace);
-		update_rate(p, c, before);
-		rtt_set_interval(&c->rtt, interval);
-		if (!c->quiet)
-			client_table_set_next(p->clients, c, first_round(p, now_ns, interval));
-	}
+	set_interval(p, now_ns, c, w->interval_ns);
 	c->told = w->address;
 	c->told_asleep = w->asleep;
 	c->idle = w->idle;
 	update_quiet(p, now_ns, c);
 	update_address(p, c);
+}
+
+void prober_set_timing(struct prober *p, uint64_t now_ns, const struct prober_timing *timing)
+{
+	p->config.interval_ns = timing->interval_ns;
+	p->config.calm_interval_ns = timing->calm_interval_ns;
+	p->config.timeout_ns = timing->timeout_ns;
+	p->config.budget = timing->budget;
+	if (timing->budget == 0)
+		p->squeeze = 0;
+	for (struct client *c = client_table_next(p->clients, NULL); c;
+	     c = client_table_next(p->clients, c)) {
+		if (!c->own_interval)
+			set_interval(p, now_ns, c, 0);
+		update_rate(p, c, rate_of(c));
+	}
 }
 
 static void remove_client(struct prober *p, struct client *c)

@@ -112,6 +112,13 @@ int prober_set_watch_list(struct prober *p, uint64_t now_ns, const struct prober
  * fastest. */
 void prober_set_threshold(struct prober *p, uint64_t threshold_ns);
 
+/* Other values for what the configuration has under these names. What was learnt stays. */
+struct prober_timing {
+	uint64_t interval_ns, calm_interval_ns, timeout_ns, budget;
+};
+
+void prober_set_timing(struct prober *p, uint64_t now_ns, const struct prober_timing *timing);
+
 /* By what factor all intervals are longer than wished so that the budget is kept. */
 unsigned prober_squeeze(const struct prober *p);
 

@@ -162,6 +162,44 @@ static struct entry *find(const struct registry *r, const struct uuid *id)
 	return bsearch(&key, r->entries, r->n, sizeof(r->entries[0]), by_id);
 }
 
+/* What the device has been through here goes on. */
+static void take_over(const struct entry *from, struct entry *to)
+{
+	to->device.address = from->device.address;
+	to->device.asleep = from->device.asleep;
+	to->highest = from->highest;
+	to->expires_ns = from->expires_ns;
+}
+
+int registry_reload(struct registry *r, const char *path, registry_device_fn fn, void *userdata,
+		    struct mg_error *err)
+{
+	_cleanup_(registry_free_p) struct registry *fresh = NULL;
+	int e = registry_load(path, &fresh, err);
+	struct entry *entries;
+	size_t n;
+
+	if (e < 0)
+		return e;
+	for (size_t i = 0; i < r->n; i++) {
+		const struct entry *old = &r->entries[i];
+		struct entry *same = find(fresh, &old->device.id);
+
+		if (same && sodium_memcmp(same->key, old->key, sizeof(old->key)) == 0)
+			take_over(old, same);
+		else if (!address_is_none(&old->device.address))
+			fn(&old->device, userdata);
+	}
+	/* The old ones go with `fresh`. */
+	entries = r->entries;
+	n = r->n;
+	r->entries = fresh->entries;
+	r->n = fresh->n;
+	fresh->entries = entries;
+	fresh->n = n;
+	return 0;
+}
+
 const uint8_t *registry_key(const struct registry *r, const struct uuid *device)
 {
 	const struct entry *e = find(r, device);

@@ -58,6 +58,11 @@ const uint8_t *registry_key(const struct registry *r, const struct uuid *device)
 
 typedef void (*registry_device_fn)(const struct device *device, void *userdata);
 
+/* Reads the file of devices anew. Registrations stay, but for those of devices that are gone or
+ * have another key: each is told as registry_expire() does. An error changes nothing. */
+int registry_reload(struct registry *r, const char *path, registry_device_fn fn, void *userdata,
+		    struct mg_error *err);
+
 /* Ends the registrations that were not refreshed in time; tells each with the
  * address that it had. */
 void registry_expire(struct registry *r, uint64_t now_ns, registry_device_fn fn, void *userdata);

@@ -101,6 +101,11 @@ int reporter_new(sd_event *loop, struct bus *bus, const char *endpoint, const ch
 	return 0;
 }
 
+void reporter_set_interval(struct reporter *r, uint64_t interval_ns)
+{
+	r->interval_ns = interval_ns;
+}
+
 void reporter_free(struct reporter *r)
 {
 	if (!r)

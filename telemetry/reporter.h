@@ -19,6 +19,9 @@ struct reporter;
 int reporter_new(sd_event *loop, struct bus *bus, const char *endpoint, const char *server_key,
 		 struct prober *prober, uint64_t interval_ns, struct reporter **ret,
 		 struct mg_error *err);
+/* From the next report on. */
+void reporter_set_interval(struct reporter *r, uint64_t interval_ns);
+
 void reporter_free(struct reporter *r);
 DEFINE_CLEANUP(struct reporter, reporter_free)
 

@@ -215,6 +215,26 @@ kill -USR2 "$reflector"
 wait_for 10 knows "at == 'tower-a' and not pair.get('asleep') and ($good)"
 say "asleep and awake"
 
+# A tablet comes into the list of devices while all runs on; a mistake changes nothing.
+tablet=$("$top_builddir/migrator/cli/migrator" keys device tablet "$tmpdir/tablet.key" \
+	--to "$tmpdir/devices")
+before=$(sent tower-a)
+sed -i 's/^report_interval:.*/report_interval: never/' "$tmpdir/tower-a.yaml"
+kill -HUP "$tower_a"
+wait_for 30 file_has "$tmpdir/tower-a.log" "stays as it was: .*report_interval: 'never' is no duration"
+sed -i 's/^report_interval:.*/report_interval: 100ms/; s/^listen:.*/listen: 0.0.0.0:8621/' "$tmpdir/tower-a.yaml"
+kill -HUP "$tower_a"
+wait_for 30 file_has "$tmpdir/tower-a.log" "stays as it was: 'listen' was changed"
+sed -i 's/^listen:.*/listen: 0.0.0.0:8620/' "$tmpdir/tower-a.yaml"
+kill -HUP "$tower_a"
+wait_for 30 file_has "$tmpdir/tower-a.log" 'reloaded'
+background tablet nsenter --target "${ns[phone]}" --net -- "$top_builddir/tagalong-reflector" \
+	--device "$tablet" --key "$tmpdir/tablet.key" --node gateway
+wait_for 30 file_has "$tmpdir/tower-a.log" 'device=tablet address=.* registered'
+end_process "$background_pid"
+wait_for 10 knows "at == 'tower-a' and ($good) and a['sent'] > $before"
+say "reloaded"
+
 # It roams: another tower, another address.
 before=$(sent tower-a)
 attach 2

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -633,6 +634,28 @@ Test(prober, all_clients_together_keep_the_budget)
 	world_end(&w);
 }
 
+Test(prober, other_times_are_taken_and_what_was_learnt_stays)
+{
+	struct prober_watch list[] = { client(1), client(2) };
+	struct prober_timing timing = { .interval_ns = 4 * INTERVAL, .timeout_ns = TIMEOUT };
+	struct world w;
+
+	list[1].interval_ns = INTERVAL / 2;
+	world_start(&w);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, 1), 0);
+	answer_for(&w, NS_PER_S, NS_PER_MS);
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, list, 2), 0);
+	prober_set_timing(w.prober, w.now_ns, &timing);
+	cr_assert_eq(sent_in(&w, 4 * NS_PER_S, NS_PER_MS), 10 + 80);
+	timing.budget = 12;
+	prober_set_timing(w.prober, w.now_ns, &timing);
+	cr_assert_eq(prober_squeeze(w.prober), 2);
+	timing.budget = 0;
+	prober_set_timing(w.prober, w.now_ns, &timing);
+	cr_assert_eq(prober_squeeze(w.prober), 1);
+	world_end(&w);
+}
+
 Test(prober, a_level_in_doubt_is_worth_less)
 {
 	struct world w;
@@ -648,6 +671,74 @@ Test(prober, a_level_in_doubt_is_worth_less)
 	cr_assert_eq(settled, 100);
 	answer_for(&w, INTERVAL, 60 * NS_PER_MS);
 	cr_assert_lt(report(&w).rtt.confidence, settled, "it may have changed");
+	world_end(&w);
+}
+
+/* ---- A day ------------------------------------------------------------------------------ */
+
+/* Of the round's clients every third is away, and every fifth at another address. */
+static size_t crowd(unsigned round, struct prober_watch *list, unsigned clients)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < clients; i++) {
+		unsigned id = round / 8 * 16 + i; /* some go for ever and new ones come */
+
+		if ((id + round) % 3 == 0)
+			continue;
+		list[n] = client(id + 1);
+		if ((id + round) % 5 == 0)
+			address_set_port(&list[n].address, (uint16_t)(6000 + round % 7));
+		list[n].asleep = (id + round) % 11 == 0;
+		n++;
+	}
+	return n;
+}
+
+/* Each that is awake was sent to, at its present address. */
+static void check_nobody_missed(const struct world *w, const struct prober_watch *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t k = 0;
+
+		while (k < w->n && !address_equal(&w->sent[k].to, &list[i].address))
+			k++;
+		cr_assert_eq(k < w->n, !list[i].asleep, "client %zu of %zu", i, n);
+	}
+}
+
+Test(prober, a_day_of_churn_takes_no_memory_and_misses_nobody, .timeout = 300)
+{
+	enum { CLIENTS = 100, MINUTES = 24 * 60 };
+	static struct prober_watch list[CLIENTS];
+	size_t early = 0, late;
+	struct world w;
+
+	world_start(&w);
+	for (unsigned minute = 0; minute < MINUTES; minute++) {
+		size_t n = crowd(minute, list, CLIENTS);
+
+		for (size_t i = 0; i < n; i++)
+			list[i].interval_ns = 20 * NS_PER_S;
+		w.n = 0;
+		cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, list, n), 0);
+		for (int third = 0; third < 3; third++) {
+			size_t before = w.n;
+
+			world_run_until(&w, (uint64_t)minute * 60 * NS_PER_S +
+						    (uint64_t)(third + 1) * 20 * NS_PER_S);
+			for (size_t i = before; i < w.n; i++)
+				if (i % 10)
+					answer(&w, i, (1 + minute % 50) * NS_PER_MS, 0);
+		}
+		check_nobody_missed(&w, list, n);
+		if (minute == MINUTES / 12)
+			early = mallinfo2().uordblks;
+	}
+	late = mallinfo2().uordblks;
+	cr_assert_lt(late, early + early / 10, "from %zu to %zu bytes", early, late);
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, NULL, 0), 0);
+	cr_assert_eq(prober_run(w.prober, w.now_ns), UINT64_MAX);
 	world_end(&w);
 }
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "telemetry/registry.h"
@@ -167,6 +170,47 @@ Test(registry, a_registration_that_is_not_refreshed_expires)
 	cr_assert_eq(registered(&f), 0);
 	r.counter = 6;
 	cr_assert_eq(say(&f, 4 * NS_PER_S, &f.here, r, f.key_a), REGISTRY_CHANGED);
+	registry_free(f.registry);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	cr_assert_not_null(file);
+	cr_assert_eq(fchmod(fileno(file), 0600), 0);
+	cr_assert_geq(fputs(text, file), 0);
+	cr_assert_eq(fclose(file), 0);
+}
+
+Test(registry, the_file_is_read_anew_and_registrations_stay)
+{
+	struct registration r = { .counter = 5, .period_ms = 1000 };
+	char path[] = "/tmp/test_registry.XXXXXX";
+	struct mg_error err = { 0 };
+	struct fixture f;
+
+	cr_assert_geq(mkstemp(path), 0);
+	setup(&f);
+	r.realm = learn_realm(&f);
+	r.device = f.a;
+	cr_assert_eq(say(&f, 0, &f.here, r, f.key_a), REGISTRY_CHANGED);
+	write_file(path, "nonsense\n");
+	cr_assert_eq(registry_reload(f.registry, path, on_expiry, &f, &err), -EINVAL);
+	cr_assert_not_null(registry_key(f.registry, &f.b), "nothing has changed");
+	write_file(path, ID_A " phone " KEY_A "\n");
+	cr_assert_eq(registry_reload(f.registry, path, on_expiry, &f, &err), 0, "%s", err.text);
+	cr_assert_null(registry_key(f.registry, &f.b));
+	cr_assert_eq(registered(&f), 1);
+	cr_assert_eq(say(&f, 0, &f.here, r, f.key_a), REGISTRY_REPEAT, "a replay still is one");
+	r.counter = 6;
+	cr_assert_eq(say(&f, 0, &f.here, r, f.key_a), REGISTRY_REFRESHED);
+	cr_assert_eq(f.expired, 0);
+	write_file(path, ID_A " phone " KEY_B "\n");
+	cr_assert_eq(registry_reload(f.registry, path, on_expiry, &f, &err), 0, "%s", err.text);
+	cr_assert_eq(f.expired, 1, "another key is another device");
+	cr_assert_eq(registered(&f), 0);
+	unlink(path);
 	registry_free(f.registry);
 }
 
