@@ -164,7 +164,7 @@ static void find_node(struct reflector *r)
 {
 	struct address node = r->config.node;
 
-	if (r->config.node_is_gateway && gateway_read(&node.v4.sin_addr) < 0)
+	if (r->config.node_is_gateway && gateway_read(&node) < 0)
 		node = (struct address){ 0 };
 	if (address_equal(&node, &r->node))
 		return;

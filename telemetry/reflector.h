@@ -30,7 +30,7 @@ struct reflector_config {
 	uint8_t key[DEVICE_KEY_SIZE];
 	struct address listen;
 	/* With node_is_gateway the node's address is that of the default gateway,
-	 * looked up at each refresh; only the port is taken from here. */
+	 * looked up at each refresh; only family and port are taken from here. */
 	struct address node;
 	bool node_is_gateway;
 	uint64_t interval_ns;                  /* between refreshes, within the limits above */

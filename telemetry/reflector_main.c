@@ -132,11 +132,18 @@ static int take_option(int option, const char *value, struct reflector_config *c
 	}
 }
 
-static int check_complete(const struct reflector_config *config, const bool given[UINT8_MAX + 1],
+static int check_complete(struct reflector_config *config, const bool given[UINT8_MAX + 1],
 			  struct mg_error *err)
 {
 	if (!given['d'] || !given['k'] || !given['n'])
 		return mg_error_set(err, -EINVAL, "--device, --key and --node are needed; see --help");
+	/* The gateway is of the family that we can speak to. */
+	if (config->node_is_gateway && config->listen.any.sa_family == AF_INET6) {
+		uint16_t port = address_port(&config->node);
+
+		config->node = (struct address){ .v6 = { .sin6_family = AF_INET6 } };
+		address_set_port(&config->node, port);
+	}
 	if (config->listen.any.sa_family != config->node.any.sa_family)
 		return mg_error_set(err, -EINVAL, "--listen and --node must both be IPv4 or both IPv6");
 	return 0;

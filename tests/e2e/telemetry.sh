@@ -215,6 +215,22 @@ kill -USR2 "$reflector"
 wait_for 10 knows "at == 'tower-a' and not pair.get('asleep') and ($good)"
 say "asleep and awake"
 
+# The gateway of IPv6 is a link-local address: registrations arrive there, too.
+inside tower-a ip -6 addr add fe80::a/64 dev radio nodad
+inside phone ip -6 addr add fe80::f/64 dev radio1 nodad
+inside phone ip -6 route add default via fe80::a dev radio1
+background listener nsenter --target "${ns[tower-a]}" --net -- python3 -uc 'import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::", 8630))
+print("ready")
+print(s.recvfrom(200)[0][:4])'
+wait_for 30 file_has "$tmpdir/listener.log" ready
+background six nsenter --target "${ns[phone]}" --net -- "$top_builddir/tagalong-reflector" \
+	--device "$device" --key "$tmpdir/phone.key" --node gateway:8630 --listen '[::]:0'
+wait_for 30 file_has "$tmpdir/listener.log" TGRG
+end_process "$background_pid"
+say "the gateway of IPv6 is found"
+
 # A tablet comes into the list of devices while all runs on; a mistake changes nothing.
 tablet=$("$top_builddir/migrator/cli/migrator" keys device tablet "$tmpdir/tablet.key" \
 	--to "$tmpdir/devices")

@@ -141,6 +141,51 @@ Test(gateway, is_that_of_the_default_route_with_the_lowest_metric)
 	cr_assert_eq(a.s_addr, 0x020200C0);
 }
 
+#define ZERO "00000000000000000000000000000000"
+#define TO(to, length) to " " length " " ZERO " 00 "
+
+Test(gateway, of_ipv6_has_its_interface)
+{
+	static const char text[] =
+		TO(ZERO, "00") "fe800000000000000000000000000001 00000400 1 0 00450003    "
+			       "eth0\n" TO(ZERO, "00") "fe800000000000000000000000000002 00000064 "
+						       "1 0 00450003   wlan0\n" TO(
+							       ZERO,
+							       "00") "fe800000000000000000000000000"
+								     "003 00000064 1 0 00450003   "
+								     "wlan1\n" TO(ZERO,
+										  "00") "fe80000000"
+											"0000000000"
+											"0000000000"
+											"04 "
+											"00000001 "
+											"1 0 "
+											"00450002  "
+											" down0"
+											"\n" TO(ZERO,
+												"0"
+												"0")
+												ZERO
+		" 00000001 1 0 00000001    ppp0\n" TO(
+			"20010db8000000000000000000000000", "40") "fe800000000000000000000000000005"
+								  " 00000001 1 0 00450003    "
+								  "eth0\n" TO(ZERO, "00") ZERO
+		" ffffffff 1 0 00200200      lo\n";
+	char interface[IF_NAMESIZE];
+	struct in6_addr a;
+
+	cr_assert_eq(gateway_parse_v6(text, &a, interface), 0);
+	cr_assert_eq(a.s6_addr[0], 0xfe);
+	cr_assert_eq(a.s6_addr[1], 0x80);
+	cr_assert_eq(a.s6_addr[15], 2);
+	cr_assert_str_eq(interface, "wlan0");
+	cr_assert_eq(gateway_parse_v6("", &a, interface), -ENETUNREACH);
+	cr_assert_eq(gateway_parse_v6("x\n\n" TO(ZERO, "00") "fe80 00000064 1 0 00450003 eth0\n",
+				      &a, interface),
+		     -ENETUNREACH);
+	cr_assert_str_eq(interface, "wlan0");
+}
+
 Test(gateway, may_be_missing)
 {
 	struct in_addr a = { 7 };
