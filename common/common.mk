@@ -38,7 +38,6 @@ libcommon_la_SOURCES = \
 	common/metrics.h \
 	common/move_state.c \
 	common/move_state.h \
-	common/philox.c \
 	common/philox.h \
 	common/rtt.c \
 	common/rtt.h \

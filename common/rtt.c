@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/rtt.h"
 
-#include <math.h>
-
 #include "common/cleanup.h"
 
 void rtt_init(struct rtt *r, uint64_t window_ns, uint64_t interval_ns)
@@ -67,11 +65,6 @@ static uint64_t min_read(const struct rtt *r, uint64_t now_ns)
 	return r->last_ns;
 }
 
-static void fate(struct rtt *r, double lost)
-{
-	r->recent_loss += (lost - r->recent_loss) / 8;
-}
-
 void rtt_count_sent(struct rtt *r)
 {
 	r->sent++;
@@ -80,48 +73,28 @@ void rtt_count_sent(struct rtt *r)
 void rtt_count_lost(struct rtt *r)
 {
 	r->lost++;
-	fate(r, 1);
+	rtt_estimate_lose(&r->estimate);
 }
 
 void rtt_add_sample(struct rtt *r, uint64_t now_ns, uint64_t rtt_ns)
 {
-	double sample = (double)rtt_ns;
-
-	if (r->samples++ == 0) {
-		r->srtt = sample;
-		r->rttvar = sample / 2;
-	} else {
-		r->rttvar = r->rttvar * 3 / 4 + fabs(r->srtt - sample) / 4;
-		r->srtt = r->srtt * 7 / 8 + sample / 8;
-	}
+	rtt_estimate_add(&r->estimate, now_ns, rtt_ns);
 	r->last_ns = rtt_ns;
-	r->last_at_ns = now_ns;
 	min_add(r, now_ns, rtt_ns);
-	fate(r, 0);
-}
-
-static double freshness(const struct rtt *r, uint64_t now_ns)
-{
-	double age = now_ns > r->last_at_ns ? (double)(now_ns - r->last_at_ns) : 0;
-	double intervals = age / (double)r->interval_ns;
-
-	if (intervals <= RTT_FRESH_INTERVALS)
-		return 1;
-	if (intervals >= RTT_STALE_INTERVALS)
-		return 0;
-	return (RTT_STALE_INTERVALS - intervals) / (RTT_STALE_INTERVALS - RTT_FRESH_INTERVALS);
 }
 
 bool rtt_read(const struct rtt *r, uint64_t now_ns, struct rtt_figures *ret)
 {
+	const struct rtt_estimate *e = &r->estimate;
+
 	*ret = (struct rtt_figures){ .sent = r->sent, .lost = r->lost };
-	if (r->samples == 0)
+	if (!e->any)
 		return false;
-	ret->srtt_ns = (uint64_t)(r->srtt + 0.5);
-	ret->rttvar_ns = (uint64_t)(r->rttvar + 0.5);
+	ret->srtt_ns = rtt_estimate_srtt_ns(e);
+	ret->rttvar_ns = rtt_estimate_rttvar_ns(e);
 	ret->min_ns = min_read(r, now_ns);
 	ret->last_ns = r->last_ns;
-	ret->last_at_ns = r->last_at_ns;
-	ret->confidence = (unsigned)(100 * freshness(r, now_ns) * (1 - r->recent_loss) + 0.5);
+	ret->last_at_ns = e->last_at_ns;
+	ret->confidence = rtt_estimate_confidence(e, now_ns, r->interval_ns);
 	return true;
 }

@@ -20,6 +20,7 @@
 #ifndef COMMON_RTT_H
 #define COMMON_RTT_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,6 +31,64 @@
  * windows old; that slack is what bounds the memory. */
 #define RTT_MIN_BUCKETS 16
 
+/* All but the minimum and the counts, for those who keep very many. Zeroed: no sample yet. */
+struct rtt_estimate {
+	double srtt, rttvar; /* ns */
+	uint64_t last_at_ns; /* the newest sample */
+	float recent_loss;   /* 0 to 1 */
+	bool any;            /* sample */
+};
+
+static inline void rtt_estimate_lose(struct rtt_estimate *e)
+{
+	e->recent_loss += (1 - e->recent_loss) / 8;
+}
+
+/* `now_ns` must not be before that of the last sample. */
+static inline void rtt_estimate_add(struct rtt_estimate *e, uint64_t now_ns, uint64_t rtt_ns)
+{
+	double sample = (double)rtt_ns;
+
+	if (e->any) {
+		e->rttvar = e->rttvar * 0.75 + fabs(e->srtt - sample) * 0.25;
+		e->srtt = e->srtt * 0.875 + sample * 0.125;
+	} else {
+		e->srtt = sample;
+		e->rttvar = sample / 2;
+		e->any = true;
+	}
+	e->last_at_ns = now_ns;
+	/* What no confidence shows is forgotten, before it becomes too small to compute with at
+	 * full speed (subnormal). */
+	e->recent_loss = e->recent_loss > 1e-6f ? e->recent_loss * 0.875f : 0;
+}
+
+/* 0 to 100; `interval_ns` is that of the probes. There has been a sample. */
+static inline unsigned rtt_estimate_confidence(const struct rtt_estimate *e, uint64_t now_ns,
+					       uint64_t interval_ns)
+{
+	uint64_t age = now_ns > e->last_at_ns ? now_ns - e->last_at_ns : 0;
+	double fresh = 1;
+
+	if (age >= RTT_STALE_INTERVALS * interval_ns)
+		return 0;
+	if (age > RTT_FRESH_INTERVALS * interval_ns)
+		fresh = (RTT_STALE_INTERVALS - (double)age / (double)interval_ns) /
+			(RTT_STALE_INTERVALS - RTT_FRESH_INTERVALS);
+	return (unsigned)(100 * fresh * (1 - (double)e->recent_loss) + 0.5);
+}
+
+/* As whole ns. */
+static inline uint64_t rtt_estimate_srtt_ns(const struct rtt_estimate *e)
+{
+	return (uint64_t)(int64_t)(e->srtt + 0.5);
+}
+
+static inline uint64_t rtt_estimate_rttvar_ns(const struct rtt_estimate *e)
+{
+	return (uint64_t)(int64_t)(e->rttvar + 0.5);
+}
+
 struct rtt_min_entry {
 	uint64_t bucket; /* time of the newest sample that it stands for, in buckets */
 	uint64_t rtt_ns;
@@ -37,12 +96,11 @@ struct rtt_min_entry {
 
 /* Opaque but for its size. */
 struct rtt {
+	struct rtt_estimate estimate;
 	uint64_t interval_ns; /* between probes: the measure of freshness */
 	uint64_t bucket_ns;
-	double srtt, rttvar; /* ns */
-	double recent_loss;  /* 0 to 1 */
-	uint64_t last_ns, last_at_ns;
-	uint64_t samples, sent, lost;
+	uint64_t last_ns;
+	uint64_t sent, lost;
 	/* The windowed minimum: a queue of times and values that both rise, at
 	 * most one entry a bucket, in a ring. */
 	struct rtt_min_entry queue[RTT_MIN_BUCKETS + 2];

@@ -597,7 +597,6 @@ void fleet_view(const struct device *device, const struct vm *vm, uint64_t now_n
 			.measured = e->srtt_ns > 0,
 			.srtt_ns = e->srtt_ns,
 			.rttvar_ns = e->rttvar_ns,
-			.min_ns = e->min_ns,
 			.confidence = e->confidence,
 			.age_ns = now_ns - e->fresh_ns,
 		};

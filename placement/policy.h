@@ -25,7 +25,7 @@ struct policy_candidate {
 	uint32_t node;
 	bool available; /* up, and could take the VM */
 	bool measured;  /* the figures below mean something */
-	uint64_t srtt_ns, rttvar_ns, min_ns;
+	uint64_t srtt_ns, rttvar_ns;
 	uint32_t confidence; /* 0 to 100 */
 	uint64_t age_ns;     /* of the newest sample */
 };

@@ -25,10 +25,12 @@ static void run_clear(struct run *run)
 	ring_clear(&run->probes);
 	queue_clear(&run->queue);
 	free(run->phones);
-	free(run->paths);
+	free(run->path_hosts);
+	free(run->estimates);
 	free(run->policy_states);
 	free(run->learnt);
 	free(run->attached);
+	free(run->stretch);
 	free(run->nodes);
 	free(run->by_number);
 	free(run->wishes);
@@ -42,8 +44,11 @@ static int allocate(struct run *run)
 	uint32_t towers = run->world->towers.n;
 	size_t devices = run->world->devices;
 
-	run->phones = calloc(devices, sizeof(*run->phones));
-	run->paths = calloc(devices * run->set->probing.candidates, sizeof(*run->paths));
+	size_t paths = devices * run->set->probing.candidates;
+
+	run->phones = aligned_alloc(_Alignof(struct phone), devices * sizeof(*run->phones));
+	run->path_hosts = calloc(paths, sizeof(*run->path_hosts));
+	run->estimates = calloc(paths, sizeof(*run->estimates));
 	run->wishes = calloc(devices, sizeof(*run->wishes));
 	if (run->in->policy) {
 		run->policy_room = ALIGNED(run->in->policy->state_size);
@@ -53,14 +58,16 @@ static int allocate(struct run *run)
 			return -ENOMEM;
 	}
 	run->attached = calloc(towers, sizeof(*run->attached));
+	run->stretch = calloc(towers, sizeof(*run->stretch));
 	run->nodes = calloc(towers, sizeof(*run->nodes));
 	run->by_number = calloc(towers, sizeof(struct node *));
 	run->moves = calloc(run->set->moves, sizeof(*run->moves));
 	run->links = calloc((size_t)run->world->backhaul.n_edges * 2 + 1, sizeof(*run->links));
 	if (ring_init(&run->probes, devices) < 0)
 		return -ENOMEM;
-	return run->phones && run->paths && run->wishes && run->attached && run->nodes &&
-			       run->by_number && run->moves && run->links
+	return run->phones && run->path_hosts && run->estimates && run->wishes && run->attached &&
+			       run->stretch && run->nodes && run->by_number && run->moves &&
+			       run->links
 		       ? 0
 		       : -ENOMEM;
 }
@@ -75,6 +82,7 @@ static int start(struct run *run)
 	run->hello.has_memory_bytes = run->set->host_memory > 0;
 	run->hello.memory_bytes = run->set->host_memory;
 	for (uint32_t i = 0; i < run->world->towers.n; i++) {
+		run->stretch[i] = 1;
 		run->nodes[i].number = i;
 		run->nodes[i].hello = &run->hello;
 		run->nodes[i].programs[PROGRAM_MIGRATOR].up = true;
@@ -83,10 +91,11 @@ static int start(struct run *run)
 	for (uint32_t i = 0; i < run->world->devices; i++) {
 		struct phone *p = &run->phones[i];
 		struct draws d = draws_of(run->in->seed, PURPOSE_RADIO, i, &p->draws);
-		double phase = draw_uniform(d) * (double)run->set->probing.interval_ns;
+		double phase;
 
-		p->host = NOWHERE;
+		*p = (struct phone){ .visited = { NOWHERE } };
 		attachment_init(&p->attachment);
+		phase = draw_uniform(d) * (double)run->set->probing.interval_ns;
 		ring_push(&run->probes, event_make((uint64_t)phase, EVENT_PROBE, i));
 	}
 	ring_sort(&run->probes);
@@ -157,7 +166,7 @@ static int find_costs(struct run *run)
 		return 0;
 	for (size_t k = 0; k < run->probes.n; k++) {
 		const struct event *e = ring_at(&run->probes, k);
-		struct stay end = { (uint32_t)e->what, NOWHERE, e->t_ns };
+		struct stay end = { (uint32_t)e->what, STAY_ABSENT, e->t_ns };
 
 		if (run->phones[end.phone].present && stays_add(&run->stays, end) < 0)
 			return -ENOMEM;

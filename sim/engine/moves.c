@@ -77,7 +77,7 @@ void move_begin(struct run *run, uint32_t i, uint32_t to)
 		slot++; /* the planner keeps to their number */
 	run->moves[slot] = (struct sim_move){
 		.phone = i,
-		.from = run->phones[i].host,
+		.from = phone_host(&run->phones[i]),
 		.to = to,
 		.open = true,
 		.begun_ns = run->now_ns,

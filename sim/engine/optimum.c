@@ -7,8 +7,6 @@
 
 #include "common/cleanup.h"
 
-#define ABSENT UINT32_MAX
-
 int stays_add(struct stays *s, struct stay stay)
 {
 	if (s->n == s->room) {
@@ -75,7 +73,7 @@ int optimum_find(const struct backhaul *backhaul, struct stays *s, double price,
 	for (size_t i = 0; i < s->n; i++) {
 		const struct stay *stay = &s->all[i];
 
-		if (stay->tower == ABSENT) {
+		if (stay->tower == STAY_ABSENT) {
 			sum += least_of(costs, backhaul->n);
 			memset(costs, 0, backhaul->n * sizeof(*costs));
 			continue;

@@ -15,7 +15,9 @@
 
 #include "sim/world/backhaul.h"
 
-/* A phone's tower from a time on; UINT32_MAX: it is absent. */
+#define STAY_ABSENT UINT32_MAX
+
+/* A phone's tower, or STAY_ABSENT, from a time on. */
 struct stay {
 	uint32_t phone, tower;
 	uint64_t since_ns;

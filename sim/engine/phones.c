@@ -9,17 +9,22 @@
 #include "sim/engine/noise.h"
 #include "sim/engine/run.h"
 
-/* What telemetryd keeps a minimum over. */
-#define RTT_WINDOW_NS (10 * NS_PER_S)
-
 #define CACHE_LINE 64
 
 /* An access that is used up to the last is one that is used to this part. */
 #define LOAD_MAX 0.95
 
-static struct path *paths_of(const struct run *run, uint32_t i)
+/* Of the hosts that it probes. */
+struct paths {
+	host_number *hosts;
+	struct rtt_estimate *estimates;
+};
+
+static inline struct paths paths_of(const struct run *run, uint32_t i)
 {
-	return &run->paths[(size_t)i * run->set->probing.candidates];
+	size_t first = (size_t)i * run->set->probing.candidates;
+
+	return (struct paths){ &run->path_hosts[first], &run->estimates[first] };
 }
 
 /* ---- Which hosts it probes ------------------------------------------------------------- */
@@ -28,29 +33,28 @@ static struct path *paths_of(const struct run *run, uint32_t i)
 static void settle_paths(struct run *run, uint32_t i, struct point at)
 {
 	struct phone *p = &run->phones[i];
-	struct path *paths = paths_of(run, i), old[CANDIDATES_MAX];
+	struct paths paths = paths_of(run, i);
+	host_number old_hosts[CANDIDATES_MAX];
+	struct rtt_estimate old[CANDIDATES_MAX];
 	uint32_t near[CANDIDATES_MAX], wanted = run->set->probing.candidates;
 	size_t n = towers_nearest(&run->world->towers, at, wanted, near);
-	unsigned n_old = p->n_paths;
+	unsigned n_old = p->n_paths, n_new = 0;
 
-	memcpy(old, paths, n_old * sizeof(*old));
-	p->n_paths = 0;
-	for (size_t k = 0; k <= n && p->n_paths < wanted; k++) {
-		uint32_t host = k == 0 ? p->host : near[k - 1];
-		struct path *path = &paths[p->n_paths];
+	memcpy(old_hosts, paths.hosts, n_old * sizeof(*old_hosts));
+	memcpy(old, paths.estimates, n_old * sizeof(*old));
+	for (size_t k = 0; k <= n && n_new < wanted; k++) {
+		uint32_t host = k == 0 ? phone_host(p) : near[k - 1];
 
-		if (k > 0 && host == p->host)
+		if (k > 0 && host == phone_host(p))
 			continue;
-		path->host = NOWHERE;
+		paths.hosts[n_new] = (host_number)host;
+		paths.estimates[n_new] = (struct rtt_estimate){ 0 };
 		for (unsigned o = 0; o < n_old; o++)
-			if (old[o].host == host)
-				*path = old[o];
-		if (path->host == NOWHERE) {
-			path->host = host;
-			rtt_init(&path->rtt, RTT_WINDOW_NS, run->set->probing.interval_ns);
-		}
-		p->n_paths++;
+			if (old_hosts[o] == host)
+				paths.estimates[n_new] = old[o];
+		n_new++;
 	}
+	p->n_paths = n_new & 0xf; /* all of its bits */
 }
 
 /* ---- Where its VM is --------------------------------------------------------------------- */
@@ -60,10 +64,10 @@ static void visit(struct run *run, struct phone *p, uint32_t host)
 	memmove(&p->visited[1], &p->visited[0], sizeof(p->visited) - sizeof(p->visited[0]));
 	memmove(&p->arrived_ns[1], &p->arrived_ns[0],
 		sizeof(p->arrived_ns) - sizeof(p->arrived_ns[0]));
-	p->visited[0] = host;
+	p->visited[0] = (host_number)host;
 	p->arrived_ns[0] = run->now_ns;
-	p->n_visits += p->n_visits < POLICY_VISITS;
-	p->host = host;
+	if (p->n_visits < POLICY_VISITS)
+		p->n_visits++;
 }
 
 /* The nearest host that has room; when none of the nearest has, the nearest. */
@@ -80,11 +84,11 @@ static uint32_t host_with_room(const struct run *run, struct point at)
 
 static void start_vm(struct run *run, struct phone *p, struct point at)
 {
-	if (p->host != NOWHERE)
-		run->nodes[p->host].load.memory -= run->set->vm.memory;
+	if (phone_host(p) != NOWHERE)
+		run->nodes[phone_host(p)].load.memory -= run->set->vm.memory;
 	p->n_visits = 0;
 	visit(run, p, host_with_room(run, at));
-	run->nodes[p->host].load.memory += run->set->vm.memory;
+	run->nodes[phone_host(p)].load.memory += run->set->vm.memory;
 }
 
 void phone_moved(struct run *run, uint32_t i, uint32_t host)
@@ -109,14 +113,37 @@ static void note_stay(struct run *run, uint32_t i, uint32_t tower)
 		run->error = -ENOMEM;
 }
 
+/* Adds `change` to the phones of a tower. */
+static void attach(struct run *run, uint32_t tower, uint32_t change)
+{
+	uint32_t capacity = run->set->radio.capacity;
+	double load;
+
+	run->attached[tower] += change;
+	if (capacity == 0)
+		return;
+	load = (double)run->attached[tower] / capacity;
+	run->stretch[tower] = 1 / (1 - (load < LOAD_MAX ? load : LOAD_MAX));
+}
+
 static void leave(struct run *run, uint32_t i)
 {
 	struct phone *p = &run->phones[i];
 
-	note_stay(run, i, NOWHERE);
-	run->attached[p->attachment.serving]--;
+	note_stay(run, i, STAY_ABSENT);
+	attach(run, p->attachment.serving, UINT32_MAX);
 	attachment_init(&p->attachment);
 	p->present = false;
+}
+
+/* A look would change nothing; as most of the time. */
+static inline bool is_settled(const struct run *run, const struct phone *p, struct point at)
+{
+	const struct attachment *a = &p->attachment;
+
+	return a->serving != ATTACHMENT_NONE && a->candidate == ATTACHMENT_NONE &&
+	       run->set->attachment.rule == ATTACHMENT_A3 &&
+	       attachment_is_clear(&run->ratio, &run->world->towers, a, at);
 }
 
 static void look(struct run *run, uint32_t i, struct point at)
@@ -127,10 +154,10 @@ static void look(struct run *run, uint32_t i, struct point at)
 	if (!attachment_look(&run->set->attachment, &run->ratio, &run->world->towers,
 			     &p->attachment, run->now_ns, at))
 		return;
-	run->attached[p->attachment.serving]++;
+	attach(run, p->attachment.serving, 1);
 	note_stay(run, i, p->attachment.serving);
 	if (before != ATTACHMENT_NONE) {
-		run->attached[before]--;
+		attach(run, before, UINT32_MAX);
 		run->f.handovers++;
 	} else if (!p->moving) {
 		/* One that moves while its phone is away goes on. */
@@ -147,16 +174,12 @@ static void look(struct run *run, uint32_t i, struct point at)
 /* ---- Round-trip times --------------------------------------------------------------------------
  */
 
-static uint64_t access_ns(const struct run *run, const struct phone *p, double km, double u)
+static inline uint64_t access_ns(const struct run *run, uint32_t tower, double metres, double u)
 {
 	const struct radio *radio = &run->set->radio;
-	double load = 0;
 
-	if (radio->capacity > 0)
-		load = (double)run->attached[p->attachment.serving] / radio->capacity;
-	load = load < LOAD_MAX ? load : LOAD_MAX;
-	return (uint64_t)((double)radio->rtt_ns * noise_factor(u) / (1 - load) +
-			  km * radio->ns_per_km);
+	return (uint64_t)(int64_t)((double)radio->rtt_ns * noise_factor(u) * run->stretch[tower] +
+				   metres * (radio->ns_per_km / 1000));
 }
 
 static void count(struct run_figures *f, uint64_t rtt_ns, uint64_t target_ns)
@@ -170,26 +193,26 @@ static void count(struct run_figures *f, uint64_t rtt_ns, uint64_t target_ns)
 static void send_probes(struct run *run, uint32_t i, struct point at)
 {
 	struct phone *p = &run->phones[i];
-	struct path *paths = paths_of(run, i);
+	struct paths paths = paths_of(run, i);
 	uint32_t tower = p->attachment.serving;
-	double km = sqrt(distance_squared(at, run->world->towers.at[tower])) / 1000;
+	double metres = sqrt(distance_squared(at, run->world->towers.at[tower]));
 
 	for (unsigned k = 0; k < p->n_paths; k++) {
 		uint64_t drawn =
 			philox_u64(run->in->seed, (uint64_t)PURPOSE_RADIO << 32 | i, p->draws++);
 		bool lost = (double)(uint32_t)drawn * 0x1p-32 < run->set->radio.loss;
+		bool mine = paths.hosts[k] == phone_host(p);
 		uint64_t ns;
 
-		rtt_count_sent(&paths[k].rtt);
 		if (lost) {
-			rtt_count_lost(&paths[k].rtt);
-			run->f.lost += paths[k].host == p->host;
+			rtt_estimate_lose(&paths.estimates[k]);
+			run->f.lost += mine;
 			continue;
 		}
-		ns = access_ns(run, p, km, (double)(drawn >> 32) * 0x1p-32) +
-		     2 * backhaul_delay_ns(&run->world->backhaul, tower, paths[k].host);
-		rtt_add_sample(&paths[k].rtt, run->now_ns, ns);
-		if (paths[k].host == p->host)
+		ns = access_ns(run, tower, metres, (double)(drawn >> 32) * 0x1p-32) +
+		     2 * backhaul_delay_ns(&run->world->backhaul, tower, paths.hosts[k]);
+		rtt_estimate_add(&paths.estimates[k], run->now_ns, ns);
+		if (mine)
 			count(&run->f, ns, run->set->target_ns);
 	}
 }
@@ -198,33 +221,29 @@ static void send_probes(struct run *run, uint32_t i, struct point at)
  * ------------------------------------------------------------------------ */
 
 /* Candidates in the order of their hosts, as controllers have it. */
-static void put_candidate(struct policy_candidate *candidates, size_t n, const struct path *path,
-			  uint64_t now_ns)
+static void put_candidate(const struct run *run, struct policy_candidate *candidates, size_t n,
+			  uint32_t host, const struct rtt_estimate *e, uint64_t now_ns)
 {
-	struct rtt_figures f;
-	bool measured = rtt_read(&path->rtt, now_ns, &f);
 	size_t at = n;
 
-	for (; at > 0 && candidates[at - 1].node > path->host; at--)
+	for (; at > 0 && candidates[at - 1].node > host; at--)
 		candidates[at] = candidates[at - 1];
 	candidates[at] = (struct policy_candidate){
-		.node = path->host,
+		.node = host,
 		.available = true,
-		.measured = measured,
+		.measured = e->any,
+		.srtt_ns = rtt_estimate_srtt_ns(e),
+		.rttvar_ns = rtt_estimate_rttvar_ns(e),
+		.confidence = rtt_estimate_confidence(e, now_ns, run->set->probing.interval_ns),
+		.age_ns = now_ns - e->last_at_ns,
 	};
-	if (!measured)
-		return;
-	candidates[at].srtt_ns = f.srtt_ns;
-	candidates[at].rttvar_ns = f.rttvar_ns;
-	candidates[at].min_ns = f.min_ns;
-	candidates[at].confidence = f.confidence;
-	candidates[at].age_ns = now_ns - f.last_at_ns;
 }
 
 void phone_view(const struct run *run, uint32_t i, struct policy_candidate *candidates,
 		struct policy_view *ret)
 {
 	const struct phone *p = &run->phones[i];
+	const struct paths paths = paths_of(run, i);
 	uint64_t now = run->now_ns + run->set->probing.delay_ns;
 
 	*ret = (struct policy_view){
@@ -234,7 +253,7 @@ void phone_view(const struct run *run, uint32_t i, struct policy_candidate *cand
 		.n_visits = p->n_visits,
 	};
 	for (unsigned k = 0; k < p->n_paths; k++)
-		put_candidate(candidates, k, &paths_of(run, i)[k], now);
+		put_candidate(run, candidates, k, paths.hosts[k], &paths.estimates[k], now);
 	for (unsigned k = 0; k < p->n_visits; k++)
 		ret->visits[k] = (struct policy_visit){ p->visited[k], now - p->arrived_ns[k] };
 }
@@ -267,10 +286,11 @@ uint64_t phone_probe(struct run *run, uint32_t i)
 			leave(run, i);
 		return until;
 	}
-	look(run, i, at);
+	if (!is_settled(run, p, at))
+		look(run, i, at);
 	run->f.user_ns += run->set->probing.interval_ns;
 	run->detours_ns +=
-		2 * backhaul_delay_ns(&run->world->backhaul, p->attachment.serving, p->host);
+		2 * backhaul_delay_ns(&run->world->backhaul, p->attachment.serving, phone_host(p));
 	send_probes(run, i, at);
 	p->probes++;
 	if (run->in->policy && p->probes % run->set->probing.report == 0)
@@ -280,10 +300,13 @@ uint64_t phone_probe(struct run *run, uint32_t i)
 
 void phone_expect(const struct run *run, uint32_t i)
 {
-	const char *phone = (const char *)&run->phones[i], *path = (const char *)paths_of(run, i);
+	const char *phone = (const char *)&run->phones[i];
 
-	for (size_t at = 0; at < sizeof(struct phone); at += CACHE_LINE)
-		__builtin_prefetch(phone + at, 1);
-	for (size_t at = 0; at < 3 * CACHE_LINE; at += CACHE_LINE)
-		__builtin_prefetch(path + at, 1);
+	__builtin_prefetch(phone, 1);
+	__builtin_prefetch(phone + CACHE_LINE, 1);
+	__builtin_prefetch(paths_of(run, i).hosts);
+	for (uint32_t k = 0; k < run->set->probing.candidates; k += 2)
+		__builtin_prefetch(&paths_of(run, i).estimates[k], 1);
+	if (run->policy_states)
+		__builtin_prefetch(policy_state(run, i), 1);
 }

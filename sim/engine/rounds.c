@@ -25,7 +25,7 @@ void round_wish(struct run *run, uint32_t i)
 static void make_vm(const struct run *run, uint32_t i, struct vm *vm)
 {
 	snprintf(vm->name, sizeof(vm->name), "%010u", i);
-	vm->node = &run->nodes[run->phones[i].host];
+	vm->node = &run->nodes[phone_host(&run->phones[i])];
 	vm->state = TAGALONG__VM_STATE__VM_RUNNING;
 	vm->memory = run->set->vm.memory;
 	vm->foreground = true;

@@ -5,6 +5,8 @@
 #ifndef SIM_ENGINE_RUN_H
 #define SIM_ENGINE_RUN_H
 
+#include <assert.h>
+
 #include "common/cost.h"
 #include "common/rtt.h"
 #include "placement/planner.h"
@@ -20,25 +22,24 @@ static inline struct event event_make(uint64_t t_ns, enum event_kind kind, uint3
 	return (struct event){ t_ns, (uint64_t)kind << 32 | entity };
 }
 
-#define NOWHERE UINT32_MAX
+/* Backhauls have fewer towers than that. */
+typedef uint16_t host_number;
+#define NOWHERE UINT16_MAX
+static_assert(BACKHAUL_TOWERS_MAX < NOWHERE, "fits");
 
-/* A host that a device probes. */
-struct path {
-	uint32_t host;
-	struct rtt rtt;
-};
-
+/* There may be millions: two cache lines each. */
 struct phone {
-	struct walker walker;
+	_Alignas(64) struct walker walker;
 	struct attachment attachment;
-	uint32_t draws;  /* of the radio's random stream */
-	uint32_t probes; /* since it appeared */
-	uint32_t host;   /* of its VM, or NOWHERE */
-	bool present, moving, wishing;
-	uint8_t n_visits, n_paths;
-	uint32_t visited[POLICY_VISITS]; /* the newest first */
 	uint64_t arrived_ns[POLICY_VISITS];
+	uint32_t draws;                     /* of the radio's random stream */
+	uint32_t probes;                    /* since it appeared */
+	host_number visited[POLICY_VISITS]; /* by its VM, the newest first, which is its host */
+	uint16_t n_visits : 2, n_paths : 4;
+	bool present : 1, moving : 1, wishing : 1;
 };
+static_assert(sizeof(struct phone) == 128, "no more");
+static_assert(POLICY_VISITS < 1 << 2 && CANDIDATES_MAX < 1 << 4, "fit");
 
 struct sim_move {
 	uint32_t phone, from, to;
@@ -59,11 +60,14 @@ struct run {
 	struct event_queue queue; /* all else */
 
 	struct phone *phones;
-	struct path *paths;     /* set->probing.candidates for each phone */
+	/* The hosts that it probes, set->probing.candidates for each phone: */
+	host_number *path_hosts;
+	struct rtt_estimate *estimates;
 	uint8_t *policy_states; /* policy_room bytes for each phone */
 	size_t policy_room;
 	void *learnt;       /* by the policy, of all phones */
 	uint32_t *attached; /* phones, by tower */
+	double *stretch;    /* by tower: how many times longer its load makes its access */
 
 	/* What the planner looks at: a node a tower. */
 	struct node *nodes;
@@ -90,6 +94,11 @@ struct run {
 static inline void *policy_state(const struct run *run, uint32_t i)
 {
 	return run->policy_states + i * run->policy_room;
+}
+
+static inline uint32_t phone_host(const struct phone *p)
+{
+	return p->visited[0];
 }
 
 /* phones.c: the next time that the phone must be asked; UINT64_MAX: never. */

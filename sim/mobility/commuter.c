@@ -20,8 +20,19 @@ static void stay_until(const struct mobility *m, struct walker *w, uint64_t midn
 	walker_stay(w, fmax(until - now, 0));
 }
 
-/* walker: place[0] is home, place[1] is work; step 0: begins, then 1 at home, 2 to
- * work, 3 at work, 4 home, 5 night, and from 1 on. */
+/* The places are what the stream begins with: so nobody has to keep them. */
+enum place { HOME = 0, WORK = 2, PLACES_END = 4 };
+
+static struct point place_of(const struct mobility *m, struct draws d, enum place place)
+{
+	uint32_t counter = place;
+
+	d.counter = &counter;
+	return mobility_anywhere(m, d);
+}
+
+/* walker: step 0: begins, then 1 at home, 2 to work, 3 at work, 4 home, 5 night, and from 1
+ * on. */
 void next_commuter(const struct mobility *m, struct walker *w, uint32_t device, struct draws d)
 {
 	uint64_t midnight = w->leg.t1_ns / DAY_NS * DAY_NS;
@@ -29,15 +40,15 @@ void next_commuter(const struct mobility *m, struct walker *w, uint32_t device, 
 	(void)device;
 	switch (w->step) {
 	case 0:
-		w->place[0] = w->leg.to = mobility_anywhere(m, d);
-		w->place[1] = mobility_anywhere(m, d);
+		w->leg.to = place_of(m, d, HOME);
+		*d.counter = PLACES_END;
 		__attribute__((fallthrough));
 	case 1:
 		stay_until(m, w, midnight, m->p.work_from_s, d);
 		w->step = 2;
 		break;
 	case 2:
-		walker_go(w, w->place[1], draw_between(d, m->p.speed_min, m->p.speed_max));
+		walker_go(w, place_of(m, d, WORK), draw_between(d, m->p.speed_min, m->p.speed_max));
 		w->step = 3;
 		break;
 	case 3:
@@ -45,7 +56,7 @@ void next_commuter(const struct mobility *m, struct walker *w, uint32_t device, 
 		w->step = 4;
 		break;
 	case 4:
-		walker_go(w, w->place[0], draw_between(d, m->p.speed_min, m->p.speed_max));
+		walker_go(w, place_of(m, d, HOME), draw_between(d, m->p.speed_min, m->p.speed_max));
 		w->step = 5;
 		break;
 	default: /* until the next midnight */

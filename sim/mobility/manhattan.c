@@ -24,12 +24,12 @@ static double snap(double at, double min, double max, double block)
 	return min + block * fmin(round((at - min) / block), floor((max - min) / block));
 }
 
-/* walker: place[0].x is the heading, 0 to 3. */
+/* walker: a is the heading, 0 to 3. */
 void next_manhattan(const struct mobility *m, struct walker *w, uint32_t device, struct draws d)
 {
 	/* Straight on twice, so that one draw of four says it all. */
 	static const unsigned turns[] = { 0, 0, 1, 3 };
-	unsigned heading = (unsigned)w->place[0].x, first;
+	unsigned heading = (unsigned)w->a, first;
 
 	(void)device;
 	if (w->step++ == 0) {
@@ -45,13 +45,13 @@ void next_manhattan(const struct mobility *m, struct walker *w, uint32_t device,
 
 		if (!is_inside(m, crossing(m, w->leg.to, way)))
 			continue;
-		w->place[0].x = way;
+		w->a = (float)way;
 		walker_go(w, crossing(m, w->leg.to, way),
 			  draw_between(d, m->p.speed_min, m->p.speed_max));
 		return;
 	}
 	/* A dead end. */
-	w->place[0].x = (heading + 2) % 4;
+	w->a = (float)((heading + 2) % 4);
 	if (is_inside(m, crossing(m, w->leg.to, (heading + 2) % 4)))
 		walker_go(w, crossing(m, w->leg.to, (heading + 2) % 4), m->p.speed_min);
 	else

@@ -24,22 +24,11 @@ const struct mobility_model *mobility_find(const char *name)
 	return NULL;
 }
 
-bool mobility_at(const struct mobility *m, struct walker *w, uint32_t device, uint64_t seed,
-		 uint64_t t_ns, struct point *ret, uint64_t *ret_until)
+void mobility_walk(const struct mobility *m, struct walker *w, uint32_t device, uint64_t seed,
+		   uint64_t t_ns)
 {
-	const struct leg *leg = &w->leg;
-	double part;
-
-	while (t_ns >= leg->t1_ns && leg->t1_ns != UINT64_MAX)
+	while (t_ns >= w->leg.t1_ns && w->leg.t1_ns != UINT64_MAX)
 		m->model->next(m, w, device, draws_of(seed, PURPOSE_MOVEMENT, device, &w->draws));
-	if (isnan(leg->from.x)) {
-		*ret_until = leg->t1_ns;
-		return false;
-	}
-	part = (double)(t_ns - leg->t0_ns) / (double)(leg->t1_ns - leg->t0_ns);
-	ret->x = leg->from.x + (leg->to.x - leg->from.x) * part;
-	ret->y = leg->from.y + (leg->to.y - leg->from.y) * part;
-	return true;
 }
 
 static void lead(struct walker *w, struct point to, double seconds)

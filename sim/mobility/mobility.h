@@ -22,10 +22,9 @@ struct leg {
 /* What a model keeps of a device. */
 struct walker {
 	struct leg leg;
-	uint32_t draws;        /* the counter of its random stream */
-	uint32_t step;         /* of the model: which part of its pattern comes next */
-	float a, b;            /* of the model */
-	struct point place[2]; /* of the model */
+	uint32_t draws; /* the counter of its random stream */
+	uint32_t step;  /* of the model: which part of its pattern comes next */
+	float a, b, c;  /* of the model */
 };
 
 /* All above zero but pause and memory; speed_min is at most speed_max. */
@@ -64,9 +63,28 @@ extern const struct mobility_model mobility_trace; /* not generated: not in the 
 /* By name; NULL when there is none. */
 const struct mobility_model *mobility_find(const char *name);
 
+/* Goes on to the leg of that time. */
+void mobility_walk(const struct mobility *m, struct walker *w, uint32_t device, uint64_t seed,
+		   uint64_t t_ns);
+
 /* Where the device is; times must not fall. False: it is absent, until *ret_until. */
-bool mobility_at(const struct mobility *m, struct walker *w, uint32_t device, uint64_t seed,
-		 uint64_t t_ns, struct point *ret, uint64_t *ret_until);
+static inline bool mobility_at(const struct mobility *m, struct walker *w, uint32_t device,
+			       uint64_t seed, uint64_t t_ns, struct point *ret, uint64_t *ret_until)
+{
+	const struct leg *leg = &w->leg;
+	double part;
+
+	if (t_ns >= leg->t1_ns)
+		mobility_walk(m, w, device, seed, t_ns);
+	if (isnan(leg->from.x)) {
+		*ret_until = leg->t1_ns;
+		return false;
+	}
+	part = (double)(int64_t)(t_ns - leg->t0_ns) / (double)(int64_t)(leg->t1_ns - leg->t0_ns);
+	ret->x = leg->from.x + (leg->to.x - leg->from.x) * part;
+	ret->y = leg->from.y + (leg->to.y - leg->from.y) * part;
+	return true;
+}
 
 /* ---- For models --------------------------------------------------------------------------- */
 

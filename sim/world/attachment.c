@@ -28,14 +28,13 @@ static bool look_a3(const struct attachment_parameters *p, const struct attachme
 {
 	uint32_t nearest;
 
-	if (a->serving != ATTACHMENT_NONE &&
-	    distance_squared(at, towers->at[a->serving]) * ratio->clear <
-		    towers->clear_squared[a->serving])
-		nearest = a->serving;
-	else
+	if (a->serving == ATTACHMENT_NONE) {
 		towers_nearest(towers, at, 1, &nearest);
-	if (a->serving == ATTACHMENT_NONE)
 		return attach(a, nearest);
+	}
+	nearest = a->serving;
+	if (!attachment_is_clear(ratio, towers, a, at))
+		nearest = towers_nearest_by(towers, at, a->serving);
 	if (nearest == a->serving || distance_squared(at, towers->at[nearest]) * ratio->squared >=
 					     distance_squared(at, towers->at[a->serving])) {
 		a->candidate = ATTACHMENT_NONE;

@@ -46,6 +46,16 @@ struct attachment_ratio {
 
 struct attachment_ratio attachment_ratio(const struct attachment_parameters *p);
 
+/* No other tower is near enough for event A3: a3 would forget its candidate and do nothing
+ * else. The device is attached. */
+static inline bool attachment_is_clear(const struct attachment_ratio *ratio,
+				       const struct towers *towers, const struct attachment *a,
+				       struct point at)
+{
+	return distance_squared(at, towers->at[a->serving]) * ratio->clear <
+	       towers->clear_squared[a->serving];
+}
+
 /* The device looks around. True: it is attached to another tower than before,
  * or for the first time. Looks are in the order of time. */
 bool attachment_look(const struct attachment_parameters *p, const struct attachment_ratio *ratio,

@@ -12,6 +12,7 @@ void towers_clear(struct towers *t)
 {
 	free(t->at);
 	free(t->clear_squared);
+	free(t->around);
 	free(t->first);
 	free(t->members);
 	*t = (struct towers){ 0 };
@@ -164,25 +165,56 @@ static int fill_squares(struct towers *t)
 	return 0;
 }
 
-static void find_clear(struct towers *t)
+/* At x from the tower, what is nearer than it is less than 2 x from the tower. */
+uint32_t towers_nearest_by(const struct towers *t, struct point at, uint32_t tower)
 {
-	for (uint32_t i = 0; i < t->n; i++) {
-		uint32_t near[2]; /* the tower itself, or one at its place, and another */
-		size_t n = towers_nearest(t, t->at[i], 2, near);
-		uint32_t other = n == 2 && near[0] == i ? near[1] : near[0];
+	const struct tower_around *around = &t->around[(size_t)tower * TOWERS_AROUND];
+	double x = distance_squared(at, t->at[tower]), best = x;
+	uint32_t nearest = tower;
+
+	for (int k = 0; k < TOWERS_AROUND; k++) {
+		double d;
+
+		if (around[k].squared > 4 * x)
+			return nearest;
+		d = distance_squared(at, around[k].at);
+		if (d < best || (d == best && around[k].tower < nearest)) {
+			best = d;
+			nearest = around[k].tower;
+		}
+	}
+	towers_nearest(t, at, 1, &nearest);
+	return nearest;
+}
+
+static void find_around(struct towers *t, uint32_t tower)
+{
+	struct tower_around *around = &t->around[(size_t)tower * TOWERS_AROUND];
+	uint32_t near[TOWERS_AROUND + 1]; /* the tower too, or as many at its place */
+	size_t n = towers_nearest(t, t->at[tower], ARRAY_SIZE(near), near), k = 0;
+
+	for (size_t i = 0; i < n && k < TOWERS_AROUND; i++) {
+		struct point at = t->at[near[i]];
 
 		/* The margin is for rounding. */
-		t->clear_squared[i] =
-			n < 2 ? INFINITY : distance_squared(t->at[i], t->at[other]) * 0.2499;
+		if (near[i] != tower)
+			around[k++] = (struct tower_around){
+				near[i], distance_squared(at, t->at[tower]) * 0.9999, at
+			};
 	}
+	for (; k < TOWERS_AROUND; k++)
+		around[k] = (struct tower_around){ TOWERS_NONE, INFINITY, { 0, 0 } };
+	t->clear_squared[tower] = around[0].squared / 4;
 }
 
 int towers_index(struct towers *t)
 {
 	t->clear_squared = calloc(t->n, sizeof(*t->clear_squared));
-	if (!t->clear_squared || fill_squares(t) < 0)
+	t->around = calloc((size_t)t->n * TOWERS_AROUND, sizeof(*t->around));
+	if (!t->clear_squared || !t->around || fill_squares(t) < 0)
 		return -ENOMEM;
-	find_clear(t);
+	for (uint32_t i = 0; i < t->n; i++)
+		find_around(t, i);
 	return 0;
 }
 

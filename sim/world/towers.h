@@ -10,6 +10,8 @@
 #include "sim/trace/trace.h"
 
 #define TOWERS_SIM_MAX 65536
+#define TOWERS_AROUND 8
+#define TOWERS_NONE UINT32_MAX
 
 struct towers {
 	struct projection projection; /* known when they came with latitude and longitude */
@@ -18,6 +20,12 @@ struct towers {
 	/* Half the way to the nearest other tower, squared, a bit less: within that, no tower
 	 * is as near. */
 	double *clear_squared;
+	/* TOWERS_AROUND for each: the towers nearest to it, the nearest first. */
+	struct tower_around {
+		uint32_t tower; /* TOWERS_NONE: there are no more */
+		double squared; /* of the way to it, a bit less */
+		struct point at;
+	} * around;
 
 	/* A grid of squares: the towers of square i are members[first[i]] up to
 	 * members[first[i + 1] - 1], by number. */
@@ -51,5 +59,8 @@ static inline double distance_squared(struct point a, struct point b)
 
 /* The k nearest, the nearest first, of equals the lower number; how many there are. */
 size_t towers_nearest(const struct towers *t, struct point at, size_t k, uint32_t *ret);
+
+/* The nearest to a place that is probably near `tower`: the same, faster. */
+uint32_t towers_nearest_by(const struct towers *t, struct point at, uint32_t tower);
 
 #endif

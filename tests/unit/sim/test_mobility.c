@@ -99,7 +99,8 @@ Test(mobility, commuters_are_at_work_at_noon)
 
 	for (uint32_t device = 0; device < 50; device++) {
 		struct walker w = { 0 };
-		struct point midnight, noon, next;
+		struct point midnight = { 0 }, noon = { 0 }, next = { 0 }, home = { 0 },
+			     work = { 0 };
 		uint64_t until;
 
 		for (uint64_t day = 0; day < 3; day++) {
@@ -109,8 +110,12 @@ Test(mobility, commuters_are_at_work_at_noon)
 				    &until);
 			mobility_at(&m, &w, device, 1, (day * 86400 + 82800) * NS_PER_S, &next,
 				    &until);
-			cr_assert(midnight.x == w.place[0].x && next.x == w.place[0].x);
-			cr_assert(noon.x == w.place[1].x && noon.y == w.place[1].y);
+			if (day == 0) {
+				home = midnight;
+				work = noon;
+			}
+			cr_assert(midnight.x == home.x && next.x == home.x && next.y == home.y);
+			cr_assert(noon.x == work.x && noon.y == work.y && work.x != home.x);
 		}
 	}
 }

@@ -35,6 +35,8 @@ static void compare_with_all(const struct towers *t, struct point at, size_t k)
 		used[i] = best;
 		cr_assert_eq(found[i], best, "number %zu at %g, %g: %u, not %u", i, at.x, at.y,
 			     found[i], best);
+		/* From wherever one begins. */
+		cr_assert_eq(towers_nearest_by(t, at, found[i]), found[0]);
 	}
 }
 
