@@ -157,6 +157,14 @@ static void run_events(struct run *run)
 	}
 }
 
+/* VMs that a host holds; 0: all. */
+static uint32_t capacity_of(const struct setting *set)
+{
+	uint64_t n = set->host_memory / set->vm.memory;
+
+	return n < UINT32_MAX ? (uint32_t)n : 0;
+}
+
 /* Those who are there stay until their next probe, which does not come any more. */
 static int find_costs(struct run *run)
 {
@@ -172,7 +180,7 @@ static int find_costs(struct run *run)
 			return -ENOMEM;
 	}
 	return optimum_find(&run->world->backhaul, &run->stays, run->set->move_price,
-			    &run->f.optimum);
+			    run->crowded ? 0 : capacity_of(run->set), &run->f.optimum);
 }
 
 int engine_run(const struct run_input *in, struct run_figures *ret, struct mg_error *err)

@@ -4,8 +4,11 @@
  *
  * The cost of a device is the round trip from its tower to its VM's host, times the time that
  * it is there, and a price for each move. Each time that the device appears its VM starts, free,
- * where that is best. Moves take no time and hosts hold everybody, so no policy costs less,
- * whatever it knows: where hosts are full, the optimum is a bound that may be out of reach.
+ * where that is best. Moves take no time, so no policy costs less, whatever it knows.
+ *
+ * Where hosts hold everybody this is the least cost itself. Where they are full, it is the highest
+ * bound below it that can be found in a fixed amount of work; what that costs beyond the bound,
+ * nobody knows. VMs of devices that are away take no room here.
  */
 #ifndef SIM_ENGINE_OPTIMUM_H
 #define SIM_ENGINE_OPTIMUM_H
@@ -35,7 +38,9 @@ int stays_add(struct stays *s, struct stay stay);
 void stays_clear(struct stays *s);
 
 /* The least cost of all phones, in ns of round-trip time times s; `price` is in the same
- * unit. Sorts the stays. Dynamic programming over hosts, phone by phone. -ENOMEM. */
-int optimum_find(const struct backhaul *backhaul, struct stays *s, double price, double *ret);
+ * unit. A host holds `capacity` VMs, or with 0 all. Sorts the stays. Dynamic programming over
+ * hosts, phone by phone. -ENOMEM. */
+int optimum_find(const struct backhaul *backhaul, struct stays *s, double price, uint32_t capacity,
+		 double *ret);
 
 #endif

@@ -70,16 +70,28 @@ static void visit(struct run *run, struct phone *p, uint32_t host)
 		p->n_visits++;
 }
 
-/* The nearest host that has room; when none of the nearest has, the nearest. */
-static uint32_t host_with_room(const struct run *run, struct point at)
+static bool has_room(const struct run *run, uint32_t host)
 {
-	uint32_t near[16];
-	size_t n = towers_nearest(&run->world->towers, at, ARRAY_SIZE(near), near);
+	return run->set->host_memory == 0 ||
+	       run->nodes[host].load.memory + run->set->vm.memory <= run->set->host_memory;
+}
 
-	for (size_t k = 0; k < n && run->set->host_memory > 0; k++)
-		if (run->nodes[near[k]].load.memory + run->set->vm.memory <= run->set->host_memory)
-			return near[k];
-	return near[0];
+/* The nearest host that has room; when none has, the nearest. */
+static uint32_t host_with_room(struct run *run, struct point at)
+{
+	const struct towers *towers = &run->world->towers;
+	uint32_t nearest, best = TOWERS_NONE;
+
+	towers_nearest(towers, at, 1, &nearest);
+	if (has_room(run, nearest))
+		return nearest;
+	for (uint32_t h = 0; h < towers->n; h++)
+		if (has_room(run, h) &&
+		    (best == TOWERS_NONE ||
+		     distance_squared(at, towers->at[h]) < distance_squared(at, towers->at[best])))
+			best = h;
+	run->crowded |= best == TOWERS_NONE;
+	return best == TOWERS_NONE ? nearest : best;
 }
 
 static void start_vm(struct run *run, struct phone *p, struct point at)

@@ -66,6 +66,7 @@ struct run {
 	uint8_t *policy_states; /* policy_room bytes for each phone */
 	size_t policy_room;
 	void *learnt;       /* by the policy, of all phones */
+	bool crowded;       /* a VM had to start where there was no room */
 	uint32_t *attached; /* phones, by tower */
 	double *stretch;    /* by tower: how many times longer its load makes its access */
 
