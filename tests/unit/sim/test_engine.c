@@ -178,6 +178,27 @@ Test(engine, the_planner_keeps_to_limits_and_room)
 	world_clear(&scene.world);
 }
 
+Test(engine, the_optimum_knows_full_hosts)
+{
+	struct scene scene;
+	struct run_figures f;
+	double loose;
+
+	set_up(&scene, 6);
+	scene.setting.duration_ns = 120 * NS_PER_S;
+	loose = run(&scene).optimum;
+	/* Two of the six are always 20 ms away, whatever one does. */
+	scene.setting.host_memory = 4 * scene.setting.vm.memory;
+	f = run(&scene);
+	cr_assert_geq(f.optimum, 0.9 * 2 * 20e6 * 120);
+	cr_assert_gt(f.optimum, loose);
+	cr_assert_leq(f.optimum, f.cost);
+	/* Hosts that are too small for all are overfull at once. */
+	scene.setting.host_memory = 2 * scene.setting.vm.memory;
+	cr_assert_eq(run(&scene).optimum, loose);
+	world_clear(&scene.world);
+}
+
 Test(engine, load_and_loss_show)
 {
 	struct scene scene;
