@@ -57,13 +57,14 @@ static size_t threshold_wishes(const struct policy_parameters *p, const void *sh
 			       const void *state, const struct policy_view *view,
 			       struct policy_wish *out)
 {
-	const struct policy_candidate *serving = policy_here(p, view);
 	const struct state *s = state;
+	/* Most devices are served well: that is told first. */
+	const struct policy_candidate *serving = s->since_ns ? policy_here(p, view) : NULL;
 	size_t n = 0;
 
 	(void)shared;
 	/* Asked between samples: what was evidence may have aged since. */
-	if (!serving || !s->since_ns || s->node != serving->node || !is_badly_served(p, view))
+	if (!serving || s->node != serving->node || !is_badly_served(p, view))
 		return 0;
 	if (view->now_ns - s->since_ns < p->hold_ns || view->visits[0].ago_ns < p->min_stay_ns)
 		return 0;
