@@ -40,9 +40,9 @@ METRIC(cost_ratio, ratio(f->cost, f->optimum))
 
 const struct metric metrics[] = {
 	{ "rtt_mean_ms", "mean round-trip time to the VM, ms", of_rtt_mean },
-	{ "rtt_p50_ms", "its median, ms", of_rtt_p50 },
-	{ "rtt_p95_ms", "its 95 % quantile, ms", of_rtt_p95 },
-	{ "rtt_p99_ms", "its 99 % quantile, ms", of_rtt_p99 },
+	{ "rtt_p50_ms", "median of the round-trip time, ms", of_rtt_p50 },
+	{ "rtt_p95_ms", "95 % quantile of the round-trip time, ms", of_rtt_p95 },
+	{ "rtt_p99_ms", "99 % quantile of the round-trip time, ms", of_rtt_p99 },
 	{ "above_percent", "answers above the target, %", of_above },
 	{ "lost_percent", "probes without an answer, %", of_lost },
 	{ "handovers_per_hour", "handovers a user-hour", of_handovers },
@@ -55,7 +55,7 @@ const struct metric metrics[] = {
 	{ "user_hours", "hours that users were there", of_user_hours },
 	{ "events", "events simulated", of_events },
 	{ "cost_ms", "detour to the VM and moves, ms", of_cost },
-	{ "optimum_ms", "the same with all of the future known, ms", of_optimum },
+	{ "optimum_ms", "offline optimum of detour and moves, ms", of_optimum },
 	{ "cost_over_optimum", "cost over the offline optimum", of_cost_ratio },
 };
 const size_t n_metrics = ARRAY_SIZE(metrics);

@@ -23,7 +23,9 @@ static const char style[] =
 	"<style>body{font:15px/1.5 system-ui,sans-serif;max-width:760px;margin:2em auto;"
 	"padding:0 1em;color:#222}h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}"
 	"table{border-collapse:collapse;font-size:13px}td,th{padding:2px 9px;text-align:right;"
-	"border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}"
+	"border-bottom:1px solid #ddd}td{white-space:nowrap}th{vertical-align:bottom;"
+	"min-width:5em}td:first-child,th:first-child{text-align:left;position:sticky;left:0;"
+	"background:#fff}h2::first-letter{text-transform:uppercase}"
 	".wide{overflow-x:auto}svg{max-width:100%;height:auto}svg text{font-size:12px;fill:#444}"
 	"small{color:#666}</style>\n";
 
@@ -132,7 +134,7 @@ static void write_cdf(FILE *f, const struct results *r)
 	int y = CDF_BOTTOM + 46;
 
 	fputs("<h2>Round-trip time from the device to its VM</h2>\n", f);
-	fprintf(f, "<svg viewBox='0 0 %d %u' role='img'>\n", WIDTH, (unsigned)y + 20 * n);
+	fprintf(f, "<svg viewBox='0 0 %d %u' role='img'>\n", WIDTH, (unsigned)y + 20 * n - 10);
 	draw_axes(f, &a, r->target_ms);
 	for (uint32_t c = 0; c < n; c++, y += 20) {
 		draw_curve(f, r, c, &a);
@@ -194,6 +196,14 @@ static void write_bars(FILE *f, const struct results *r, size_t metric)
 	for (uint32_t c = 0; c < n; c++)
 		write_bar(f, r, c, metric, max, (int)c * BAR_HEIGHT);
 	fputs("</svg>\n", f);
+	if (strcmp(metrics[metric].name, "cost_over_optimum") == 0)
+		fputs("<p><small>Cost: the detour to the VM's host for the time that a device is "
+		      "there, and a price for each move. The optimum is the least that the same "
+		      "movement could have cost with all of the future known and moves that take "
+		      "no "
+		      "time; where hosts are full, a bound below that. 1 is out of reach of "
+		      "policies that cannot look ahead.</small></p>\n",
+		      f);
 }
 
 /* ---- The map
@@ -254,6 +264,12 @@ static void write_fidelity(FILE *f)
 /* ---- All of it
  * --------------------------------------------------------------------------------------- */
 
+/* What is left of rounding is no scatter. */
+static double half_shown(const struct estimate *e)
+{
+	return e->half > 1e-9 * fabs(e->mean) ? e->half : 0;
+}
+
 static void write_table(FILE *f, const struct results *r)
 {
 	fputs("<h2>All figures</h2>\n<p>Means over replications, and the half of their 95 % "
@@ -272,7 +288,7 @@ static void write_table(FILE *f, const struct results *r)
 			else if (isnan(e.half))
 				fprintf(f, "<td>%.4g</td>", e.mean);
 			else
-				fprintf(f, "<td>%.4g ± %.2g</td>", e.mean, e.half);
+				fprintf(f, "<td>%.4g ± %.2g</td>", e.mean, half_shown(&e));
 		}
 		fputs("</tr>\n", f);
 	}
