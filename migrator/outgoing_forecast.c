@@ -86,9 +86,9 @@ void forecast_end_dry_run(struct outgoing *o)
 		outgoing_refuse_promise(o);
 		return;
 	}
-	f->remaining_bytes = fd >= 0 && !guest_is_foreign(o->vm->guest) && fstat(fd, &st) == 0
-				     ? (uint64_t)st.st_blocks * 512
-							     : guest_ram_bytes(o->vm->guest);
+	f->remaining_bytes = guest_ram_bytes(o->vm->guest);
+	if (fd >= 0 && !guest_is_foreign(o->vm->guest) && fstat(fd, &st) == 0)
+		f->remaining_bytes = (uint64_t)st.st_blocks * 512;
 	f->has_disk_remaining_bytes = outgoing_disk_moves(o);
 	f->disk_remaining_bytes = outgoing_disk_used(o);
 	facts.remaining_bytes = f->remaining_bytes + f->disk_remaining_bytes;

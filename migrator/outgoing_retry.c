@@ -51,6 +51,7 @@ static void reset(struct outgoing *o)
 	o->tell_until_ns = o->stop_utc_ns = o->lost_since_ns = 0;
 	o->step = COPY_NONE;
 	o->handshakes = 0;
+	o->bases_missing = 0;
 	connection_init(o);
 	o->peer_stage = COMMIT_PEER_SILENT;
 	randombytes_buf(o->session_key, sizeof(o->session_key));
