@@ -15,6 +15,10 @@ libplacement_la_SOURCES = \
 	placement/effects.c \
 	placement/effects.h \
 	placement/environment.h \
+	placement/etcd_client.c \
+	placement/etcd_client.h \
+	placement/etcd_message.c \
+	placement/etcd_message.h \
 	placement/executor.c \
 	placement/executor.h \
 	placement/fleet.c \
@@ -43,6 +47,8 @@ libplacement_la_SOURCES = \
 	placement/requests.c \
 	placement/store.c \
 	placement/store.h \
+	placement/store_etcd.c \
+	placement/store_etcd.h \
 	placement/store_sqlite.c \
 	placement/takeover.c \
 	placement/takeover.h \
@@ -54,6 +60,8 @@ nodist_libplacement_la_SOURCES = \
 	placement/proto/placement.pb-c.c \
 	placement/proto/placement.pb-c.h \
 	$(NULL)
+AM_CPPFLAGS += $(CURL_CFLAGS)
+libplacement_la_LIBADD = $(CURL_LIBS)
 
 sbin_PROGRAMS += placementd
 placementd_SOURCES = placement/placementd.c

@@ -11,7 +11,8 @@
  * knows the revision that created it and that which changed it last.
  *
  * Errors: -EINVAL (a key that is none), -ENOENT, -ESTALE, and those of the
- * backend: -ENOSPC, -EROFS, -EBUSY, -EUCLEAN, -EIO, -ENOMEM.
+ * backend: -ENOSPC, -EROFS, -EBUSY, -EACCES, -E2BIG, -EUCLEAN, -EIO, -ENOMEM. After
+ * -EIO and -EBUSY of store_txn() nobody knows whether it was carried out.
  */
 #ifndef PLACEMENT_STORE_H
 #define PLACEMENT_STORE_H
@@ -151,7 +152,8 @@ static inline void store_watch_free(struct store *s, struct store_watch *w)
 		s->ops->watch_free(w);
 }
 
-/* Removes what expired leases held and tells the watches what is new. */
+/* Removes what expired leases held and tells the watches what is new, as far as
+ * it is known here by now. */
 static inline int store_dispatch(struct store *s, struct mg_error *err)
 {
 	return s->ops->dispatch(s, err);

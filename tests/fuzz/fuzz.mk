@@ -9,6 +9,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_arrival \
 	tests/fuzz/fuzz_cells \
 	tests/fuzz/fuzz_envelope \
+	tests/fuzz/fuzz_etcd \
 	tests/fuzz/fuzz_frame \
 	tests/fuzz/fuzz_http \
 	tests/fuzz/fuzz_image \
@@ -90,6 +91,9 @@ tests_fuzz_fuzz_qcow2_LDADD = libmigrator.la libcommon.la
 tests_fuzz_fuzz_vm_spec_SOURCES = tests/fuzz/fuzz_vm_spec.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_vm_spec_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_vm_spec_LDADD = libmigrator.la libcommon.la
+tests_fuzz_fuzz_etcd_SOURCES = tests/fuzz/fuzz_etcd.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_etcd_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_etcd_LDADD = libplacement.la libcommon.la
 tests_fuzz_fuzz_frame_SOURCES = tests/fuzz/fuzz_frame.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_frame_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_frame_LDADD = libmigrator.la libcommon.la

@@ -15,6 +15,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_record_log \
 	tests/unit/placement/test_requests \
 	tests/unit/placement/test_store \
+	tests/unit/placement/test_store_etcd \
 	tests/unit/placement/test_why \
 	$(NULL)
 if HAVE_CLP
@@ -55,7 +56,18 @@ tests_unit_placement_test_requests_SOURCES = \
 	tests/unit/placement/test_requests.c \
 	$(NULL)
 tests_unit_placement_test_requests_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_store_SOURCES = \
+	tests/unit/placement/etcd_server.c \
+	tests/unit/placement/etcd_server.h \
+	tests/unit/placement/test_store.c \
+	$(NULL)
 tests_unit_placement_test_store_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_store_etcd_SOURCES = \
+	tests/unit/placement/etcd_server.c \
+	tests/unit/placement/etcd_server.h \
+	tests/unit/placement/test_store_etcd.c \
+	$(NULL)
+tests_unit_placement_test_store_etcd_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_why_SOURCES = \
 	tests/unit/placement/harness.c \
 	tests/unit/placement/harness.h \

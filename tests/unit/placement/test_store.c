@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "placement/store.h"
+#include "tests/unit/placement/etcd_server.h"
 
 #define SECOND UINT64_C(1000000000)
 
@@ -17,6 +18,7 @@ struct fixture {
 	const char *backend;
 	char dir[64], path[80];
 	uint64_t now;
+	struct etcd_server *etcd; /* NULL: the backend's clock is `now` */
 	struct mg_error err;
 };
 
@@ -39,11 +41,21 @@ static void open_memory(struct fixture *f)
 		     f->err.text);
 }
 
+static void open_etcd(struct fixture *f)
+{
+	f->etcd = calloc(1, sizeof(*f->etcd));
+	etcd_server_make(f->etcd);
+	cr_assert_eq(store_etcd_open(&f->etcd->config, &f->store, &f->err), 0, "%s", f->err.text);
+}
+
 static void close_store(struct fixture *f)
 {
 	char command[128];
 
 	store_free(f->store);
+	if (f->etcd)
+		etcd_server_remove(f->etcd);
+	free(f->etcd);
 	if (f->dir[0]) {
 		snprintf(command, sizeof(command), "rm -rf %s", f->dir);
 		cr_assert_eq(system(command), 0);
@@ -56,6 +68,7 @@ static const struct {
 } backends[] = {
 	{ "sqlite", open_file },
 	{ "sqlite in memory", open_memory },
+	{ "etcd", open_etcd },
 };
 
 /* Runs what follows for each backend, with `f` open. */
@@ -209,6 +222,56 @@ FOR_EACH_BACKEND(a_transaction_is_all_or_nothing)
 	cr_assert_eq(get(f, "d").mod_revision, revision + 1);
 }
 
+FOR_EACH_BACKEND(of_operations_on_one_key_the_last_counts)
+{
+	const struct store_op ops[] = {
+		{ STORE_PUT, "a", "1", 1, 0 },	 { STORE_PUT, "b", "1", 1, 0 },
+		{ STORE_DELETE, "b", NULL, 0, 0 }, { STORE_DELETE, "a", NULL, 0, 0 },
+		{ STORE_PUT, "a", "2", 1, 0 },
+	};
+
+	cr_assert_eq(store_txn(f->store, NULL, 0, ops, ARRAY_SIZE(ops), NULL, &f->err), 0, "%s",
+		     f->err.text);
+	cr_assert_str_eq(range(f, "", 0, false).keys, "a ");
+	cr_assert_str_eq(get(f, "a").values, "2 ");
+}
+
+#define MANY 3000
+
+static int count(const struct store_entry *e, void *userdata)
+{
+	struct got *g = userdata;
+
+	if (g->n++ == 0)
+		g->mod_revision = e->mod_revision;
+	g->answer |= e->mod_revision != g->mod_revision;
+	return 0;
+}
+
+FOR_EACH_BACKEND(a_large_transaction_is_one)
+{
+	static char keys[MANY][16];
+	static struct store_op ops[MANY];
+	const struct store_compare vacant = { "k00700", 0 };
+	struct got g = { 0 }, h = { 0 };
+
+	for (int i = 0; i < MANY; i++) {
+		sprintf(keys[i], "k%05d", i);
+		ops[i] = (struct store_op){ STORE_PUT, keys[i], "v", 1, 0 };
+	}
+	cr_assert_eq(put(f, "k00700", "0"), 0);
+	cr_assert_eq(store_txn(f->store, &vacant, 1, ops, MANY, NULL, &f->err), -ESTALE);
+	cr_assert_eq(range(f, "k", 0, false).n, 1);
+	cr_assert_eq(store_txn(f->store, NULL, 0, ops, MANY, NULL, &f->err), 0, "%s", f->err.text);
+	cr_assert_eq(store_range(f->store, &(struct store_range){ "k", 0, true }, count, &g, NULL,
+				 &f->err), 0);
+	cr_assert_eq(g.n, MANY);
+	cr_assert_eq(g.answer, 0, "not all of one revision");
+	cr_assert_eq(store_range(f->store, &(struct store_range){ "k", 700, false }, count, &h,
+				 NULL, &f->err), 0);
+	cr_assert_eq(h.n, 700);
+}
+
 FOR_EACH_BACKEND(a_key_that_was_deleted_is_created_anew)
 {
 	const struct store_op delete = { STORE_DELETE, "a", NULL, 0, 0 };
@@ -221,6 +284,24 @@ FOR_EACH_BACKEND(a_key_that_was_deleted_is_created_anew)
 	cr_assert_eq(store_txn(f->store, NULL, 0, &delete, 1, NULL, NULL), 0);
 	cr_assert_eq(put(f, "a", "1"), 0);
 	cr_assert_gt(get(f, "a").create_revision, before);
+}
+
+/* ---- Time --------------------------------------------------------------------- */
+
+/* Lets time pass on the backend's clock. */
+static void pass(struct fixture *f, uint64_t ns)
+{
+	f->now += ns;
+	if (f->etcd)
+		usleep((useconds_t)(ns / 1000));
+}
+
+/* The same, and then until the key is gone; etcd's clock is not ours. */
+static void pass_until_gone(struct fixture *f, uint64_t ns, const char *key)
+{
+	pass(f, ns);
+	for (int i = 0; f->etcd && i < 600 && get(f, key).n > 0; i++)
+		usleep(100000);
 }
 
 struct events {
@@ -242,6 +323,18 @@ static void on_event(const struct store_event *e, void *userdata)
 		sprintf(events->text + strlen(events->text), "-%s ", e->key);
 }
 
+/* What is new may be on its way for a while. */
+static void dispatch_until(struct fixture *f, const struct events *events, const char *text)
+{
+	for (int i = 0; i < 3000; i++) {
+		cr_assert_eq(store_dispatch(f->store, &f->err), 0, "%s", f->err.text);
+		if (strcmp(events->text, text) == 0)
+			return;
+		usleep(10000);
+	}
+	cr_assert_str_eq(events->text, text, "%s", f->backend);
+}
+
 FOR_EACH_BACKEND(a_watch_tells_every_change_once)
 {
 	const struct store_op delete = { STORE_DELETE, "w/a", NULL, 0, 0 };
@@ -259,17 +352,15 @@ FOR_EACH_BACKEND(a_watch_tells_every_change_once)
 	cr_assert_str_eq(later.text, "", "told outside of store_dispatch()");
 	cr_assert_eq(put(f, "x", "1"), 0);
 	cr_assert_eq(put(f, "w/b", "1"), 0);
-	cr_assert_eq(store_dispatch(f->store, NULL), 0);
-	cr_assert_str_eq(later.text, "w/a=1 w/b=1 ");
-	cr_assert_str_eq(early.text, "w/a=0 w/a=1 x=1 w/b=1 ");
+	dispatch_until(f, &later, "w/a=1 w/b=1 ");
+	dispatch_until(f, &early, "w/a=0 w/a=1 x=1 w/b=1 ");
 	cr_assert_eq(store_txn(f->store, NULL, 0, &delete, 1, NULL, NULL), 0);
-	cr_assert_eq(store_dispatch(f->store, NULL), 0);
-	cr_assert_eq(store_dispatch(f->store, NULL), 0);
-	cr_assert_str_eq(later.text, "w/a=1 w/b=1 -w/a ");
+	dispatch_until(f, &later, "w/a=1 w/b=1 -w/a ");
+	dispatch_until(f, &early, "w/a=0 w/a=1 x=1 w/b=1 -w/a ");
 	cr_assert(later.ordered && early.ordered);
 	store_watch_free(f->store, w);
 	cr_assert_eq(put(f, "w/c", "1"), 0);
-	cr_assert_eq(store_dispatch(f->store, NULL), 0);
+	dispatch_until(f, &early, "w/a=0 w/a=1 x=1 w/b=1 -w/a w/c=1 ");
 	cr_assert_str_eq(later.text, "w/a=1 w/b=1 -w/a ");
 	store_watch_free(f->store, all);
 }
@@ -311,15 +402,14 @@ FOR_EACH_BACKEND(a_lease_takes_its_keys_along)
 	cr_assert_eq(store_txn(f->store, NULL, 0, &op, 1, NULL, NULL), 0);
 	cr_assert_eq(store_watch(f->store, "", get(f, "leader").mod_revision, on_event, &events, &w,
 				 NULL), 0);
-	f->now += 9 * SECOND;
+	pass(f, 6 * SECOND);
 	cr_assert_eq(store_lease_keep(f->store, lease, NULL), 0);
-	f->now += 9 * SECOND;
+	pass(f, 6 * SECOND);
 	cr_assert_eq(store_dispatch(f->store, NULL), 0);
 	cr_assert_eq(get(f, "leader").n, 1);
-	f->now += SECOND;
-	cr_assert_eq(store_dispatch(f->store, NULL), 0);
+	pass_until_gone(f, 4 * SECOND, "leader");
+	dispatch_until(f, &events, "-leader ");
 	cr_assert_eq(get(f, "leader").n, 0);
-	cr_assert_str_eq(events.text, "-leader ");
 	cr_assert_eq(store_lease_keep(f->store, lease, NULL), -ENOENT);
 	cr_assert_eq(store_txn(f->store, NULL, 0, &op, 1, NULL, NULL), -ENOENT);
 	op.lease = other;
@@ -337,7 +427,7 @@ FOR_EACH_BACKEND(an_expired_leader_is_gone_before_the_next_one_asks)
 	cr_assert_eq(store_lease_grant(f->store, SECOND, &op.lease, NULL), 0);
 	cr_assert_eq(store_txn(f->store, &vacant, 1, &op, 1, NULL, NULL), 0);
 	cr_assert_eq(store_txn(f->store, &vacant, 1, &op, 1, NULL, NULL), -ESTALE);
-	f->now += SECOND;
+	pass_until_gone(f, SECOND, "leader");
 	op.lease = 0;
 	op.value = "b";
 	cr_assert_eq(store_txn(f->store, &vacant, 1, &op, 1, NULL, NULL), 0);
