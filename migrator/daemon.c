@@ -244,7 +244,7 @@ static int open_daemon(struct daemon *d, struct mg_error *err)
 		r = sweep_lost(n, err);
 	if (r == 0)
 		r = adopt_vms(n, err);
-	if (r == 0 && n->config->controller)
+	if (r == 0 && n->config->n_controllers)
 		r = controller_link_new(d, &d->link, err);
 	return r < 0 ? r : restore_moves(n, err);
 }

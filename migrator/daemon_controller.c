@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The connection to the controller: NodeHello until it is answered, and again
- * whenever the controller may have forgotten us; NodeStatus in between.
+ * The connections to the controllers, of which one leads: NodeHello until it is
+ * answered, and again whenever a controller may have forgotten us; NodeStatus
+ * in between. Those that do not lead refuse every hello, so the next one that
+ * does has ours at once.
  */
 #include <string.h>
 
@@ -18,18 +20,26 @@
 #define HELLO_NS (15 * NS_PER_S) /* again, should a restart of the controller go unseen */
 #define SOON_NS (20 * NS_PER_MS) /* several changes at once make one status */
 
+struct controller {
+	struct controller_link *link;
+	struct bus_socket *socket;
+	bool known; /* it has answered our hello */
+	uint64_t hello_seq, hello_ns;
+	struct uuid boot_id;
+	char refusal[128]; /* the last one that was logged */
+};
+
 struct controller_link {
 	struct daemon *daemon;
 	sd_event_source *tick;
-	bool known; /* the controller has answered our hello */
-	uint64_t hello_seq;
-	uint64_t hello_ns, status_ns;
-	struct uuid boot_id; /* of the controller */
+	struct controller *controllers, *leader;
+	size_t n;
+	uint64_t status_ns;
 };
 
-static void send_hello(struct controller_link *l)
+static void send_hello(struct controller *c)
 {
-	struct node *n = &l->daemon->node;
+	struct node *n = &c->link->daemon->node;
 	Tagalong__NodeHello hello = TAGALONG__NODE_HELLO__INIT;
 	Envelope e = TAGALONG__ENVELOPE__INIT;
 	char *accelerators[] = { (char *)"tcg", (char *)"kvm" };
@@ -60,10 +70,10 @@ static void send_hello(struct controller_link *l)
 	if (daemon_open_moves(n, &hello.moves, &hello.n_moves) == 0) {
 		e.body_case = TAGALONG__ENVELOPE__BODY_NODE_HELLO;
 		e.node_hello = &hello;
-		seq = bus_send(n->controller, NULL, &e);
+		seq = bus_send(c->socket, NULL, &e);
 		if (seq > 0) {
-			l->hello_seq = (uint64_t)seq;
-			l->hello_ns = clock_mono_ns();
+			c->hello_seq = (uint64_t)seq;
+			c->hello_ns = clock_mono_ns();
 		}
 	}
 	free(hello.moves);
@@ -89,14 +99,22 @@ static void send_status(struct controller_link *l)
 static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 {
 	struct controller_link *l = userdata;
+	bool all_known = true, told = false;
 
 	(void)now;
 	now = clock_mono_ns();
-	if (!l->known || now - l->hello_ns >= HELLO_NS)
-		send_hello(l);
-	else
+	for (size_t i = 0; i < l->n; i++) {
+		struct controller *c = &l->controllers[i];
+
+		if (!c->known || now - c->hello_ns >= HELLO_NS) {
+			send_hello(c);
+			told |= c == l->leader;
+		}
+		all_known &= c->known;
+	}
+	if (l->leader->known && !told && (all_known || now - l->status_ns >= STATUS_NS))
 		send_status(l);
-	sd_event_source_set_time_relative(source, (l->known ? STATUS_NS : TICK_NS) / NS_PER_US);
+	sd_event_source_set_time_relative(source, (all_known ? STATUS_NS : TICK_NS) / NS_PER_US);
 	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;
 }
@@ -109,71 +127,124 @@ static void tick_soon(struct controller_link *l, uint64_t delay_ns)
 
 void controller_link_changed(struct controller_link *l)
 {
-	if (l && l->known)
+	if (l && l->leader->known) {
+		l->status_ns = 0;
 		tick_soon(l, SOON_NS);
+	}
 }
 
-static void on_answer(struct controller_link *l, const Envelope *e)
+/* It has taken our hello, so it leads; unless it is one that has not yet noticed
+ * that another took over. */
+static void follow(struct controller *c, uint64_t epoch)
 {
-	if (outgoing_take_answer(&l->daemon->node, e->reply_to))
+	struct controller_link *l = c->link;
+	struct node *n = &l->daemon->node;
+	struct mg_error err = { 0 };
+
+	if (daemon_see_epoch(n, epoch, &err) < 0)
+		log_warning("controller", "%s", err.text);
+	if (c == l->leader || epoch < n->epoch)
 		return;
-	if (e->reply_to != l->hello_seq)
+	l->leader = c;
+	n->controller = c->socket;
+}
+
+static void on_answer(struct controller *c, const Envelope *e)
+{
+	struct node *n = &c->link->daemon->node;
+
+	if (outgoing_take_answer(n, e->reply_to))
 		return;
-	if (!l->known)
-		log_info("controller", "node=%s is known to %s", l->daemon->node.config->name,
-			 e->sender);
-	l->known = true;
+	if (e->reply_to != c->hello_seq)
+		return;
+	if (!c->known)
+		log_info("controller", "node=%s is known to %s", n->config->name, e->sender);
+	c->known = true;
+	c->refusal[0] = 0;
+	follow(c, e->epoch);
+}
+
+/* Whatever it did not like, a hello puts it right, or it does not lead. */
+static void on_refusal(struct controller *c, const Envelope *e)
+{
+	c->known = false;
+	if (strncmp(c->refusal, e->failure->text, sizeof(c->refusal) - 1) == 0)
+		return;
+	snprintf(c->refusal, sizeof(c->refusal), "%s", e->failure->text);
+	log_warning("controller", "%s refuses: %s", e->sender, e->failure->text);
 }
 
 /* A message of another boot: the controller was restarted and knows nothing. */
-static void check_boot(struct controller_link *l, const Envelope *e)
+static void check_boot(struct controller *c, const Envelope *e)
 {
 	struct uuid boot = { 0 };
 
 	if (e->boot_id.len != UUID_SIZE)
 		return;
 	memcpy(boot.bytes, e->boot_id.data, UUID_SIZE);
-	if (uuid_equal(&boot, &l->boot_id))
+	if (uuid_equal(&boot, &c->boot_id))
 		return;
-	l->boot_id = boot;
-	if (l->known && e->reply_to != l->hello_seq) {
-		l->known = false;
-		tick_soon(l, 0);
+	c->boot_id = boot;
+	if (c->known && e->reply_to != c->hello_seq) {
+		c->known = false;
+		tick_soon(c->link, 0);
 	}
 }
 
 static void on_controller(struct bus_socket *s, const struct bus_peer *from, const Envelope *e,
 			  void *userdata)
 {
-	struct controller_link *l = userdata;
+	struct controller *c = userdata;
 
 	(void)from;
-	check_boot(l, e);
+	check_boot(c, e);
 	switch (e->body_case) {
 	case TAGALONG__ENVELOPE__BODY_DONE:
-		on_answer(l, e);
+		on_answer(c, e);
 		break;
 	case TAGALONG__ENVELOPE__BODY_FAILURE:
-		log_warning("controller", "%s refuses: %s", e->sender, e->failure->text);
-		l->known = false; /* whatever it did not like, a hello puts it right */
+		on_refusal(c, e);
 		break;
 	default:
-		daemon_on_order(l->daemon, s, NULL, e);
+		daemon_on_order(c->link->daemon, s, NULL, e);
 		break;
 	}
 }
 
+static int connect_all(struct controller_link *l, struct mg_error *err)
+{
+	struct node *n = &l->daemon->node;
+	const struct node_config *config = n->config;
+	int r = 0;
+
+	for (size_t i = 0; i < config->n_controllers && r == 0; i++) {
+		const struct controller_config *to = &config->controllers[i];
+		struct controller *c = &l->controllers[i];
+
+		c->link = l;
+		r = bus_connect(n->bus, BUS_DEALER, to->endpoint, to->key, on_controller, c,
+				&c->socket, err);
+		if (r == 0)
+			l->n++;
+	}
+	return r;
+}
+
 int controller_link_new(struct daemon *d, struct controller_link **ret, struct mg_error *err)
 {
-	const struct controller_config *c = d->node.config->controller;
 	struct controller_link *l = calloc(1, sizeof(*l));
 	int r;
 
-	if (!l)
+	if (l)
+		l->controllers = calloc(d->node.config->n_controllers, sizeof(*l->controllers));
+	if (!l || !l->controllers) {
+		free(l);
 		return mg_error_set(err, -ENOMEM, "out of memory");
+	}
 	l->daemon = d;
-	r = bus_connect(d->node.bus, BUS_DEALER, c->endpoint, c->key, on_controller, l,
-			&d->node.controller, err);
+	l->leader = &l->controllers[0]; /* until one says that it leads */
+	r = connect_all(l, err);
+	d->node.controller = l->leader->socket;
 	if (r == 0)
 		r = sd_event_add_time_relative(d->node.loop, &l->tick, CLOCK_MONOTONIC, 0, 1, on_tick,
 					       l);
@@ -190,7 +261,9 @@ void controller_link_free(struct controller_link *l)
 	if (!l)
 		return;
 	sd_event_source_disable_unref(l->tick);
-	bus_socket_free(l->daemon->node.controller);
+	for (size_t i = 0; i < l->n; i++)
+		bus_socket_free(l->controllers[i].socket);
 	l->daemon->node.controller = NULL;
+	free(l->controllers);
 	free(l);
 }

@@ -39,6 +39,9 @@ void daemon_on_image_remove(struct node *n, struct bus_socket *s, const struct b
 size_t daemon_images(const struct node *n, Tagalong__ImageInfo *infos, Tagalong__ImageInfo **list,
 		     size_t max);
 
+/* Orders of an earlier epoch than this are void from now on. */
+int daemon_see_epoch(struct node *n, uint64_t epoch, struct mg_error *err);
+
 /* ---- daemon_controller.c ---- */
 int controller_link_new(struct daemon *d, struct controller_link **ret, struct mg_error *err);
 void controller_link_free(struct controller_link *l);

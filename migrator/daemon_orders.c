@@ -69,22 +69,27 @@ static int check_role(const struct bus_peer *from, const Envelope *e, struct mg_
 	return 0;
 }
 
+int daemon_see_epoch(struct node *n, uint64_t epoch, struct mg_error *err)
+{
+	int r;
+
+	if (epoch <= n->epoch)
+		return 0;
+	r = journal_raise_epoch(n->journal, epoch, err);
+	if (r == 0)
+		n->epoch = epoch;
+	return r;
+}
+
 /* A controller's orders carry its epoch; the orders of one that was replaced by
  * a newer one are void. */
 static int check_epoch(struct node *n, const Envelope *e, struct mg_error *err)
 {
-	int r;
-
 	if (e->epoch < n->epoch)
 		return mg_error_set(err, -ESTALE, "stale order: epoch %llu, but %llu has given orders "
 				    "already", (unsigned long long)e->epoch,
 				    (unsigned long long)n->epoch);
-	if (e->epoch == n->epoch)
-		return 0;
-	r = journal_raise_epoch(n->journal, e->epoch, err);
-	if (r == 0)
-		n->epoch = e->epoch;
-	return r;
+	return daemon_see_epoch(n, e->epoch, err);
 }
 
 static bool is_forced(const Envelope *e)

@@ -33,7 +33,7 @@ struct node {
 	struct journal *journal;
 	struct bus *bus;
 	struct bus_socket *router;     /* peers and operators come to it */
-	struct bus_socket *controller; /* NULL: none is configured */
+	struct bus_socket *controller; /* the one that leads; NULL: none is configured */
 	char control_endpoint[256];    /* where others reach us, for all that we know */
 	char data_endpoint[128];
 	uint64_t epoch;

@@ -14,6 +14,7 @@
 #define TEXT_MAX 4096
 #define IMAGE_BUDGET_DEFAULT (UINT64_C(4) << 30)
 #define IMAGE_MAX_AGE_DEFAULT (UINT64_C(24) * 3600 * NS_PER_S)
+#define CONTROLLERS_MAX 16
 #define CONNECTIONS 1
 #define SHADOW_BYTES ((uint64_t)64 << 20)
 #define STRING(key, member) \
@@ -30,6 +31,10 @@ static const cyaml_schema_field_t controller_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_value_t controller_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct controller_config, controller_fields),
+};
+
 static const cyaml_schema_field_t fields[] = {
 	STRING("name", name),
 	OPTIONAL_STRING("key", key),
@@ -42,6 +47,9 @@ static const cyaml_schema_field_t fields[] = {
 			     struct node_config, data_connections),
 	CYAML_FIELD_MAPPING_PTR("controller", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 				struct node_config, controller, controller_fields),
+	CYAML_FIELD_SEQUENCE_COUNT("controllers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				   struct node_config, controllers, n_controllers,
+				   &controller_schema, 1, CONTROLLERS_MAX),
 	STRING("state_dir", state_dir),
 	STRING("ram_dir", ram_dir),
 	OPTIONAL_STRING("huge_page_dir", huge_page_dir),
@@ -112,6 +120,24 @@ static int check_images(struct node_config *c, const char *file, struct mg_error
 	return 0;
 }
 
+/* One controller is a list of one. */
+static int check_controllers(struct node_config *c, const char *file, struct mg_error *err)
+{
+	if (c->controller && c->controllers)
+		return mg_error_set(err, -EINVAL, "%s: give either 'controller' or 'controllers', a "
+				    "list of those of which one leads", file);
+	if (c->controller) {
+		c->controllers = c->controller;
+		c->controller = NULL;
+		c->n_controllers = 1;
+	}
+	for (unsigned i = 0; i < c->n_controllers && !c->plain_text_bus; i++)
+		if (!c->controllers[i].key)
+			return mg_error_set(err, -EINVAL, "%s: controller: its public 'key' is "
+					    "needed", file);
+	return 0;
+}
+
 static int check(struct node_config *c, const char *file, struct mg_error *err)
 {
 	int r = check_name(c, file, err);
@@ -136,8 +162,9 @@ static int check(struct node_config *c, const char *file, struct mg_error *err)
 	if (!c->plain_text_bus && (!c->key || !c->allow))
 		return mg_error_set(err, -EINVAL, "%s: 'key' and 'allow' are needed, unless "
 				    "plain_text_bus says that anybody may give orders", file);
-	if (!c->plain_text_bus && c->controller && !c->controller->key)
-		return mg_error_set(err, -EINVAL, "%s: controller: its public 'key' is needed", file);
+	r = check_controllers(c, file, err);
+	if (r < 0)
+		return r;
 	if (c->plain_text_bus && !c->plain_text_data)
 		return mg_error_set(err, -EINVAL, "%s: plain_text_bus without plain_text_data: the key "
 				    "of the data connections would travel in plain text", file);

@@ -24,7 +24,9 @@ struct node_config {
 	char *advertise;      /* what peers use instead of listen; NULL: the same */
 	char *data_listen;
 	char *data_advertise; /* NULL: the same */
-	struct controller_config *controller; /* NULL: none */
+	struct controller_config *controller; /* as written; what counts is the list */
+	struct controller_config *controllers;
+	unsigned n_controllers; /* of which one leads; 0: none */
 	char *state_dir;
 	char *ram_dir;
 	char *huge_page_dir; /* NULL: none */

@@ -15,17 +15,13 @@
 #define ENDPOINT_MAX 255
 #define TEXT_MAX 63
 
-struct controller {
-	char *endpoint;
-	char *key;
-	char *reports;
-};
-
 /* The file as it is. */
 struct settings {
 	char *name;
 	char *key;
-	struct controller controller;
+	struct telemetry_controller *controller; /* as written; what counts is the list */
+	struct telemetry_controller *controllers;
+	unsigned n_controllers;
 	char *listen;
 	char *devices;
 	char *interval;
@@ -50,17 +46,24 @@ struct telemetry_config {
 	CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, key, 1, max)
 
 static const cyaml_schema_field_t controller_fields[] = {
-	STRING(endpoint, struct controller, ENDPOINT_MAX),
-	STRING_OR_NONE(key, struct controller, KEY_TEXT_SIZE - 1),
-	STRING(reports, struct controller, ENDPOINT_MAX),
+	STRING(endpoint, struct telemetry_controller, ENDPOINT_MAX),
+	STRING_OR_NONE(key, struct telemetry_controller, KEY_TEXT_SIZE - 1),
+	STRING(reports, struct telemetry_controller, ENDPOINT_MAX),
 	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t controller_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct telemetry_controller, controller_fields),
 };
 
 static const cyaml_schema_field_t settings_fields[] = {
 	STRING(name, struct settings, PEER_NAME_SIZE - 1),
 	STRING_OR_NONE(key, struct settings, PATH_MAX),
-	CYAML_FIELD_MAPPING("controller", CYAML_FLAG_DEFAULT, struct settings, controller,
-			    controller_fields),
+	CYAML_FIELD_MAPPING_PTR("controller", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				struct settings, controller, controller_fields),
+	CYAML_FIELD_SEQUENCE_COUNT("controllers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				   struct settings, controllers, n_controllers,
+				   &controller_schema, 1, TELEMETRY_CONTROLLERS_MAX),
 	STRING(listen, struct settings, TEXT_MAX),
 	STRING(devices, struct settings, PATH_MAX),
 	STRING_OR_NONE(interval, struct settings, TEXT_MAX),
@@ -137,28 +140,45 @@ static int read_keys(const char *path, const struct settings *s, struct telemetr
 				    "%s: 'key' is missing: the file of this node's "
 				    "secret key; 'migrator keys make FILE' makes one",
 				    path);
-	if (!s->controller.key || strlen(s->controller.key) != KEY_TEXT_SIZE - 1)
-		return mg_error_set(err, -EINVAL,
-				    "%s: controller: 'key' must be placementd's public "
-				    "key, 40 characters; 'migrator keys show FILE' prints it there",
-				    path);
+	for (unsigned i = 0; i < s->n_controllers; i++)
+		if (!s->controllers[i].key || strlen(s->controllers[i].key) != KEY_TEXT_SIZE - 1)
+			return mg_error_set(err, -EINVAL,
+					    "%s: controller: 'key' must be placementd's public "
+					    "key, 40 characters; 'migrator keys show FILE' prints "
+					    "it there", path);
 	c->node.keys = &c->keys;
 	return keypair_load(s->key, &c->keys, err);
+}
+
+/* One controller is a list of one. */
+static int read_controllers(const char *path, struct settings *s, struct mg_error *err)
+{
+	if (!s->controller == !s->controllers)
+		return mg_error_set(err, -EINVAL, "%s: give either 'controller' or 'controllers', a "
+				    "list of those of which one leads", path);
+	if (s->controllers)
+		return 0;
+	s->controllers = s->controller;
+	s->controller = NULL;
+	s->n_controllers = 1;
+	return 0;
 }
 
 static int read_settings(const char *path, struct telemetry_config *c, struct mg_error *err)
 {
 	_cleanup_(registry_free_p) struct registry *devices = NULL;
-	const struct settings *s = c->settings;
-	int r;
+	struct settings *s = c->settings;
+	int r = read_controllers(path, s, err);
+
+	if (r < 0)
+		return r;
 
 	c->node = (struct node_config){
 		.name = s->name,
 		.plain_text_bus = s->plain_text_bus,
 		.authenticated = s->authenticated,
-		.controller = s->controller.endpoint,
-		.controller_key = s->controller.key,
-		.reports = s->controller.reports,
+		.controllers = s->controllers,
+		.n_controllers = s->n_controllers,
 		.devices = s->devices,
 		.interval_ns = 500 * NS_PER_MS,
 		.timeout_ns = NS_PER_S,
@@ -214,8 +234,9 @@ static int start(void *config, sd_event *loop, void **ret, struct mg_error *err)
 	r = node_start(&c->node, loop, &n, err);
 	if (r < 0)
 		return r;
-	log_info("main", "name=%s listen=%s controller=%s", c->node.name,
-		 address_format(node_local(n), text), c->node.controller);
+	log_info("main", "name=%s listen=%s controller=%s controllers=%zu", c->node.name,
+		 address_format(node_local(n), text), c->node.controllers[0].endpoint,
+		 c->node.n_controllers);
 	if (node_metrics_local(n))
 		log_info("main", "metrics=http://%s/metrics",
 			 address_format(node_metrics_local(n), text));

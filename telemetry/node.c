@@ -27,7 +27,9 @@ struct node {
 	struct prober *prober; /* theirs */
 	bool authenticated;
 	struct bus *bus;
-	struct uplink *uplink;
+	struct uplink *uplinks[TELEMETRY_CONTROLLERS_MAX];
+	size_t n_uplinks;
+	uint64_t epoch; /* the highest that a controller has told */
 	struct reporter *reporter;
 	struct exporter *exporter; /* NULL: no metrics are served */
 	sd_event_source *expiry_timer;
@@ -43,13 +45,6 @@ static uint64_t in_us(uint64_t ns)
 
 /* ---- What follows from a registration ------------------------------------------------ */
 
-static void tell_controller(const struct device *device, void *userdata)
-{
-	struct node *n = userdata;
-
-	uplink_client_seen(n->uplink, device, true);
-}
-
 static void set_registered(const struct device *device, void *userdata)
 {
 	struct node *n = userdata;
@@ -59,6 +54,12 @@ static void set_registered(const struct device *device, void *userdata)
 }
 
 /* ---- The UDP port ------------------------------------------------------------------ */
+
+static void client_seen(struct node *n, const struct device *device, bool attached)
+{
+	for (size_t i = 0; i < n->n_uplinks; i++)
+		uplink_client_seen(n->uplinks[i], device, attached);
+}
 
 static void on_registration(struct node *n, const struct datagram *d)
 {
@@ -76,7 +77,7 @@ static void on_registration(struct node *n, const struct datagram *d)
 	log_info("registry", "device=%s address=%s registered%s", device->name,
 		 address_format(&device->address, text), device->asleep ? ", asleep" : "");
 	set_registered(device, n);
-	tell_controller(device, n);
+	client_seen(n, device, true);
 	probe_loop_wake(n->probes);
 }
 
@@ -98,7 +99,7 @@ static void on_expired(const struct device *device, void *userdata)
 	log_info("registry", "device=%s address=%s gone", device->name,
 		 address_format(&device->address, text));
 	prober_set_registered(n->prober, clock_mono_ns(), &device->id, NULL, false);
-	uplink_client_seen(n->uplink, device, false);
+	client_seen(n, device, false);
 }
 
 static void log_statistics(struct node *n)
@@ -115,6 +116,13 @@ static void log_statistics(struct node *n)
 		 r->repeat, r->malformed, r->unknown_device, r->forged);
 }
 
+static void tell_controllers(const struct device *device, void *userdata)
+{
+	struct node *n = userdata;
+
+	client_seen(n, device, true);
+}
+
 static int on_expiry_timer(sd_event_source *source, uint64_t due_us, void *userdata)
 {
 	struct node *n = userdata;
@@ -124,7 +132,7 @@ static int on_expiry_timer(sd_event_source *source, uint64_t due_us, void *userd
 	registry_expire(n->registry, now, on_expired, n);
 	if (now >= n->retell_ns) {
 		n->retell_ns = now + RETELL_NS;
-		registry_for_each(n->registry, tell_controller, n);
+		registry_for_each(n->registry, tell_controllers, n);
 	}
 	if (now >= n->statistics_ns) {
 		n->statistics_ns = now + STATISTICS_NS;
@@ -153,11 +161,15 @@ static void warn_of_keys(const struct node *n, const struct prober_watch *list, 
 			    missing);
 }
 
-static void on_watch_list(const struct prober_watch *list, size_t count, uint64_t threshold_ns,
+static bool on_watch_list(const struct prober_watch *list, size_t count, uint64_t threshold_ns,
+			  uint64_t epoch,
 			  void *userdata)
 {
 	struct node *n = userdata;
 
+	if (epoch < n->epoch)
+		return false;
+	n->epoch = epoch;
 	prober_set_threshold(n->prober, threshold_ns);
 	if (prober_set_watch_list(n->prober, clock_mono_ns(), list, count) < 0)
 		log_error("uplink", "clients=%zu not all are watched: out of memory", count);
@@ -165,13 +177,16 @@ static void on_watch_list(const struct prober_watch *list, size_t count, uint64_
 		warn_of_keys(n, list, count);
 	registry_for_each(n->registry, set_registered, n);
 	probe_loop_wake(n->probes);
+	return true;
 }
 
-static void on_new_controller(void *userdata)
+static void on_new_controller(uint64_t epoch, void *userdata)
 {
 	struct node *n = userdata;
 
-	registry_for_each(n->registry, tell_controller, n);
+	if (epoch > n->epoch)
+		n->epoch = epoch;
+	registry_for_each(n->registry, tell_controllers, n);
 }
 
 /* ---- Life ------------------------------------------------------------------------------ */
@@ -236,10 +251,15 @@ static int make_uplinks(struct node *n, const struct node_config *c, sd_event *l
 	r = bus_new(loop, &bus, &n->bus, err);
 	if (r < 0)
 		return r;
-	r = uplink_new(loop, n->bus, c->controller, c->controller_key, &events, &n->uplink, err);
+	for (size_t i = 0; i < c->n_controllers && r == 0; i++) {
+		r = uplink_new(loop, n->bus, c->controllers[i].endpoint, c->controllers[i].key,
+			       &events, &n->uplinks[i], err);
+		if (r == 0)
+			n->n_uplinks++;
+	}
 	if (r < 0)
 		return r;
-	return reporter_new(loop, n->bus, c->reports, c->controller_key, n->prober,
+	return reporter_new(loop, n->bus, c->controllers, c->n_controllers, n->prober,
 			    c->report_interval_ns, &n->reporter, err);
 }
 
@@ -293,7 +313,8 @@ void node_free(struct node *n)
 	sd_event_source_disable_unref(n->expiry_timer);
 	exporter_free(n->exporter);
 	reporter_free(n->reporter);
-	uplink_free(n->uplink);
+	for (size_t i = 0; i < n->n_uplinks; i++)
+		uplink_free(n->uplinks[i]);
 	bus_free(n->bus);
 	probe_loop_free(n->probes);
 	registry_free(n->registry);

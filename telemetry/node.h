@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A telemetry node at work: its UDP port (probes out; answers and registrations
- * in), and the controller above it.
+ * in), and the controllers above it.
  */
 #ifndef TELEMETRY_NODE_H
 #define TELEMETRY_NODE_H
@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/error.h"
 #include "common/keys.h"
+#include "telemetry/controllers.h"
 
 #define NODE_TIMEOUT_MIN_NS (10 * UINT64_C(1000000))
 
@@ -19,9 +20,8 @@ struct node_config {
 	const char *name;
 	const struct keypair *keys; /* NULL with plain_text_bus */
 	bool plain_text_bus;
-	const char *controller;     /* endpoint of its ROUTER */
-	const char *controller_key; /* its public key in Z85 */
-	const char *reports;        /* endpoint of its SUB */
+	const struct telemetry_controller *controllers;
+	size_t n_controllers; /* 1 to TELEMETRY_CONTROLLERS_MAX */
 	struct address listen;      /* UDP */
 	const char *devices;        /* file of those that may register; see registry.h */
 	bool authenticated;         /* the mode of STAMP, with the devices' keys */

@@ -7,7 +7,8 @@
 #include "common/log.h"
 
 struct reporter {
-	struct bus_socket *pub;
+	struct bus_socket *pubs[TELEMETRY_CONTROLLERS_MAX];
+	size_t n_pubs;
 	struct prober *prober;
 	sd_event_source *timer;
 	uint64_t interval_ns;
@@ -22,7 +23,6 @@ static void send_batch(struct reporter *r)
 {
 	Tagalong__RttReport report = TAGALONG__RTT_REPORT__INIT;
 	Envelope e = TAGALONG__ENVELOPE__INIT;
-	int64_t seq;
 
 	if (r->n == 0)
 		return;
@@ -30,9 +30,12 @@ static void send_batch(struct reporter *r)
 	report.samples = r->pointers;
 	e.body_case = TAGALONG__ENVELOPE__BODY_RTT_REPORT;
 	e.rtt_report = &report;
-	seq = bus_send(r->pub, NULL, &e);
-	if (seq < 0)
-		log_debug("report", "clients=%zu not sent: %s", r->n, strerror((int)-seq));
+	for (size_t i = 0; i < r->n_pubs; i++) {
+		int64_t seq = bus_send(r->pubs[i], NULL, &e);
+
+		if (seq < 0)
+			log_debug("report", "clients=%zu not sent: %s", r->n, strerror((int)-seq));
+	}
 	r->n = 0;
 }
 
@@ -76,18 +79,23 @@ static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata)
 	return sd_event_source_set_time(source, (next > now ? next : now) / NS_PER_US);
 }
 
-int reporter_new(sd_event *loop, struct bus *bus, const char *endpoint, const char *server_key,
-		 struct prober *prober, uint64_t interval_ns, struct reporter **ret,
+int reporter_new(sd_event *loop, struct bus *bus, const struct telemetry_controller *controllers,
+		 size_t n_controllers, struct prober *prober, uint64_t interval_ns, struct reporter **ret,
 		 struct mg_error *err)
 {
 	_cleanup_(reporter_free_p) struct reporter *reporter = calloc(1, sizeof(*reporter));
-	int r;
+	int r = 0;
 
 	if (!reporter)
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	reporter->prober = prober;
 	reporter->interval_ns = interval_ns;
-	r = bus_connect(bus, BUS_PUB, endpoint, server_key, NULL, NULL, &reporter->pub, err);
+	for (size_t i = 0; i < n_controllers && r == 0; i++) {
+		r = bus_connect(bus, BUS_PUB, controllers[i].reports, controllers[i].key, NULL, NULL,
+				&reporter->pubs[i], err);
+		if (r == 0)
+			reporter->n_pubs++;
+	}
 	if (r < 0)
 		return r;
 	r = sd_event_add_time(loop, &reporter->timer, CLOCK_MONOTONIC,
@@ -111,6 +119,7 @@ void reporter_free(struct reporter *r)
 	if (!r)
 		return;
 	sd_event_source_disable_unref(r->timer);
-	bus_socket_free(r->pub);
+	for (size_t i = 0; i < r->n_pubs; i++)
+		bus_socket_free(r->pubs[i]);
 	free(r);
 }

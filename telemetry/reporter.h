@@ -9,15 +9,17 @@
 
 #include "common/bus.h"
 #include "common/cleanup.h"
+#include "telemetry/controllers.h"
 #include "telemetry/prober.h"
 
 #define REPORTER_BATCH 1000 /* clients in one message */
 
 struct reporter;
 
-/* `prober` is borrowed. */
-int reporter_new(sd_event *loop, struct bus *bus, const char *endpoint, const char *server_key,
-		 struct prober *prober, uint64_t interval_ns, struct reporter **ret,
+/* `prober` is borrowed. What is published goes to all controllers; those that do not
+ * lead throw it away. */
+int reporter_new(sd_event *loop, struct bus *bus, const struct telemetry_controller *controllers,
+		 size_t n_controllers, struct prober *prober, uint64_t interval_ns, struct reporter **ret,
 		 struct mg_error *err);
 /* From the next report on. */
 void reporter_set_interval(struct reporter *r, uint64_t interval_ns);

@@ -5,6 +5,7 @@ libtelemetry_la_SOURCES = \
 	telemetry/client_table.h \
 	telemetry/daemon.c \
 	telemetry/daemon.h \
+	telemetry/controllers.h \
 	telemetry/datagram.c \
 	telemetry/datagram.h \
 	telemetry/exporter.c \

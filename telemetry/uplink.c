@@ -23,8 +23,10 @@ struct uplink {
 	struct bus_socket *dealer;
 	sd_event_source *timer;
 	struct uplink_events events;
-	bool met; /* controller_boot is known */
+	bool met; /* it has taken our hello */
+	bool meeting; /* and is about to be told of all devices */
 	struct uuid controller_boot;
+	uint64_t controller_epoch;
 	int64_t hello_seq;
 	LIST_HEAD(, seen) unanswered;
 };
@@ -87,7 +89,7 @@ static struct seen *find_seen(struct uplink *u, const struct uuid *device)
 
 void uplink_client_seen(struct uplink *u, const struct device *device, bool attached)
 {
-	struct seen *s = find_seen(u, &device->id);
+	struct seen *s = u->met || u->meeting ? find_seen(u, &device->id) : NULL;
 
 	if (!s)
 		return;
@@ -111,14 +113,17 @@ static void meet_controller(struct uplink *u, const Envelope *e)
 	struct uuid boot;
 
 	memcpy(boot.bytes, e->boot_id.data, UUID_SIZE);
-	if (u->met && uuid_equal(&boot, &u->controller_boot))
+	if (u->met && uuid_equal(&boot, &u->controller_boot) && e->epoch == u->controller_epoch)
 		return;
 	log_info("uplink", "controller=%s met", e->sender);
 	/* What this adds is sent below, with what was waiting. */
 	u->met = false;
-	u->events.on_new_controller(u->events.userdata);
+	u->meeting = true;
+	u->events.on_new_controller(e->epoch, u->events.userdata);
+	u->meeting = false;
 	u->met = true;
 	u->controller_boot = boot;
+	u->controller_epoch = e->epoch;
 	send_all_seen(u);
 }
 
@@ -135,9 +140,10 @@ static void on_answer(struct uplink *u, const Envelope *e)
 	struct seen *s;
 
 	if (failed && e->failure->code == ESTALE) {
-		/* A refused hello is repeated in its own time. */
+		/* A refused hello is repeated in its own time: that one does not lead. */
 		if ((int64_t)e->reply_to != u->hello_seq)
 			start_over(u);
+		u->met = false;
 		return;
 	}
 	if (failed)
@@ -157,6 +163,7 @@ static void on_watch_list(struct uplink *u, const Envelope *e)
 {
 	const Tagalong__WatchList *list = e->watch_list;
 	_cleanup_free_ struct prober_watch *watches = calloc(list->n_clients + 1, sizeof(*watches));
+	struct mg_error err;
 
 	if (!watches)
 		return;
@@ -170,10 +177,14 @@ static void on_watch_list(struct uplink *u, const Envelope *e)
 		if (w->address && address_parse(w->address, 0, &watches[i].address) < 0)
 			log_warning("uplink", "client=%s '%s' is no address", w->name, w->address);
 	}
-	u->events.on_watch_list(watches, list->n_clients,
-				list->has_threshold_ns ? list->threshold_ns : 0,
-				u->events.userdata);
-	bus_reply_done(u->dealer, NULL, e);
+	if (u->events.on_watch_list(watches, list->n_clients,
+				    list->has_threshold_ns ? list->threshold_ns : 0, e->epoch,
+				    u->events.userdata)) {
+		bus_reply_done(u->dealer, NULL, e);
+		return;
+	}
+	mg_error_set(&err, -ESTALE, "stale watch list: another controller has taken over");
+	bus_reply_failure(u->dealer, NULL, e, &err);
 }
 
 static void on_message(struct bus_socket *socket, const struct bus_peer *from, const Envelope *e,

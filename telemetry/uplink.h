@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A telemetry node and its controller: the node says hello every few seconds,
+ * A telemetry node and one of its controllers: the node says hello every few seconds,
  * tells which devices it sees, and is told whom to watch. ClientSeen is repeated
  * until it is answered. When the controller turns out to be a new one
  * (another boot_id, or it answers ESTALE), everything is told again.
@@ -18,11 +18,13 @@
 struct uplink;
 
 struct uplink_events {
-	/* The list of those to be watched has changed, or the threshold (0: none). */
-	void (*on_watch_list)(const struct prober_watch *list, size_t n, uint64_t threshold_ns,
+	/* The list of those to be watched has changed, or the threshold (0: none), says the
+	 * controller of that epoch. False: it is void, for a later one has taken over. */
+	bool (*on_watch_list)(const struct prober_watch *list, size_t n, uint64_t threshold_ns,
+			      uint64_t epoch,
 			      void *userdata);
 	/* The controller knows nothing of our devices: tell it (uplink_client_seen). */
-	void (*on_new_controller)(void *userdata);
+	void (*on_new_controller)(uint64_t epoch, void *userdata);
 	void *userdata;
 };
 
@@ -31,7 +33,8 @@ int uplink_new(sd_event *loop, struct bus *bus, const char *endpoint, const char
 void uplink_free(struct uplink *u);
 DEFINE_CLEANUP(struct uplink, uplink_free)
 
-/* A device is (attached) or is no more at its address. */
+/* A device is (attached) or is no more at its address. Said to a controller that has taken
+ * our hello; another one is told when it does. */
 void uplink_client_seen(struct uplink *u, const struct device *device, bool attached);
 
 #endif

@@ -22,6 +22,7 @@ static const struct command {
 	const char *help;
 } commands[] = {
 	{ "status", cmd_status, "", 0, ASKS, "what there is and what is going on" },
+	{ "controllers", cmd_controllers, "", 0, COMMON, "controllers, and which one leads" },
 	{ "node list", cmd_node_list, "", 0, COMMON | OPTION_TIMEOUT, "nodes, their load and contact" },
 	{ "node drain", cmd_node_drain, "NODE", 1, COMMON | OPTION_TIMEOUT | OPTION_DRY_PLAN,
 	  "let all VMs leave a node, and none come" },

@@ -27,6 +27,33 @@ enum cli_exit cmd_node_list(const struct cli *cli, struct mg_error *err)
 	return code;
 }
 
+/* What does not answer is a row too. */
+static json_t *view_controller(const struct settings *settings, const struct server_settings *server)
+{
+	_cleanup_envelope_ Envelope *answer = NULL;
+	struct mg_error why = { 0 };
+
+	if (ask_leader(settings, server, NULL, &answer, &why) != CLI_OK)
+		return view_leader(server->endpoint, NULL, why.text);
+	return view_leader(server->endpoint, answer->leader, NULL);
+}
+
+enum cli_exit cmd_controllers(const struct cli *cli, struct mg_error *err)
+{
+	struct settings *settings;
+	json_t *rows;
+
+	if (settings_load(cli->options.config, &settings, err) < 0)
+		return CLI_USAGE;
+	rows = json_array();
+	for (unsigned i = 0; i < settings->n_controllers; i++)
+		json_array_append_new(rows, view_controller(settings, &settings->controllers[i]));
+	settings_free(settings);
+	output_document(cli->options.json, json_pack("{so}", "controllers", rows), "controllers",
+			view_leader_columns, "no controllers are configured");
+	return CLI_OK;
+}
+
 static enum cli_exit ask_controller(const struct cli *cli, struct session *s, json_t **ret,
 				    struct mg_error *err)
 {

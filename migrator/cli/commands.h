@@ -20,7 +20,7 @@ command_fn cmd_pair_set, cmd_pair_front, cmd_pair_replace, cmd_pair_remove, cmd_
 command_fn cmd_move, cmd_warm, cmd_cancel, cmd_resolve;
 command_fn cmd_priority, cmd_pause, cmd_resume;
 command_fn cmd_image_add, cmd_image_list, cmd_image_remove;
-command_fn cmd_status, cmd_history, cmd_why, cmd_rtt;
+command_fn cmd_controllers, cmd_status, cmd_history, cmd_why, cmd_rtt;
 command_fn cmd_keys_make, cmd_keys_show, cmd_keys_allow, cmd_keys_device;
 
 /* What a command that speaks to a server starts from. */
@@ -37,6 +37,8 @@ void session_close(struct session *s);
 #define _cleanup_session_ _cleanup_(session_close)
 
 /* The questions that several commands ask. */
+enum cli_exit ask_leader(const struct settings *settings, const struct server_settings *controller,
+			 struct client **ret_client, Envelope **ret, struct mg_error *err);
 enum cli_exit ask_vms(const struct cli *cli, struct session *s, const char *name, Envelope **ret,
 		      struct mg_error *err);
 enum cli_exit ask_moves(const struct cli *cli, struct session *s, const char *vm, uint64_t limit,

@@ -1,9 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/move_state.h"
 #include "common/uuid.h"
 #include "migrator/cli/commands.h"
+
+#define LEADERLESS_NS (10 * NS_PER_S)
+#define LEADER_TIMEOUT_NS NS_PER_S
+#define LEADER_PAUSE_US 200000
+
+enum cli_exit ask_leader(const struct settings *settings, const struct server_settings *controller,
+			 struct client **ret_client, Envelope **ret, struct mg_error *err)
+{
+	_cleanup_(client_free_p) struct client *c = NULL;
+	Tagalong__LeaderQuery query = TAGALONG__LEADER_QUERY__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	enum cli_exit code = client_new(settings, controller, &c, err);
+
+	if (code != CLI_OK)
+		return code;
+	e.body_case = TAGALONG__ENVELOPE__BODY_LEADER_QUERY;
+	e.leader_query = &query;
+	code = client_call(c, REQUEST_REPEATABLE, &e, TAGALONG__ENVELOPE__BODY_LEADER,
+			   LEADER_TIMEOUT_NS, ret, err);
+	if (code == CLI_OK && ret_client)
+		*ret_client = TAKE_PTR(c);
+	return code;
+}
+
+/* Of several controllers the one that leads; while one dies and another takes
+ * over there is none for some seconds. */
+static enum cli_exit find_leader(const struct cli *cli, struct session *s, struct mg_error *err)
+{
+	uint64_t end = clock_mono_ns() + cli_timeout(cli, LEADERLESS_NS);
+	struct mg_error why = { 0 };
+	enum cli_exit code;
+
+	do {
+		for (unsigned i = 0; i < s->settings->n_controllers; i++) {
+			_cleanup_envelope_ Envelope *answer = NULL;
+			_cleanup_(client_free_p) struct client *c = NULL;
+
+			s->server = s->settings->controllers[i];
+			code = ask_leader(s->settings, &s->settings->controllers[i], &c, &answer,
+					  &why);
+			if (code == CLI_USAGE) {
+				*err = why;
+				return code;
+			}
+			if (code == CLI_OK && answer->leader->leads) {
+				s->client = TAKE_PTR(c);
+				return CLI_OK;
+			}
+			if (code == CLI_OK && answer->leader->problem)
+				mg_error_set(&why, -ESTALE, "%s", answer->leader->problem);
+		}
+		usleep(LEADER_PAUSE_US);
+	} while (clock_mono_ns() < end);
+	return cli_fail(err, CLI_UNREACHABLE, "no controller leads ('migrator controllers' shows "
+			"them)%s%.150s", why.text[0] ? ": " : "", why.text);
+}
 
 enum cli_exit session_open(const struct cli *cli, struct session *s, struct mg_error *err)
 {
@@ -16,11 +73,13 @@ enum cli_exit session_open(const struct cli *cli, struct session *s, struct mg_e
 		if (settings_find_node(s->settings, node, &s->server, err) < 0)
 			return CLI_USAGE;
 	} else {
-		if (!s->settings->controller)
+		if (!s->settings->n_controllers)
 			return cli_fail(err, CLI_USAGE, "%.160s has no 'controller:'; add placementd's "
 					"endpoint and key, or speak to a node with --node",
 					s->settings->path);
-		s->server = *s->settings->controller;
+		if (s->settings->n_controllers > 1)
+			return find_leader(cli, s, err);
+		s->server = s->settings->controllers[0];
 	}
 	return client_new(s->settings, &s->server, &s->client, err);
 }

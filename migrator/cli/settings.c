@@ -9,6 +9,7 @@
 
 #define NAME_MAX_LENGTH (PEER_NAME_SIZE - 1)
 #define ENDPOINT_MAX 255
+#define CONTROLLERS_MAX 16
 #define NODES_MAX 10000
 
 static const cyaml_schema_field_t controller_fields[] = {
@@ -17,6 +18,10 @@ static const cyaml_schema_field_t controller_fields[] = {
 	CYAML_FIELD_STRING_PTR("key", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 			       struct server_settings, key, KEY_TEXT_SIZE - 1, KEY_TEXT_SIZE - 1),
 	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t controller_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct server_settings, controller_fields),
 };
 
 static const cyaml_schema_field_t node_fields[] = {
@@ -40,6 +45,9 @@ static const cyaml_schema_field_t settings_fields[] = {
 			       1, PATH_MAX),
 	CYAML_FIELD_MAPPING_PTR("controller", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 				struct settings, controller, controller_fields),
+	CYAML_FIELD_SEQUENCE_COUNT("controllers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				   struct settings, controllers, n_controllers,
+				   &controller_schema, 1, CONTROLLERS_MAX),
 	CYAML_FIELD_SEQUENCE_COUNT("nodes", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 				   struct settings, nodes, n_nodes, &node_schema, 0, NODES_MAX),
 	CONFIG_FIELD_BOOL("plain_text_bus", CYAML_FLAG_OPTIONAL, struct settings, plain_text_bus),
@@ -85,17 +93,27 @@ static int path_beside(const char *path, char **file)
 	return 0;
 }
 
-/* What the schema cannot say. */
-static int settings_check(const struct settings *s, struct mg_error *err)
+/* What the schema cannot say. One controller becomes a list of one. */
+static int settings_check(struct settings *s, struct mg_error *err)
 {
+	if (s->controller && s->controllers)
+		return mg_error_set(err, -EINVAL, "%s: give either 'controller' or 'controllers', a "
+				    "list of those of which one leads", s->path);
+	if (s->controller) {
+		s->controllers = s->controller;
+		s->controller = NULL;
+		s->n_controllers = 1;
+	}
 	if (s->plain_text_bus)
 		return 0;
 	if (!s->key)
 		return mg_error_set(err, -EINVAL, "%s: 'key' is missing: the file of your secret key; "
 				    "'migrator keys make FILE' makes one", s->path);
-	if (s->controller && !s->controller->key)
-		return mg_error_set(err, -EINVAL, "%s: controller: 'key' is missing: placementd's "
-				    "public key; 'migrator keys show FILE' prints it there", s->path);
+	for (unsigned i = 0; i < s->n_controllers; i++)
+		if (!s->controllers[i].key)
+			return mg_error_set(err, -EINVAL, "%s: controller: 'key' is missing: "
+					    "placementd's public key; 'migrator keys show FILE' "
+					    "prints it there", s->path);
 	for (unsigned i = 0; i < s->n_nodes; i++)
 		if (!s->nodes[i].key)
 			return mg_error_set(err, -EINVAL, "%s: node '%s': 'key' is missing: its "

@@ -21,7 +21,9 @@ struct server_settings {
 struct settings {
 	char *name; /* ours, as the allow lists have it */
 	char *key;  /* our secret key file */
-	struct server_settings *controller;
+	struct server_settings *controller; /* as written; what counts is the list */
+	struct server_settings *controllers;
+	unsigned n_controllers; /* of which one leads; 0: none */
 	struct server_settings *nodes;
 	unsigned n_nodes;
 	bool plain_text_bus;

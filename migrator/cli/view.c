@@ -5,6 +5,16 @@
 #include "common/move_state.h"
 #include "common/uuid.h"
 
+const struct column view_leader_columns[] = {
+	{ "CONTROLLER", "endpoint", COLUMN_TEXT },
+	{ "STATE", "state", COLUMN_TEXT },
+	{ "LEADER", "leader", COLUMN_TEXT },
+	{ "SINCE", "since_utc_ns", COLUMN_TIME },
+	{ "EPOCH", "epoch", COLUMN_COUNT },
+	{ "PROBLEM", "problem", COLUMN_TEXT },
+	{ NULL },
+};
+
 const struct column view_node_columns[] = {
 	{ "NODE", "name", COLUMN_TEXT },
 	{ "MIGRATORD", "migrator_up", COLUMN_FLAG },
@@ -569,6 +579,22 @@ json_t *view_image_list(const Tagalong__ImageList *list)
 }
 
 /* ---- All together ------------------------------------------------------------ */
+
+json_t *view_leader(const char *endpoint, const Tagalong__Leader *leader, const char *problem)
+{
+	json_t *o = json_object();
+
+	put_text(o, "endpoint", endpoint);
+	put_text(o, "state", !leader ? "silent" : leader->leads ? "leads" : "standby");
+	put_text(o, "problem", leader ? leader->problem : problem);
+	if (!leader)
+		return o;
+	put_text(o, "leader", leader->name);
+	put_text(o, "leader_endpoint", leader->endpoint);
+	put_number(o, "since_utc_ns", leader->has_since_utc_ns, leader->since_utc_ns);
+	put_number(o, "epoch", leader->has_epoch, leader->epoch);
+	return o;
+}
 
 json_t *view_status(const Tagalong__Status *status)
 {

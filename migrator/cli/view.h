@@ -14,6 +14,7 @@
 
 /* How each is laid out for people. */
 extern const struct column view_node_columns[];
+extern const struct column view_leader_columns[]; /* of controllers */
 extern const struct column view_vm_columns[];
 extern const struct column view_vm_fields[]; /* all of one VM */
 extern const struct column view_pair_columns[];
@@ -43,6 +44,8 @@ json_t *view_move_list(const Tagalong__MoveList *list);
 json_t *view_image_list(const Tagalong__ImageList *list);
 json_t *view_drain_plan(const char *node, bool dry_run, const Tagalong__DrainPlan *plan);
 json_t *view_why(const Tagalong__MoveWhy *why);
+/* `leader` NULL: it does not answer, for `problem`. */
+json_t *view_leader(const char *endpoint, const Tagalong__Leader *leader, const char *problem);
 json_t *view_status(const Tagalong__Status *status);
 
 #endif

@@ -22,7 +22,7 @@ static void as_settings(const char *text, size_t size)
 			abort();
 		return;
 	}
-	if (!s->plain_text_bus && (!s->key || (s->controller && !s->controller->key)))
+	if (!s->plain_text_bus && (!s->key || (s->n_controllers && !s->controllers[0].key)))
 		abort();
 	for (unsigned i = 0; i < s->n_nodes; i++)
 		if (settings_find_node(s, s->nodes[i].name, &node, &err) < 0 ||

@@ -31,7 +31,7 @@ Test(node_config, takes_what_is_right)
 	cr_assert_eq(c->shadow_bytes, UINT64_C(64) << 20);
 	cr_assert_eq(c->connections, 1);
 	cr_assert_eq(c->vcpus, 4);
-	cr_assert_str_eq(c->controller->endpoint, "tcp://x:1");
+	cr_assert_str_eq(c->controllers[0].endpoint, "tcp://x:1");
 	cr_assert(!c->plain_text_bus && !c->plain_text_data);
 	cr_assert_str_eq(c->qemu, "qemu-system-x86_64");
 	cr_assert_null(c->qemu_user);

@@ -152,12 +152,14 @@ static void write_devices(struct world *w)
 static void start_node(struct world *w)
 {
 	struct mg_error err = { 0 };
+	const struct telemetry_controller controller = { w->router_at,
+							 w->controller_keys.public_key,
+							 w->sub_at };
 	struct node_config config = {
 		.name = "tower-a",
 		.keys = &w->node_keys,
-		.controller = w->router_at,
-		.controller_key = w->controller_keys.public_key,
-		.reports = w->sub_at,
+		.controllers = &controller,
+		.n_controllers = 1,
 		.devices = w->devices,
 		.authenticated = w->authenticated,
 		.interval_ns = 20 * NS_PER_MS,
