@@ -11,7 +11,9 @@
 #include "common/log.h"
 #include "common/philox.h"
 #include "placement/controller.h"
+#include "placement/leadership.h"
 #include "placement/record_log.h"
+#include "placement/store_etcd.h"
 #include "placement/takeover.h"
 
 #define TIMERS 8
@@ -37,12 +39,15 @@ struct placement_daemon {
 	struct record_writer *record; /* NULL: not recorded, or no longer */
 	int decisions;
 	struct environment env;
-	struct controller *controller;
+	struct controller *controller; /* NULL: another one leads, or nobody yet */
+	struct leadership *leadership; /* NULL: there is nobody else */
+	sd_event_source *tick; /* of the leadership */
+	struct mg_error problem; /* why we cannot even become the leader */
 	struct timer timers[TIMERS];
 	struct {
 		uint64_t seq, request;
 	} requests[REQUESTS]; /* a ring by seq */
-	uint64_t seed;
+	uint64_t seed, epoch;
 };
 
 /* ---- The environment ------------------------------------------------------------- */
@@ -66,8 +71,10 @@ static uint64_t env_random(void *userdata, uint64_t stream, uint64_t counter)
 	return philox_u64(d->seed, stream, counter);
 }
 
-/* What a controller cannot go on after ends the program; started again it
- * finds all in the store. */
+static void step_down(struct placement_daemon *d, const struct mg_error *why);
+
+/* What a controller cannot go on after ends it. Alone, it ends the program too;
+ * started again it finds all in the store. */
 static void input(struct placement_daemon *d, PlacementRecord *record)
 {
 	struct mg_error err = { 0 };
@@ -75,10 +82,26 @@ static void input(struct placement_daemon *d, PlacementRecord *record)
 
 	if (r == -EPROTO || r == -EINVAL) {
 		log_warning("controller", "input ignored: %s", err.text);
+	} else if (r < 0 && d->leadership) {
+		step_down(d, &err);
 	} else if (r < 0) {
 		log_error("controller", "stops: %s", err.text);
 		sd_event_exit(d->loop, r);
 	}
+}
+
+/* Whether it is our part to act: we may have slept past the lease's end. */
+static bool leads(struct placement_daemon *d)
+{
+	struct mg_error err = { 0 };
+	uint64_t now = clock_mono_ns();
+
+	if (!d->controller || !d->leadership || leadership_is_certain(d->leadership, now))
+		return d->controller;
+	if (leadership_keep(d->leadership, now, &err) == 0)
+		return true;
+	step_down(d, &err);
+	return false;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -88,6 +111,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
 
 	(void)source, (void)usec;
+	if (!leads(t->daemon))
+		return 0;
 	timer.id = t->id;
 	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_TIMER;
 	record.timer = &timer;
@@ -198,6 +223,54 @@ static Tagalong__Placement__PeerRole role_of(enum peer_role role)
 	}
 }
 
+/* Answered by every controller, whether it leads or not. */
+static void tell_leader(struct placement_daemon *d, const struct bus_peer *from, const Envelope *e)
+{
+	Tagalong__Leader leader = TAGALONG__LEADER__INIT;
+	Envelope answer = TAGALONG__ENVELOPE__INIT;
+	const struct leader *l = d->leadership ? leadership_leader(d->leadership) : NULL;
+
+	leader.leads = d->controller != NULL;
+	if (leader.leads) {
+		leader.name = (char *)d->config->name;
+		leader.endpoint = (char *)d->config->advertise;
+		leader.has_epoch = true;
+		leader.epoch = d->epoch;
+	} else if (l && l->name[0]) {
+		leader.name = (char *)l->name;
+		leader.endpoint = (char *)l->endpoint;
+	}
+	if (l && l->name[0]) {
+		leader.has_since_utc_ns = true;
+		leader.since_utc_ns = l->since_utc_ns;
+	}
+	if (!leader.leads && d->problem.code < 0)
+		leader.problem = d->problem.text;
+	answer.body_case = TAGALONG__ENVELOPE__BODY_LEADER;
+	answer.leader = &leader;
+	bus_reply(d->router, from, e, &answer);
+}
+
+/* A request that is not for a controller that does not lead. */
+static void refuse(struct placement_daemon *d, const struct bus_peer *from, const Envelope *e)
+{
+	const struct leader *l = leadership_leader(d->leadership);
+	struct mg_error err;
+
+	if (e->has_reply_to)
+		return;
+	if (d->problem.code < 0)
+		mg_error_set(&err, -ESTALE, "%s does not lead: %.180s", d->config->name,
+			     d->problem.text);
+	else if (l->name[0])
+		mg_error_set(&err, -ESTALE, "%s is a standby: %s leads, at %.100s; speak to that one",
+			     d->config->name, l->name, l->endpoint);
+	else
+		mg_error_set(&err, -ESTALE, "%s is a standby, and nobody leads just now: try again",
+			     d->config->name);
+	bus_reply_failure(d->router, from, e, &err);
+}
+
 static void on_message(struct bus_socket *s, const struct bus_peer *from, const Envelope *e,
 		       void *userdata)
 {
@@ -205,7 +278,17 @@ static void on_message(struct bus_socket *s, const struct bus_peer *from, const 
 	Tagalong__Placement__Received received = TAGALONG__PLACEMENT__RECEIVED__INIT;
 	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
 	size_t slot = e->reply_to % REQUESTS;
+	bool active = leads(d);
 
+	if (s == d->router && e->body_case == TAGALONG__ENVELOPE__BODY_LEADER_QUERY) {
+		tell_leader(d, from, e);
+		return;
+	}
+	if (!active) {
+		if (s == d->router)
+			refuse(d, from, e);
+		return;
+	}
 	received.role = role_of(from->role);
 	received.name = (char *)from->name;
 	if (s == d->router)
@@ -259,16 +342,21 @@ static int start_controller(struct placement_daemon *d, struct mg_error *err)
 	const struct placement_config *config = d->config;
 	_cleanup_(free_start) Start start = TAGALONG__PLACEMENT__START__INIT;
 	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
+	struct store_compare leads;
 	uint64_t revision;
 	int r;
 
-	r = takeover(d->store, &start, &revision, err);
+	if (d->leadership)
+		leads = leadership_compare(d->leadership);
+	start.epoch = config->epoch_min;
+	r = takeover(d->store, d->leadership ? &leads : NULL, &start, &revision, err);
 	if (r == 0)
 		r = add_keys(d, &start, err);
 	if (r == 0)
 		r = controller_new(&d->env, d->store, revision, &d->controller, err);
 	if (r < 0)
 		return r;
+	d->epoch = start.epoch;
 	randombytes_buf(&d->seed, sizeof(d->seed));
 	start.seed = d->seed;
 	start.policy = (char *)config->policy;
@@ -330,6 +418,98 @@ static int listen_on(struct placement_daemon *d, struct mg_error *err)
 				  &d->reports, err);
 }
 
+/* ---- Leading and not leading ----------------------------------------------------------- */
+
+/* All that belongs to one time in office. */
+static void end_controller(struct placement_daemon *d)
+{
+	for (size_t i = 0; i < TIMERS; i++)
+		env_timer_cancel(d, i);
+	memset(d->requests, 0, sizeof(d->requests));
+	controller_free(d->controller);
+	d->controller = NULL;
+	record_writer_free(d->record);
+	d->record = NULL;
+	if (d->decisions >= 0)
+		close(d->decisions);
+	d->decisions = -1;
+}
+
+/* Said once, however often it is tried. */
+static void set_problem(struct placement_daemon *d, const struct mg_error *problem)
+{
+	if (problem->code < 0 && strcmp(problem->text, d->problem.text) != 0)
+		log_error("controller", "cannot lead: %s", problem->text);
+	d->problem = *problem;
+}
+
+static void step_down(struct placement_daemon *d, const struct mg_error *why)
+{
+	log_warning("controller", "name=%s leads no longer: %s", d->config->name, why->text);
+	leadership_lose(d->leadership);
+	end_controller(d);
+}
+
+static int lead(struct placement_daemon *d, struct mg_error *err)
+{
+	int r = open_logs(d, err);
+
+	if (r == 0)
+		r = start_controller(d, err);
+	if (r < 0)
+		end_controller(d);
+	else
+		log_info("controller", "name=%s leads, epoch=%" PRIu64, d->config->name, d->epoch);
+	return r;
+}
+
+static void campaign(struct placement_daemon *d)
+{
+	struct mg_error err = { 0 };
+	int r = leadership_campaign(d->leadership, clock_mono_ns(), clock_utc_ns(), &err);
+
+	if (r == 1) {
+		r = lead(d, &err);
+		if (r < 0)
+			leadership_resign(d->leadership);
+	}
+	if (r >= 0)
+		err = (struct mg_error){ 0 };
+	set_problem(d, &err);
+}
+
+static int on_tick(sd_event_source *source, uint64_t due_us, void *userdata)
+{
+	struct placement_daemon *d = userdata;
+	struct mg_error err = { 0 };
+
+	(void)due_us;
+	if (!d->controller)
+		campaign(d);
+	else if (leadership_keep(d->leadership, clock_mono_ns(), &err) < 0)
+		step_down(d, &err);
+	sd_event_source_set_time_relative(source, LEADERSHIP_TICK_NS / NS_PER_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int join(struct placement_daemon *d, struct mg_error *err)
+{
+	int r;
+
+	r = store_etcd_open(&d->config->etcd, &d->store, err);
+	if (r == 0)
+		r = leadership_new(d->store, d->config->name, d->config->advertise, &d->leadership,
+				   err);
+	if (r < 0)
+		return r;
+	/* Ahead of messages, of which there may always be more. */
+	r = sd_event_add_time_relative(d->loop, &d->tick, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_US,
+				       on_tick, d);
+	if (r >= 0)
+		r = sd_event_source_set_priority(d->tick, SD_EVENT_PRIORITY_IMPORTANT);
+	return r < 0 ? mg_error_set(err, r, "event loop: %s", strerror(-r)) : 0;
+}
+
 static uint64_t store_clock(void *userdata)
 {
 	return env_now_utc(userdata);
@@ -361,15 +541,13 @@ int placement_daemon_start(const struct placement_config *config, sd_event *loop
 	};
 	/* The sockets come before the epoch: an instance that cannot serve must
 	 * not depose one that does. Nothing is read before the loop runs. */
-	r = open_logs(d, err);
-	if (r == 0)
-		r = open_bus(d, err);
+	r = open_bus(d, err);
 	if (r == 0)
 		r = listen_on(d, err);
-	if (r == 0)
+	if (r == 0 && config->store)
 		r = store_sqlite_open(config->store, store_clock, d, &d->store, err);
 	if (r == 0)
-		r = start_controller(d, err);
+		r = config->store ? lead(d, err) : join(d, err);
 	if (r < 0)
 		return r;
 	log_info("controller", "listen=%s reports=%s serving", bus_endpoint(d->router),
@@ -382,15 +560,14 @@ void placement_daemon_stop(struct placement_daemon *d)
 {
 	if (!d)
 		return;
+	end_controller(d);
 	for (size_t i = 0; i < TIMERS; i++)
 		sd_event_source_disable_unref(d->timers[i].source);
+	sd_event_source_disable_unref(d->tick);
 	bus_free(d->bus);
 	allow_list_free(d->allow);
-	controller_free(d->controller);
+	leadership_free(d->leadership);
 	store_free(d->store);
-	record_writer_free(d->record);
-	if (d->decisions >= 0)
-		close(d->decisions);
 	sd_event_unref(d->loop);
 	free(d);
 }

@@ -26,6 +26,8 @@ libplacement_la_SOURCES = \
 	placement/history.c \
 	placement/index.c \
 	placement/index.h \
+	placement/leadership.c \
+	placement/leadership.h \
 	placement/mincost.c \
 	placement/mincost.h \
 	placement/pairs.c \

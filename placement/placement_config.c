@@ -9,9 +9,12 @@
 #include "common/keys.h"
 #include "common/units.h"
 #include "placement/policy_parameters.h"
+#include "placement/store.h"
 
 #define TEXT_MAX 4096
 #define COUNT_MAX 1000000
+#define ENDPOINT_MAX 255
+#define ENDPOINTS_MAX 32
 
 /* The file as it is written: quantities are text, what is absent is NULL. */
 struct policy_section {
@@ -26,8 +29,16 @@ struct limits_section {
 	char *blackout, *blackout_max, *bandwidth, *timeout, *stall_timeout, *if_not_converging;
 };
 
+struct etcd_section {
+	char **endpoints;
+	unsigned n_endpoints;
+	char *prefix, *cacert, *cert, *key, *user, *password_file, *timeout;
+};
+
 struct placement_config_file {
-	char *name, *key, *allow, *listen, *listen_reports, *store, *record, *decisions;
+	char *name, *key, *allow, *listen, *listen_reports, *advertise, *store, *record, *decisions;
+	unsigned *epoch_min;
+	struct etcd_section *etcd;
 	bool plain_text_bus;
 	struct policy_section policy;
 	struct limits_section limits;
@@ -75,13 +86,34 @@ static const cyaml_schema_field_t limits_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_value_t endpoint_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, ENDPOINT_MAX),
+};
+
+static const cyaml_schema_field_t etcd_fields[] = {
+	CYAML_FIELD_SEQUENCE_COUNT("endpoints", CYAML_FLAG_POINTER, struct etcd_section, endpoints,
+				   n_endpoints, &endpoint_schema, 1, ENDPOINTS_MAX),
+	OPTIONAL(etcd_section, prefix),
+	OPTIONAL(etcd_section, cacert),
+	OPTIONAL(etcd_section, cert),
+	OPTIONAL(etcd_section, key),
+	OPTIONAL(etcd_section, user),
+	OPTIONAL(etcd_section, password_file),
+	OPTIONAL(etcd_section, timeout),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t fields[] = {
 	STRING(placement_config_file, name),
 	OPTIONAL(placement_config_file, key),
 	OPTIONAL(placement_config_file, allow),
 	STRING(placement_config_file, listen),
 	STRING(placement_config_file, listen_reports),
-	STRING(placement_config_file, store),
+	OPTIONAL(placement_config_file, advertise),
+	OPTIONAL(placement_config_file, store),
+	CYAML_FIELD_MAPPING_PTR("etcd", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				struct placement_config_file, etcd, etcd_fields),
+	COUNT(placement_config_file, epoch_min),
 	OPTIONAL(placement_config_file, record),
 	OPTIONAL(placement_config_file, decisions),
 	CONFIG_FIELD_BOOL("plain_text_bus", CYAML_FLAG_OPTIONAL, struct placement_config_file,
@@ -230,6 +262,53 @@ static void read_limits(struct reader *in, const struct limits_section *s,
 	read_move_limits(in, s, c);
 }
 
+static bool is_url(const char *text)
+{
+	return strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
+}
+
+static void check_etcd(struct reader *in, const struct etcd_section *s,
+		       const struct etcd_config *e)
+{
+	if (in->r == 0 && (strlen(e->prefix) >= ETCD_PREFIX_MAX || !store_key_is_valid(e->prefix)))
+		refuse(in, "etcd.prefix", e->prefix, "1 to 199 letters without blanks");
+	for (size_t i = 0; i < e->n_endpoints && in->r == 0; i++)
+		if (!is_url(e->endpoints[i]))
+			refuse(in, "etcd.endpoints", e->endpoints[i],
+			       "a URL such as http://127.0.0.1:2379");
+	if (in->r == 0 && !s->user != !s->password_file)
+		in->r = mg_error_set(in->err, -EINVAL, "%s: etcd: 'user' and 'password_file' go "
+				     "together", in->name);
+	if (in->r == 0 && !s->cert != !s->key)
+		in->r = mg_error_set(in->err, -EINVAL, "%s: etcd: 'cert' and 'key' go together",
+				     in->name);
+}
+
+static void read_etcd(struct reader *in, const struct placement_config_file *file,
+		      struct placement_config *c)
+{
+	const struct etcd_section *s = file->etcd;
+	struct etcd_config *e = &c->etcd;
+
+	if (in->r == 0 && !s == !file->store)
+		in->r = mg_error_set(in->err, -EINVAL, "%s: give either 'store', a file, or 'etcd', "
+				     "which several controllers can share", in->name);
+	if (in->r < 0 || !s)
+		return;
+	*e = (struct etcd_config){
+		.endpoints = (const char *const *)s->endpoints,
+		.n_endpoints = s->n_endpoints,
+		.prefix = s->prefix ? s->prefix : "tagalong/",
+		.cacert = s->cacert,
+		.cert = s->cert,
+		.key = s->key,
+		.user = s->user,
+		.password_file = s->password_file,
+		.timeout_ns = span(in, "etcd.timeout", s->timeout, 2 * NS_PER_S),
+	};
+	check_etcd(in, s, e);
+}
+
 static void check_names(struct reader *in, const struct placement_config *c)
 {
 	if (in->r < 0)
@@ -261,10 +340,13 @@ static int read_file(const char *name, struct placement_config_file *file,
 	c->allow = file->allow;
 	c->listen = file->listen;
 	c->listen_reports = file->listen_reports;
+	c->advertise = file->advertise ? file->advertise : file->listen;
 	c->store = file->store;
+	c->epoch_min = file->epoch_min ? *file->epoch_min : 0;
 	c->record = file->record;
 	c->decisions = file->decisions;
 	c->plain_text_bus = file->plain_text_bus;
+	read_etcd(&in, file, c);
 	read_policy(&in, &file->policy, c);
 	check_policy(&in, c);
 	read_limits(&in, &file->limits, c);

@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/error.h"
+#include "placement/etcd_client.h"
 #include "placement/proto/placement.pb-c.h"
 
 struct placement_config {
@@ -16,7 +17,10 @@ struct placement_config {
 	const char *name;
 	const char *key, *allow; /* NULL: plain text */
 	const char *listen, *listen_reports;
-	const char *store;
+	const char *advertise; /* where others find us; see leadership.h */
+	const char *store; /* NULL: in etcd */
+	struct etcd_config etcd;
+	uint64_t epoch_min; /* 0: whatever comes */
 	const char *record, *decisions; /* NULL: not written */
 	bool plain_text_bus;
 

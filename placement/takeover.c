@@ -26,15 +26,15 @@ static int on_epoch(const struct store_entry *e, void *userdata)
 	return 0;
 }
 
-static int raise_epoch(struct store *store, uint64_t *ret_epoch, uint64_t *ret_revision,
-		       struct mg_error *err)
+static int raise_epoch(struct store *store, const struct store_compare *leads, uint64_t *epoch,
+		       uint64_t *ret_revision, struct mg_error *err)
 {
 	struct {
 		uint64_t epoch, revision;
 	} last = { 0 };
 	Tagalong__Placement__EpochEntry entry = TAGALONG__PLACEMENT__EPOCH_ENTRY__INIT;
 	uint8_t data[32];
-	struct store_compare compare = { .key = CONTROLLER_EPOCH_KEY };
+	struct store_compare compares[2] = { { .key = CONTROLLER_EPOCH_KEY } };
 	struct store_op op = { .kind = STORE_PUT, .key = CONTROLLER_EPOCH_KEY, .value = data };
 	int r;
 
@@ -43,12 +43,14 @@ static int raise_epoch(struct store *store, uint64_t *ret_epoch, uint64_t *ret_r
 		return mg_error_set(err, r, "the store's epoch makes no sense");
 	if (r < 0 && r != -ENOENT)
 		return r;
-	entry.epoch = last.epoch + 1;
+	entry.epoch = last.epoch < *epoch ? *epoch : last.epoch + 1;
 	op.len = tagalong__placement__epoch_entry__pack(&entry, data);
-	compare.mod_revision = last.revision;
-	r = store_txn(store, &compare, 1, &op, 1, ret_revision, err);
+	compares[0].mod_revision = last.revision;
+	if (leads)
+		compares[1] = *leads;
+	r = store_txn(store, compares, leads ? 2 : 1, &op, 1, ret_revision, err);
 	if (r == 0)
-		*ret_epoch = entry.epoch;
+		*epoch = entry.epoch;
 	return r;
 }
 
@@ -98,9 +100,10 @@ static int add_values(struct store *store, Start *start, struct mg_error *err)
 	return 0;
 }
 
-int takeover(struct store *store, Start *start, uint64_t *ret_revision, struct mg_error *err)
+int takeover(struct store *store, const struct store_compare *leads, Start *start,
+	     uint64_t *ret_revision, struct mg_error *err)
 {
-	int r = raise_epoch(store, &start->epoch, ret_revision, err);
+	int r = raise_epoch(store, leads, &start->epoch, ret_revision, err);
 
 	return r < 0 ? r : add_values(store, start, err);
 }

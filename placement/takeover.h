@@ -12,9 +12,11 @@
 #include "placement/store.h"
 
 /* Fills in `epoch` and `values` of a Start that was initialised; they are freed
- * with takeover_clear(), also after an error. ret_revision is for controller_new(). */
-int takeover(struct store *store, Tagalong__Placement__Start *start, uint64_t *ret_revision,
-	     struct mg_error *err);
+ * with takeover_clear(), also after an error. The epoch will be what it was, if that is
+ * higher than any before. -ESTALE: `leads` (NULL: nothing) does not hold, or another
+ * was faster. ret_revision is for controller_new(). */
+int takeover(struct store *store, const struct store_compare *leads,
+	     Tagalong__Placement__Start *start, uint64_t *ret_revision, struct mg_error *err);
 void takeover_clear(Tagalong__Placement__Start *start);
 
 #endif

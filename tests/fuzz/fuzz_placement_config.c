@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	if (!peer_name_is_valid(c->name) || !policy_find(c->policy) || c->limits.moves == 0 ||
-	    c->parameters.margin_ns >= c->parameters.threshold_ns)
+	    c->parameters.margin_ns >= c->parameters.threshold_ns || !c->store != !!c->etcd.n_endpoints)
 		abort();
 	placement_config_free(c);
 	return 0;

@@ -113,7 +113,7 @@ void harness_start(struct harness *h)
 	cr_assert_eq(store_sqlite_open(h->store_path, now_utc, h, &h->store, &h->err), 0, "%s",
 		     h->err.text);
 	cr_assert_eq(record_writer_open(h->record_path, &h->record, &h->err), 0, "%s", h->err.text);
-	cr_assert_eq(takeover(h->store, &start, &revision, &h->err), 0, "%s", h->err.text);
+	cr_assert_eq(takeover(h->store, NULL, &start, &revision, &h->err), 0, "%s", h->err.text);
 	cr_assert_eq(controller_new(&h->env, h->store, revision, &h->controller, &h->err), 0);
 	for (int i = 0; i < 3; i++) {
 		tagalong__placement__node_key__init(&keys[i]);

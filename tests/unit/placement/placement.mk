@@ -3,6 +3,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_controller \
 	tests/unit/placement/test_drain \
 	tests/unit/placement/test_effects \
+	tests/unit/placement/test_failover \
 	tests/unit/placement/test_fleet \
 	tests/unit/placement/test_history \
 	tests/unit/placement/test_mincost \
@@ -35,6 +36,12 @@ tests_unit_placement_test_drain_SOURCES = \
 	$(NULL)
 tests_unit_placement_test_drain_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_effects_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_failover_SOURCES = \
+	tests/unit/placement/etcd_server.c \
+	tests/unit/placement/etcd_server.h \
+	tests/unit/placement/test_failover.c \
+	$(NULL)
+tests_unit_placement_test_failover_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_fleet_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_history_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_mincost_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)

@@ -464,7 +464,7 @@ Test(controller, a_deposed_controller_stops)
 	struct harness h;
 
 	setup(&h);
-	cr_assert_eq(takeover(h.store, &start, &revision, &h.err), 0);
+	cr_assert_eq(takeover(h.store, NULL, &start, &revision, &h.err), 0);
 	cr_assert_eq(start.epoch, 2);
 	takeover_clear(&start);
 	set.device = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)phone.bytes };

@@ -9,6 +9,7 @@
 /* All that must be there. */
 #define BASE                                                                              \
 	"name: main\nkey: k\nallow: a\nlisten: tcp://*:1\nlisten_reports: tcp://*:2\nstore: s\n"
+#define BASE_OF_ETCD "name: main\nkey: k\nallow: a\nlisten: tcp://*:1\nlisten_reports: tcp://*:2\n"
 #define POLICY "policy: {threshold: 20ms, hold: 2s, margin: 5ms}\n"
 
 static int parse(const char *text, struct placement_config **ret, struct mg_error *err)
@@ -69,6 +70,32 @@ Test(placement_config, everything)
 	placement_config_free(c);
 }
 
+Test(placement_config, several_controllers)
+{
+	struct placement_config *c = NULL;
+	struct mg_error err = { 0 };
+
+	cr_assert_eq(parse(BASE_OF_ETCD POLICY "advertise: tcp://h:1\nepoch_min: 7\n"
+			   "etcd: {endpoints: ['http://a:1', 'https://b:2'], prefix: city/, cacert: ca, "
+			   "cert: c, key: k, user: u, password_file: p, timeout: 1s}\n", &c, &err), 0,
+		     "%s", err.text);
+	cr_assert_null(c->store);
+	cr_assert_str_eq(c->advertise, "tcp://h:1");
+	cr_assert_eq(c->epoch_min, 7);
+	cr_assert_eq(c->etcd.n_endpoints, 2);
+	cr_assert_str_eq(c->etcd.endpoints[1], "https://b:2");
+	cr_assert_str_eq(c->etcd.prefix, "city/");
+	cr_assert_str_eq(c->etcd.password_file, "p");
+	cr_assert_eq(c->etcd.timeout_ns, 1000 * MS);
+	placement_config_free(c);
+	cr_assert_eq(parse(BASE_OF_ETCD POLICY "etcd: {endpoints: ['http://a:1']}\n", &c, &err), 0,
+		     "%s", err.text);
+	cr_assert_str_eq(c->advertise, "tcp://*:1");
+	cr_assert_str_eq(c->etcd.prefix, "tagalong/");
+	cr_assert_null(c->etcd.user);
+	placement_config_free(c);
+}
+
 Test(placement_config, limits_of_zero_are_none)
 {
 	struct placement_config *c = NULL;
@@ -111,6 +138,18 @@ Test(placement_config, mistakes_are_named)
 		{ "name: a b\nkey: k\nallow: a\nlisten: l\nlisten_reports: l\nstore: s\n" POLICY,
 		  "name: 'a b'" },
 		{ "name: a\nlisten: l\nlisten_reports: l\nstore: s\n" POLICY, "plain_text_bus" },
+		{ BASE POLICY "etcd: {endpoints: ['http://h:1']}\n", "either 'store'" },
+		{ BASE_OF_ETCD POLICY, "either 'store'" },
+		{ BASE_OF_ETCD POLICY "etcd: {endpoints: []}\n", "Insufficient entries" },
+		{ BASE_OF_ETCD POLICY "etcd: {endpoints: ['h:1']}\n", "etcd.endpoints: 'h:1'" },
+		{ BASE_OF_ETCD POLICY "etcd: {endpoints: ['http://h:1'], prefix: 'a b'}\n",
+		  "etcd.prefix: 'a b'" },
+		{ BASE_OF_ETCD POLICY "etcd: {endpoints: ['http://h:1'], user: u}\n",
+		  "'password_file' go together" },
+		{ BASE_OF_ETCD POLICY "etcd: {endpoints: ['http://h:1'], cert: c}\n",
+		  "'key' go together" },
+		{ BASE_OF_ETCD POLICY "etcd: {endpoints: ['http://h:1'], timeout: 0s}\n",
+		  "etcd.timeout" },
 		{ "", "empty" },
 	};
 
