@@ -249,6 +249,20 @@ static bool same_text(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+static bool same_controllers(const struct settings *a, const struct settings *b)
+{
+	if (a->n_controllers != b->n_controllers)
+		return false;
+	for (unsigned i = 0; i < a->n_controllers; i++) {
+		const struct telemetry_controller *x = &a->controllers[i], *y = &b->controllers[i];
+
+		if (!same_text(x->endpoint, y->endpoint) || !same_text(x->key, y->key) ||
+		    !same_text(x->reports, y->reports))
+			return false;
+	}
+	return true;
+}
+
 /* Names what was changed and is taken at the start only; NULL: nothing. */
 static const char *fixed_and_changed(const struct settings *a, const struct settings *b)
 {
@@ -257,9 +271,6 @@ static const char *fixed_and_changed(const struct settings *a, const struct sett
 	} texts[] = {
 		{ "name", a->name, b->name },
 		{ "key", a->key, b->key },
-		{ "controller: endpoint", a->controller.endpoint, b->controller.endpoint },
-		{ "controller: key", a->controller.key, b->controller.key },
-		{ "controller: reports", a->controller.reports, b->controller.reports },
 		{ "listen", a->listen, b->listen },
 		{ "window", a->window, b->window },
 		{ "metrics", a->metrics, b->metrics },
@@ -268,6 +279,8 @@ static const char *fixed_and_changed(const struct settings *a, const struct sett
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		if (!same_text(texts[i].before, texts[i].now))
 			return texts[i].field;
+	if (!same_controllers(a, b))
+		return a->n_controllers > 1 ? "controllers" : "controller";
 	if (a->authenticated != b->authenticated)
 		return "authenticated";
 	return a->plain_text_bus != b->plain_text_bus ? "plain_text_bus" : NULL;

@@ -55,7 +55,8 @@ EXTRA_DIST += tests/e2e/functions.sh tests/e2e/nodes.sh tests/e2e/runs_once.py t
 
 # The guest is built for those tests that run, and not for the others.
 $(E2E_TESTS:%=%.log): $(GUEST_IMAGE)
-tests/e2e/cut-over.sh.log: tests/bench/echo-client$(EXEEXT)
+ECHO_TESTS = tests/e2e/cut-over.sh
+$(ECHO_TESTS:%=%.log): tests/bench/echo-client$(EXEEXT)
 
 # More of what "make check" does, in an hour: 100 moves, 50 blows at random moments to hosts and
 # link and 10 to the controller, each step of the commit with and without delays and a disk.
