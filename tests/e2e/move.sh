@@ -8,7 +8,7 @@
 
 moves=${MOVES:-20}
 rates=(1M 10M 30M 100M)
-promises=(1ms 5ms 20ms 50ms 200ms)
+promises=(7ms 10ms 20ms 50ms 200ms)
 
 # move_once VM FROM TO PROMISE CONNECTIONS
 move_once() {
