@@ -89,7 +89,7 @@ wait_for 120 state_is "$first" "done"
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 
 say "one is paused in a later round, and the guest writes meanwhile"
-vm_memory=64M vm_describe busy "tagguest.mem=16M tagguest.rate=2M tagguest.verify=16M"
+vm_memory=96M vm_describe busy "tagguest.mem=16M tagguest.rate=2M tagguest.verify=16M"
 vm_start a busy
 mark=$(guest_mark "$(vm_console a busy)")
 busy=$(detached busy --bandwidth 12Mbit --blackout 1ms)
