@@ -155,7 +155,7 @@ bool incoming_disk_begin(struct incoming *in)
 	struct qmp *q = incoming_monitor(in);
 	struct incoming_disks *d;
 
-	if (!in->vm->guest || disk_count(guest_spec(in->vm->guest)) == 0 || in->vm->keep_image)
+	if (!in->vm->guest || disk_count(guest_spec(in->vm->guest)) == 0 || in->warm)
 		return false;
 	d = in->disks = calloc(1, sizeof(*d));
 	if (!d) {

@@ -42,6 +42,7 @@ struct incoming {
 	struct tail *last_tail; /* of the VM; NULL: none */
 	uint8_t *manifest; /* made when the source asks for it */
 	size_t manifest_len;
+	bool warm; /* sent ahead, for a move that may come */
 	/* The image that the source will keep of what comes; and what is written down of that */
 	bool source_keeps;
 	struct uuid source_image;

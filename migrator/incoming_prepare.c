@@ -149,6 +149,7 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 
 		incoming_find_base(in, &base);
 	}
+	in->warm = p->warm;
 	in->source_keeps = p->has_incarnation && !p->warm;
 	if (in->source_keeps)
 		in->source_image = uuid_of(&p->incarnation);

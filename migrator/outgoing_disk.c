@@ -265,7 +265,7 @@ static void open_pipe(struct mirror *m)
 {
 	struct outgoing *o = m->all->o;
 	struct link_config link = {
-		.fd = -1, .move = o->m.row.id, .stream = (uint16_t)(DISK_STREAM + m->index),
+		.fd = -1, .move = o->peer_id, .stream = (uint16_t)(DISK_STREAM + m->index),
 		.plain_text = o->m.node->config->plain_text_data,
 	};
 	int r;

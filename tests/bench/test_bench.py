@@ -144,7 +144,7 @@ class Simulation(unittest.TestCase):
     def test_marks(self):
         self.assertEqual(self.holds(self.row("tiers", user_seconds_per_cpu_s=5e6),
                                     self.row("events", events_per_cpu_s=9.9e6),
-                                    self.row("million", wall_s=720, memory_bytes_per_device=201),
+                                    self.row("million", wall_s=720, memory_bytes_per_device=217),
                                     self.row("threads-1", wall_s=18), self.row("threads-2", wall_s=10)),
                          [True, False, True, False, True])
 

@@ -55,6 +55,8 @@ last "$tmpdir/progress" 'm["state"] == "aborted" and "longer than 4000 ms" in m[
 wait_for 30 vm_runs_at b web
 runs_once
 migrator_at b vm stop web >/dev/null
+is_gone_at() { ! migrator_at "$1" vm show "$2" >/dev/null 2>&1; }
+wait_for 60 is_gone_at a web # what came of it is written down as an image first
 
 say "a promise that is below what there is"
 vm_memory=128M vm_describe web "tagguest.mem=32M tagguest.ws=8M tagguest.rate=40M tagguest.verify=16M"
@@ -86,8 +88,8 @@ last "$tmpdir/progress" '10 <= m["throttle_percent"] <= 99'
 last "$tmpdir/progress" 'all(l.get("promise_ns", 300000000) == 300000000 for l in lines)'
 
 say "longer"
+mark=$(guest_mark "$(vm_console b web)")
 moves 0 b a "${slow[@]}" --if-not-converging longer --blackout-max 20s
 last "$tmpdir/progress" 'm["promise_ns"] > 300000000 and "throttle_percent" not in m'
-mark=$(guest_mark "$(vm_console a web)")
 wait_for 60 guest_verified "$(vm_console a web)" "$mark"
 runs_once

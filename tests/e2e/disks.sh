@@ -177,7 +177,9 @@ move_there b a
 
 # What the guest has not written is the base's, and the disk is sound. A killed QEMU may leave
 # clusters behind that nobody uses, no more.
-kill -9 "$(vm_field a web pid)"
+pid=$(vm_field a web pid)
+kill -9 "$pid"
+wait_for 30 process_ended "$pid"
 overlay=$(find "$tmpdir/a/vm" -name disk0.qcow2)
 status=0
 qemu-img check "$overlay" >"$tmpdir/check" 2>&1 || status=$?

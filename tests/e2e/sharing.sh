@@ -92,16 +92,16 @@ say "one is paused in a later round, and the guest writes meanwhile"
 vm_memory=96M vm_describe busy "tagguest.mem=16M tagguest.rate=2M tagguest.verify=16M"
 vm_start a busy
 mark=$(guest_mark "$(vm_console a busy)")
-busy=$(detached busy --bandwidth 12Mbit --blackout 1ms)
+busy=$(detached busy --bandwidth 12Mbit --blackout 8ms)
 later_round() {
 	[ "$(move_field "$busy" round)" -ge 2 ]
 }
-wait_for 120 later_round
+wait_for 60 later_round
 ends 0 'paused' migrator_at a pause "$busy"
 sleep 5
 [ "$(stops busy)" -eq 0 ] || fail "the guest was stopped"
 ends 0 'resumed' migrator_at a resume "$busy"
-wait_for 240 state_is "$busy" "done"
+wait_for 120 state_is "$busy" "done"
 wait_for 60 guest_verified "$(vm_console b busy)" "$mark"
 ends 1 'too late|no such move' migrator_at a pause "$busy"
 runs_once
