@@ -444,15 +444,15 @@ static void set_parameter(struct outgoing *o, const char *name, uint32_t value)
 			       on_parameter_set);
 }
 
-static void give_up_convergence(struct outgoing *o, const struct cost *cost)
+static void give_up_convergence(struct outgoing *o)
 {
 	const Tagalong__MoveFigures *f = move_figures(&o->m);
 
-	outgoing_give_up(o, "it does not converge: the guest writes %.1f MB/s, the link carries %.1f "
-			 "MB/s, and the blackout would last %llu ms instead of %llu ms",
-			 (double)f->dirty_bps / 1e6, (double)f->link_bps / 1e6,
-			 (unsigned long long)(cost->blackout_ns / NS_PER_MS),
-			 (unsigned long long)(o->promise_ns / NS_PER_MS));
+	outgoing_give_up(o, "it does not converge: rounds begin with as much as those before (%.1f MB "
+			 "now), for the guest writes %.1f MB/s and the link carries %.1f MB/s; allow "
+			 "a blackout longer than %llu ms, or throttling",
+			 (double)f->remaining_bytes / 1e6, (double)f->dirty_bps / 1e6,
+			 (double)f->link_bps / 1e6, (unsigned long long)(o->promise_ns / NS_PER_MS));
 }
 
 static void steer(struct outgoing *o)
@@ -473,7 +473,7 @@ static void steer(struct outgoing *o)
 	if (verdict.throttle_percent)
 		set_parameter(o, "max-cpu-throttle", verdict.throttle_percent);
 	if (verdict.give_up)
-		give_up_convergence(o, &cost);
+		give_up_convergence(o);
 }
 
 /* Not while the link is away, for which there is another patience. */

@@ -5,14 +5,14 @@
 # The link is delayed, journal writes take 20 ms longer, the guest has a disk that it writes to: its
 # own, which goes along, or one that both nodes see.
 #
-#   DELAY_MS=3 JOURNAL_DELAY=20ms DISK=own   as in "make check"; DISK=shared, DISK=
+#   DELAY_MS=3 JOURNAL_DELAY=20ms DISK=shared   as in "make check"; DISK=own, DISK=
 #   ONLY='source:journal-commit'              a regular expression of cases
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
 . "$top_srcdir/tests/e2e/nodes.sh"
 
 delay_ms=${DELAY_MS-3}
 journal_delay=${JOURNAL_DELAY-20ms}
-disk=${DISK-own}
+disk=${DISK-shared}
 only=${ONLY:-.}
 
 # SIDE:STEP of a move that is done, and (after a colon) of one that is called
@@ -98,7 +98,7 @@ prepare() {
 case_done() {
 	prepare
 	fault_at "$1" "$2" "$3"
-	begin_move "$from" "$to"
+	begin_move "$from" "$to" "${patient[@]}"
 	wait_for 60 was_killed
 	check "$1 killed $2 $3"
 }
@@ -107,7 +107,7 @@ case_done() {
 case_cancel() {
 	prepare
 	fault_at "$1" "$2" "$3"
-	begin_move "$from" "$to" --bandwidth 20Mbit
+	begin_move "$from" "$to" --bandwidth 20Mbit "${patient[@]}"
 	wait_for 60 pages_flow
 	migrator_at "$from" cancel "$move" >/dev/null 2>&1 || :
 	wait_for 60 was_killed
@@ -124,7 +124,7 @@ case_revoke() {
 	local source=$from target=$to file
 	prepare
 	fault_at target before receive-commit
-	begin_move "$from" "$to"
+	begin_move "$from" "$to" "${patient[@]}"
 	wait_for 60 was_killed
 	for file in "$tmpdir/$target"/vm/web/*/pid; do
 		kill -9 "$(cat "$file")"

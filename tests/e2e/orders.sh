@@ -95,7 +95,7 @@ qemu_major=$(qemu-system-x86_64 --version | sed -n 's/^QEMU emulator version \([
 # unknowingly. Who insists gets it as it is, and cannot leave again unknowingly either.
 vm_memory=64M vm_describe big
 migrator_at newer vm start "$tmpdir/big.yaml" >/dev/null
-refused 4 "could not leave b again|may not understand" migrator_at newer move big b
+refused 4 "could not leave b again|may not understand|loses changes" migrator_at newer move big b
 migrator_at newer move big b "${patient[@]}" --force >/dev/null
 if [ "$qemu_major" -lt 9 ]; then
 	refused 4 "multiple of 256 KiB" migrator_at b move big a
