@@ -736,7 +736,8 @@ Test(prober, a_day_of_churn_takes_no_memory_and_misses_nobody, .timeout = 300)
 			early = mallinfo2().uordblks;
 	}
 	late = mallinfo2().uordblks;
-	cr_assert_lt(late, early + early / 10, "from %zu to %zu bytes", early, late);
+	/* Under AddressSanitizer both are 0: there, leaks are its own business. */
+	cr_assert_leq(late, early + early / 10, "from %zu to %zu bytes", early, late);
 	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, NULL, 0), 0);
 	cr_assert_eq(prober_run(w.prober, w.now_ns), UINT64_MAX);
 	world_end(&w);
