@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Each daemon of a move is killed before and after every single journal write
 # and message of the move: random kills would miss what is a round trip wide.
+# One attempt each: another one is another move to the two nodes.
 # The link is delayed, journal writes take 20 ms longer, the guest has a disk that it writes to: its
 # own, which goes along, or one that both nodes see.
 #
@@ -98,7 +99,7 @@ prepare() {
 case_done() {
 	prepare
 	fault_at "$1" "$2" "$3"
-	begin_move "$from" "$to" "${patient[@]}"
+	begin_move "$from" "$to" "${patient[@]}" --attempts 1
 	wait_for 60 was_killed
 	check "$1 killed $2 $3"
 }
@@ -107,7 +108,7 @@ case_done() {
 case_cancel() {
 	prepare
 	fault_at "$1" "$2" "$3"
-	begin_move "$from" "$to" --bandwidth 20Mbit "${patient[@]}"
+	begin_move "$from" "$to" --bandwidth 20Mbit "${patient[@]}" --attempts 1
 	wait_for 60 pages_flow
 	migrator_at "$from" cancel "$move" >/dev/null 2>&1 || :
 	wait_for 60 was_killed
@@ -124,7 +125,7 @@ case_revoke() {
 	local source=$from target=$to file
 	prepare
 	fault_at target before receive-commit
-	begin_move "$from" "$to" "${patient[@]}"
+	begin_move "$from" "$to" "${patient[@]}" --attempts 1
 	wait_for 60 was_killed
 	for file in "$tmpdir/$target"/vm/web/*/pid; do
 		kill -9 "$(cat "$file")"

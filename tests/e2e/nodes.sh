@@ -120,6 +120,7 @@ link_cut_one() {
 
 link_cut() {
 	kill -9 "$link_pid"
+	wait_for 30 process_ended "$link_pid" # another one listens at the same ports
 }
 
 # For a move that has to succeed: on a machine that stalls no guest is surely stopped for less.
