@@ -2,13 +2,14 @@
 # shellcheck disable=SC2154  # nodes.sh sets
 # SPDX-License-Identifier: Apache-2.0
 #
-# With three data connections, too, of which one is cut and the others live.
+# With CONNECTIONS=3 one of several data connections is cut, too, while the others live.
 # The link is cut for $CUT_S seconds in the midst of a move, or falls silent; the move goes on
 # where it was, and the guest never notices. A link that stays away ends the move, a target that
 # has given up says so, and in each case the guest runs on where it was.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
 . "$top_srcdir/tests/e2e/nodes.sh"
 
+connections=${CONNECTIONS:-1} # of the second move; README.md says why not more
 cut_s=${CUT_S:-12} # longer than the silence after which a connection is given up
 
 # progress FIELD: of the newest progress line.
@@ -81,20 +82,24 @@ print("resume.sh: %.1f MB sent, %d bytes of them again, blackout %.0f ms" % (
 PYTHON
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 
-say "one of three connections is cut, then all of them"
+say "a cut in which nothing is away for long; with several connections one is cut before"
 mark=$(guest_mark "$(vm_console b web)")
-slow_move b a --connections 3
-link_cut_one
-wait_for 30 has_reconnects 1
+slow_move b a --connections "$connections"
+if [ "$connections" -gt 1 ]; then
+	link_cut_one
+	wait_for 30 has_reconnects 1
+fi
 link_cut
 nodes_link 1
 mover_ends 0
-python3 - "$tmpdir/progress" <<'PYTHON'
+python3 - "$tmpdir/progress" "$connections" <<'PYTHON'
 import json, sys
 last = json.loads(open(sys.argv[1]).readlines()[-1])
+connections = int(sys.argv[2])
 assert last["event"] == "result" and last["state"] == "done", last
-assert last["connections"] == 3 and last["reconnects"] >= 2, last
-print("resume.sh: three connections: %.1f MB sent, %d bytes of them again, blackout %.0f ms" % (
+assert last["connections"] == connections, last
+assert last["reconnects"] >= min(connections, 2), last
+print("resume.sh: %.1f MB sent, %d bytes of them again, blackout %.0f ms" % (
     last["wire_bytes"] / 1e6, last.get("resent_bytes", 0), last["blackout_ns"] / 1e6))
 PYTHON
 wait_for 60 guest_verified "$(vm_console a web)" "$mark"
