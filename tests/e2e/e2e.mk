@@ -65,6 +65,7 @@ soak: all $(GUEST_IMAGE) tests/e2e/relay
 	env $(SOAK) MOVES=100 bash '$(srcdir)/tests/e2e/move.sh'
 	env $(SOAK) KILLS=50 bash '$(srcdir)/tests/e2e/kill-random.sh'
 	env $(SOAK) CUT_S=60 bash '$(srcdir)/tests/e2e/resume.sh'
+	env $(SOAK) CONNECTIONS=3 bash '$(srcdir)/tests/e2e/resume.sh'
 	env $(SOAK) CHOICES='give_up wait throttle longer' bash '$(srcdir)/tests/e2e/converge.sh'
 	env $(SOAK) LATER=yes bash '$(srcdir)/tests/e2e/sharing.sh'
 	env $(SOAK) KILLS=10 bash '$(srcdir)/tests/e2e/controller-kill.sh'
