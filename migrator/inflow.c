@@ -73,7 +73,8 @@ struct inflow {
 	struct tail *last_tail; /* the owner's; NULL: none */
 	uint8_t *tail;
 	size_t tail_len; /* may be more than TAIL_MAX, of which there are no bytes then */
-	bool loaded;
+	bool loaded;  /* by QEMU: from here on the memory is its own */
+	bool reported; /* that it is */
 };
 
 static int fail(struct inflow *i, const struct mg_error *err)
@@ -127,10 +128,14 @@ static void tell_changed(struct inlane *l)
 	}
 }
 
-/* The frame is taken when its pages are placed, so it is acknowledged no sooner. */
+/* The frame is taken when its pages are placed, so it is acknowledged no sooner. What comes once
+ * QEMU has loaded is a page that was asked for and came otherwise, too: the guest may have
+ * changed it since. */
 static int take_pages(struct inlane *l, const uint8_t *payload, size_t len, struct mg_error *err)
 {
 	if (!l->placing) {
+		if (l->all->loaded)
+			return 0;
 		l->placing = true;
 		l->payload = payload;
 		l->len = len;
@@ -330,7 +335,6 @@ static int on_message(struct inflow *i, enum return_path_type type, uint32_t val
 		return fail(i, &err);
 	}
 	i->loaded = true;
-	flow_post(&i->flow, INFLOW_LOADED);
 	return 0;
 }
 
@@ -422,6 +426,18 @@ static void pump(struct inlane *l)
 	ask(l);
 }
 
+/* The guest may run, so no worker may be at it any more. */
+static void report_loaded(struct inflow *i)
+{
+	if (!i->loaded || i->reported)
+		return;
+	for (unsigned k = 0; k < i->n_lanes; k++)
+		if (i->lanes[k].placing)
+			return;
+	i->reported = true;
+	flow_post(&i->flow, INFLOW_LOADED);
+}
+
 static uint64_t all_wire_bytes(const struct inflow *i)
 {
 	uint64_t n = 0;
@@ -439,6 +455,7 @@ static int step(struct inflow *i)
 	for (unsigned k = i->n_lanes; k-- > 0;) /* the first one may wait for the others */
 		pump(&i->lanes[k]);
 	write_qemu(i);
+	report_loaded(i);
 	atomic_store_explicit(&i->wire_bytes, all_wire_bytes(i), memory_order_relaxed);
 	for (unsigned k = 0; k < i->n_lanes && !i->loaded; k++)
 		if (i->lanes[k].receiver.error.code)

@@ -15,6 +15,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_guest \
 	tests/unit/migrator/test_image \
 	tests/unit/migrator/test_image_store \
+	tests/unit/migrator/test_inflow \
 	tests/unit/migrator/test_journal \
 	tests/unit/migrator/test_launch \
 	tests/unit/migrator/test_node_config \
@@ -51,6 +52,7 @@ tests_unit_migrator_test_frame_reader_LDADD = libmigrator.la libcommon.la $(UNIT
 tests_unit_migrator_test_guest_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_image_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_image_store_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_inflow_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_node_config_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_journal_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_launch_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)

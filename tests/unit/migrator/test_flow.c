@@ -289,13 +289,13 @@ Test(flow, a_narrow_window_does_not_stop_several_connections)
 {
 	for (unsigned seed = 1; seed <= 4; seed++) {
 		const struct pipeline_config c = { .seed = seed,
-						   .pages = 1500,
-						   .rounds = 2,
+						   .pages = 3000,
+						   .rounds = 3,
 						   .fast = true,
 						   .connections = 3,
 						   .bandwidth_bps = 40 * 1000 * 1000,
 						   .harm = { .kind = HARM_CUT,
-							     .frame = 3 * seed, .at = 50 },
+							     .frame = 1 + seed, .at = 50 },
 						   .next_harm = no_more_harm };
 
 		cr_assert(pipeline_run(&p, &c) && p.loaded, "source: '%s', target: '%s'",
