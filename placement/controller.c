@@ -292,6 +292,7 @@ static void on_timer(struct controller *c, uint64_t id)
 		return;
 	expire_nodes(c);
 	executor_tick(&c->executor);
+	quarantine_tick(c);
 	drain_tick(c);
 	watch_repeat(c);
 	request_expire(c);
@@ -334,6 +335,10 @@ static int load_vm(struct controller *c, const Tagalong__Placement__VmEntry *ent
 	vm->retry_utc_ns = entry->retry_utc_ns;
 	vm->frozen = entry->frozen;
 	vm->summoned = entry->summoned;
+	if (entry->failed_at && !peer_name_is_valid(entry->failed_at))
+		return -EINVAL;
+	if (entry->failed_at)
+		r = fleet_add_node(&c->fleet, entry->failed_at, &vm->failed_at);
 	for (size_t i = 0; i < entry->n_visits && i < POLICY_VISITS && r == 0; i++) {
 		if (!peer_name_is_valid(entry->visits[i]->node))
 			return -EINVAL;
@@ -352,9 +357,19 @@ static int load_node(struct controller *c, const Tagalong__Placement__NodeEntry 
 	if (!peer_name_is_valid(entry->name))
 		return -EINVAL;
 	r = fleet_add_node(&c->fleet, entry->name, &node);
-	if (r == 0)
-		node->drained = entry->drained;
-	return r;
+	if (r < 0)
+		return r;
+	node->drained = entry->drained;
+	node->evacuated = entry->evacuated;
+	node->quarantine = (struct quarantine){
+		.on = entry->quarantined,
+		.until_utc_ns = entry->has_quarantined_until_utc_ns ?
+					entry->quarantined_until_utc_ns : UINT64_MAX,
+		.failures = entry->failures,
+		.since_utc_ns = entry->failing_since_utc_ns,
+		.times = entry->quarantines,
+	};
+	return 0;
 }
 
 static bool has_prefix(const char *key, const char *prefix)
@@ -533,9 +548,32 @@ static void keep_vm(struct controller *c, const struct vm *vm)
 	entry.has_failures = entry.has_retry_utc_ns = vm->failures > 0;
 	entry.failures = vm->failures;
 	entry.retry_utc_ns = vm->retry_utc_ns;
+	entry.failed_at = vm->failed_at ? vm->failed_at->name : NULL;
 	entry.has_frozen = entry.frozen = vm->frozen;
 	entry.has_summoned = entry.summoned = vm->summoned;
 	snprintf(key, sizeof(key), "vms/%s", vm->name);
+	effects_put(&c->fx, key, &entry.base);
+}
+
+static void keep_node(struct controller *c, const struct node *node)
+{
+	const struct quarantine *q = &node->quarantine;
+	Tagalong__Placement__NodeEntry entry = TAGALONG__PLACEMENT__NODE_ENTRY__INIT;
+	char key[STORE_KEY_SIZE];
+
+	entry.name = (char *)node->name;
+	entry.has_drained = true;
+	entry.drained = node->drained;
+	entry.has_evacuated = entry.evacuated = node->evacuated;
+	entry.has_failures = entry.has_failing_since_utc_ns = q->failures > 0;
+	entry.failures = q->failures;
+	entry.failing_since_utc_ns = q->since_utc_ns;
+	entry.has_quarantines = q->times > 0;
+	entry.quarantines = q->times;
+	entry.has_quarantined = entry.quarantined = q->on;
+	entry.has_quarantined_until_utc_ns = q->on && q->until_utc_ns != UINT64_MAX;
+	entry.quarantined_until_utc_ns = q->until_utc_ns;
+	snprintf(key, sizeof(key), "nodes/%s", node->name);
 	effects_put(&c->fx, key, &entry.base);
 }
 
@@ -569,6 +607,7 @@ static int cut_history(struct controller *c, struct mg_error *err)
 
 int controller_input(struct controller *c, PlacementRecord *input, struct mg_error *err)
 {
+	struct node *node;
 	struct vm *vm;
 	int r;
 
@@ -581,6 +620,8 @@ int controller_input(struct controller *c, PlacementRecord *input, struct mg_err
 	}
 	while ((vm = fleet_take_changed(&c->fleet)))
 		keep_vm(c, vm);
+	while ((node = fleet_take_changed_node(&c->fleet)))
+		keep_node(c, node);
 	r = effects_commit(&c->fx, c->store, &c->fence, err);
 	if (r < 0)
 		return r;

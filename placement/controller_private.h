@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the controller's own files share: controller.c (inputs and what nodes
- * say), decide.c (from samples to orders), drain.c (empties nodes), pairs.c
+ * say), decide.c (from samples to orders), drain.c (empties nodes), quarantine.c
+ * (spares those where moves fail), pairs.c
  * (devices and their VMs), watch.c (who watches whom), requests.c (what
  * operators ask) and views.c (what they are answered).
  */
@@ -68,6 +69,10 @@ size_t drain_gather(const struct controller *c, struct plan_item *items);
 void drain_tick(struct controller *c);
 void drain_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e);
 
+/* quarantine.c; see quarantine.h. */
+void quarantine_tick(struct controller *c);
+void quarantine_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e);
+
 /* pairs.c. `item` and `items` have a place for each of the device's VMs. */
 size_t pairs_summon(struct controller *c, struct vm *vm, const struct policy_view *view,
 		    struct plan_item *item); /* the wishes of one that was brought to the front */
@@ -94,6 +99,8 @@ bool watch_answer(struct controller *c, uint64_t request, const Envelope *e);
 /* requests.c */
 typedef void (*request_fn)(struct controller *c, const struct bus_peer *from, const Envelope *e);
 request_fn request_find(Tagalong__Envelope__BodyCase body);
+int request_find_node(const struct controller *c, const char *name, struct node **ret,
+		      struct mg_error *err); /* -ENOENT */
 void request_reply(struct controller *c, const struct bus_peer *from, const Envelope *e, int r,
 		   const struct mg_error *err); /* Done, or for r < 0 the failure */
 bool request_answer(struct controller *c, uint64_t request, const Envelope *e);

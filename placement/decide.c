@@ -17,7 +17,7 @@ static bool can_take(const struct node *node, const struct vm *vm, void *userdat
 {
 	(void)vm;
 	(void)userdata;
-	return node_is_up(node) && node->admitted && !node->drained;
+	return node->admitted && !node_refusal(node);
 }
 
 /* False: there is nothing to see. */
@@ -122,7 +122,8 @@ static void reason_text(const struct plan_item *item, const struct node *target,
 	char here[UNITS_TEXT_SIZE], there[UNITS_TEXT_SIZE], held[UNITS_TEXT_SIZE];
 
 	if (item->vm->node->drained)
-		snprintf(text, size, "%s is drained", item->vm->node->name);
+		snprintf(text, size, "%s is %s", item->vm->node->name,
+			 item->vm->node->evacuated ? "evacuated" : "drained");
 	else if (!item->vm->foreground)
 		snprintf(text, size, "follows %s", device_foreground(item->vm->device)->name);
 	else if (item->vm->summoned)
@@ -162,6 +163,10 @@ static void order(struct controller *c, const struct plan_item *item)
 	move.target = target->name;
 	move.reason = &reason;
 	move.limits = c->start->limits->move;
+	if (item->vm->node->evacuated && item->vm->foreground) {
+		move.has_priority = true;
+		move.priority = TAGALONG__MOVE_PRIORITY__PRIORITY_HIGH;
+	}
 	move.has_device = item->vm->device != NULL;
 	if (move.has_device)
 		move.device = (ProtobufCBinaryData){ UUID_SIZE, item->vm->device->id.bytes };
@@ -241,6 +246,7 @@ void decide_now(struct controller *c)
 		.moves = c->start->limits->moves,
 		.moves_per_node = c->start->limits->moves_per_node,
 		.moves_per_link = c->start->limits->moves_per_link,
+		.evacuation = c->start->limits->evacuation,
 		.min_stay_ns = c->parameters.min_stay_ns,
 	};
 	size_t room = count_items(c);

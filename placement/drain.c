@@ -2,11 +2,13 @@
  *
  * Drained nodes. Their VMs wish to be elsewhere, each round anew and with the planner's
  * limits, until none is left: VMs whose moves fail are tried again after their back-off,
- * and those that find no room leave when there is some.
+ * and those that find no room leave when there is some. An evacuated node is a drained one
+ * that is failing: limits are raised for it, and back-offs do not grow.
  */
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/move_state.h"
 #include "placement/controller_private.h"
 
 /* Where a device's round-trip time is known counts before where there is much room. */
@@ -59,13 +61,13 @@ static void wish_away(const struct controller *c, struct vm *vm, struct plan_ite
 
 	*item = (struct plan_item){ .vm = vm, .urgent = true };
 	INDEX_FOREACH(node, &c->fleet.nodes) {
-		if (node == vm->node || !node_is_up(node) || !node->admitted || node->drained ||
+		if (node == vm->node || node_refusal(node) || !node->admitted ||
 		    !planner_fits(node, &none, vm))
 			continue;
 		add_wish(item, &(struct policy_wish){
 				.target = node->number,
 				.benefit_ns = benefit(vm, node),
-				.code = "drain",
+				.code = vm->node->evacuated ? "evacuate" : "drain",
 				.here_ns = srtt_from(vm, vm->node),
 				.target_ns = srtt_from(vm, node),
 			});
@@ -155,35 +157,50 @@ static int make_plan(struct controller *c, const struct node *node, struct arena
 	return 0;
 }
 
-static void set_drained(struct controller *c, struct node *node, bool drained, const char *who)
+static const char *step_name(const struct node *node)
 {
-	Tagalong__Placement__NodeEntry entry = TAGALONG__PLACEMENT__NODE_ENTRY__INIT;
-	char key[STORE_KEY_SIZE];
+	if (node->evacuated)
+		return "evacuate";
+	return node->drained ? "drain" : "undrain";
+}
 
-	if (node->drained == drained)
+/* What is on its way to a failing node turns back while it can. */
+static void turn_back(struct controller *c, const struct node *node)
+{
+	struct move *move;
+
+	INDEX_FOREACH(move, &c->executor.moves)
+		if (move->target == node && move_state_may_cancel(move->entry->info->state))
+			executor_cancel(&c->executor, move, "its target is evacuated");
+}
+
+static void set_drained(struct controller *c, struct node *node, const Tagalong__NodeDrain *request,
+			const char *who)
+{
+	bool evacuated = request->drained && request->evacuate;
+
+	if (node->drained == request->drained && node->evacuated == evacuated)
 		return;
-	node->drained = drained;
-	entry.name = node->name;
-	entry.has_drained = true;
-	entry.drained = drained;
-	snprintf(key, sizeof(key), "nodes/%s", node->name);
-	effects_put(&c->fx, key, &entry.base);
-	effects_decide(&c->fx, drained ? "drain" : "undrain", "node=%s by=%s", node->name, who);
+	node->drained = request->drained;
+	node->evacuated = evacuated;
+	fleet_touch_node(&c->fleet, node);
+	effects_decide(&c->fx, step_name(node), "node=%s by=%s", node->name, who);
+	if (evacuated)
+		turn_back(c, node);
 }
 
 void drain_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e)
 {
 	const Tagalong__NodeDrain *request = e->node_drain;
-	struct node *node = fleet_node(&c->fleet, request->node);
 	Tagalong__DrainPlan plan = TAGALONG__DRAIN_PLAN__INIT;
 	Envelope answer = TAGALONG__ENVELOPE__INIT;
 	struct arena arena = { 0 };
-	int r = 0;
+	struct mg_error err = { 0 };
+	struct node *node;
+	int r = request_find_node(c, request->node, &node, &err);
 
-	if (!node) {
-		effects_reply_failure(&c->fx, from, e->seq, ENOENT,
-				      "no node named '%s'; 'migrator node list' shows those that "
-				      "are", request->node);
+	if (r < 0) {
+		request_reply(c, from, e, r, &err);
 		return;
 	}
 	if (request->drained)
@@ -195,7 +212,7 @@ void drain_on_request(struct controller *c, const struct bus_peer *from, const E
 		answer.drain_plan = &plan;
 		effects_reply(&c->fx, from, e->seq, &answer);
 		if (!request->dry_run)
-			set_drained(c, node, request->drained, from->name);
+			set_drained(c, node, request, from->name);
 		drain_tick(c);
 	}
 	arena_free(&arena);

@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/move_state.h"
 #include "common/units.h"
+#include "placement/quarantine.h"
 
 #define REPEAT_NS (1 * NS_PER_S)  /* of what is not answered */
 #define QUERY_NS (5 * NS_PER_S)   /* of silence about a move */
@@ -332,8 +333,10 @@ void executor_cancel(struct executor *x, struct move *move, const char *why)
 static void back_off(struct executor *x, struct vm *vm)
 {
 	uint64_t wait = x->limits->backoff_ns;
+	/* From a node that is failing it has to go all the same, and soon. */
+	uint32_t doublings = vm->node && vm->node->evacuated ? 0 : vm->failures;
 
-	for (uint32_t i = 0; i < vm->failures && i < 64 && wait < x->limits->backoff_max_ns; i++)
+	for (uint32_t i = 0; i < doublings && i < 64 && wait < x->limits->backoff_max_ns; i++)
 		wait *= 2;
 	if (wait > x->limits->backoff_max_ns)
 		wait = x->limits->backoff_max_ns;
@@ -377,7 +380,9 @@ static void settle(struct executor *x, struct move *move)
 	info->has_ended_utc_ns = true;
 	info->ended_utc_ns = x->fx->now_utc_ns;
 	if (info->state == TAGALONG__MOVE_STATE__MOVE_DONE) {
+		quarantine_success(x->fleet, move->target);
 		vm->failures = 0;
+		vm->failed_at = NULL;
 		vm->retry_utc_ns = 0;
 		vm->summoned = false;
 		fleet_touch(x->fleet, vm);
@@ -385,7 +390,11 @@ static void settle(struct executor *x, struct move *move)
 				     x->fx->now_utc_ns) < 0)
 			x->fx->error = -ENOMEM;
 	} else {
+		/* What the source refused or was called off says nothing of the target. */
+		if (move->entry->accepted && !move->entry->cancelled)
+			quarantine_failure(x->fx, x->fleet, x->limits, move->target, vm);
 		back_off(x, vm);
+		vm->failed_at = move->target;
 	}
 	decide_result(x, move);
 	into_history(x, move);

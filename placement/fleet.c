@@ -110,6 +110,35 @@ bool fleet_expire(struct node *node, int program, uint64_t now_ns, uint64_t time
 	return true;
 }
 
+const char *node_refusal(const struct node *node)
+{
+	if (!node_is_up(node))
+		return "the target is down";
+	if (node->drained)
+		return "the target is drained";
+	return node->quarantine.on ? "the target is in quarantine" : NULL;
+}
+
+void fleet_touch_node(struct fleet *fleet, struct node *node)
+{
+	if (node->changed)
+		return;
+	node->changed = true;
+	node->next_changed = fleet->changed_nodes;
+	fleet->changed_nodes = node;
+}
+
+struct node *fleet_take_changed_node(struct fleet *fleet)
+{
+	struct node *node = fleet->changed_nodes;
+
+	if (node) {
+		fleet->changed_nodes = node->next_changed;
+		node->changed = false;
+	}
+	return node;
+}
+
 /* ---- VMs --------------------------------------------------------------------- */
 
 struct vm *fleet_vm(const struct fleet *fleet, const char *name)

@@ -42,6 +42,16 @@ struct node {
 	Tagalong__NodeHello *hello; /* of its migratord, without VMs and moves; or NULL */
 	bool admitted; /* and its key is the allow list's; set by the controller */
 	bool drained;  /* by an operator: VMs leave it and none comes */
+	bool evacuated; /* drained, and in a hurry */
+	struct quarantine {
+		bool on; /* no VM comes to it */
+		uint64_t until_utc_ns; /* UINT64_MAX: until an operator ends it */
+		uint32_t failures;     /* moves to it, since the last that succeeded */
+		uint64_t since_utc_ns; /* the first of them */
+		uint32_t times;        /* in quarantine, since then */
+	} quarantine; /* see quarantine.c */
+	struct node *next_changed;
+	bool changed; /* the store's NodeEntry is out of date */
 	Tagalong__VmInfo **vms;     /* what it reported last, in the order of their names */
 	size_t n_vms;
 	struct index claimed; /* the struct vm of which it has a claim, by name */
@@ -88,6 +98,7 @@ struct vm {
 	bool frozen; /* by an operator: only operators move it */
 	struct move *move; /* that is not settled, or NULL; see executor.h */
 	uint32_t failures; /* moves in a row that came to nothing */
+	struct node *failed_at; /* the last of them was to go there; or NULL */
 	uint64_t retry_utc_ns;
 	struct vm *next_changed;
 	bool changed; /* the store's VmEntry is out of date */
@@ -130,6 +141,7 @@ struct fleet {
 	struct index vms;     /* by name */
 	struct node **by_number;
 	struct vm *changed; /* see fleet_take_changed() */
+	struct node *changed_nodes;
 };
 
 void fleet_init(struct fleet *fleet);
@@ -161,6 +173,13 @@ static inline bool node_is_up(const struct node *node)
 {
 	return node->programs[PROGRAM_MIGRATOR].up;
 }
+
+/* Why no VM may come to the node, a phrase that stays; NULL: one may. */
+const char *node_refusal(const struct node *node);
+
+/* What a node's NodeEntry holds was changed: fleet_take_changed_node() will return it, once. */
+void fleet_touch_node(struct fleet *fleet, struct node *node);
+struct node *fleet_take_changed_node(struct fleet *fleet);
 
 /* ---- VMs --------------------------------------------------------------------- */
 

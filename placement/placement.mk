@@ -44,6 +44,8 @@ libplacement_la_SOURCES = \
 	placement/policy_parameters.h \
 	placement/policy_rent_or_buy.c \
 	placement/policy_threshold.c \
+	placement/quarantine.c \
+	placement/quarantine.h \
 	placement/record_log.c \
 	placement/record_log.h \
 	placement/requests.c \

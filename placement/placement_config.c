@@ -24,7 +24,9 @@ struct policy_section {
 };
 
 struct limits_section {
-	unsigned *moves, *moves_per_node, *moves_per_link, *history;
+	unsigned *moves, *moves_per_node, *moves_per_link, *evacuation, *history;
+	unsigned *quarantine_after;
+	char *quarantine_window, *quarantine, *quarantine_max;
 	char *backoff, *backoff_max, *order_timeout, *node_timeout;
 	char *blackout, *blackout_max, *bandwidth, *timeout, *stall_timeout, *if_not_converging;
 };
@@ -72,6 +74,11 @@ static const cyaml_schema_field_t limits_fields[] = {
 	COUNT(limits_section, moves),
 	COUNT(limits_section, moves_per_node),
 	COUNT(limits_section, moves_per_link),
+	COUNT(limits_section, evacuation),
+	COUNT(limits_section, quarantine_after),
+	OPTIONAL(limits_section, quarantine_window),
+	OPTIONAL(limits_section, quarantine),
+	OPTIONAL(limits_section, quarantine_max),
 	COUNT(limits_section, history),
 	OPTIONAL(limits_section, backoff),
 	OPTIONAL(limits_section, backoff_max),
@@ -254,6 +261,16 @@ static void read_limits(struct reader *in, const struct limits_section *s,
 	l->moves_per_node = count(in, "limits.moves_per_node", s->moves_per_node, 2, 1, COUNT_MAX);
 	l->moves_per_link = count(in, "limits.moves_per_link", s->moves_per_link, 0, 0, COUNT_MAX);
 	l->has_moves_per_link = l->moves_per_link > 0;
+	l->has_evacuation = l->has_quarantine_after = l->has_quarantine_window_ns = true;
+	l->has_quarantine_ns = l->has_quarantine_max_ns = true;
+	l->evacuation = count(in, "limits.evacuation", s->evacuation, 4, 1, 1000);
+	l->quarantine_after =
+		count(in, "limits.quarantine_after", s->quarantine_after, 3, 0, COUNT_MAX);
+	l->quarantine_window_ns = span(in, "limits.quarantine_window", s->quarantine_window,
+				       600 * NS_PER_S);
+	l->quarantine_ns = span(in, "limits.quarantine", s->quarantine, 60 * NS_PER_S);
+	l->quarantine_max_ns = span(in, "limits.quarantine_max", s->quarantine_max,
+				    3600 * NS_PER_S);
 	l->history = count(in, "limits.history", s->history, 10000, 0, COUNT_MAX);
 	l->backoff_ns = span(in, "limits.backoff", s->backoff, 10 * NS_PER_S);
 	l->backoff_max_ns = span(in, "limits.backoff_max", s->backoff_max, 600 * NS_PER_S);

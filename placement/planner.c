@@ -2,6 +2,7 @@
 #include "placement/planner.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,7 +169,7 @@ static void add_item(struct planning *p, struct plan_item *item)
 		int64_t value = wish->benefit_ns < ASSIGN_VALUE_MAX ? (int64_t)wish->benefit_ns + 1 :
 								      ASSIGN_VALUE_MAX;
 
-		if (!node_is_up(target) || target->drained || target == vm->node)
+		if (node_refusal(target) || target == vm->node)
 			continue;
 		to->options[to->n_options++] = (struct assign_option){
 			.to = local_number(p, target),
@@ -185,12 +186,11 @@ static const char *target_refusal(const struct planning *p, const struct vm *vm,
 				  const struct node *target)
 {
 	const struct assign *a = &p->assign;
+	const char *closed = node_refusal(target);
 	const struct assign_node *to;
 
-	if (!node_is_up(target))
-		return "the target is down";
-	if (target->drained)
-		return "the target is drained";
+	if (closed)
+		return closed;
 	if (target == vm->node)
 		return "it is there already";
 	to = &a->nodes[p->local[target->number]];
@@ -216,9 +216,14 @@ static void grant(struct planning *p, struct plan_item *item, const struct assig
 	traffic_add(p->traffic, item->vm, item->vm->node, target);
 }
 
+static bool is_evacuated(const struct vm *vm)
+{
+	return vm->node && vm->node->evacuated;
+}
+
 /* Those in the foreground, or those in the background, within what is left. */
 static int plan_kind(struct planning *p, uint64_t now_utc_ns, struct plan_item *items, size_t n,
-		     bool foreground)
+		     bool evacuated, bool foreground)
 {
 	struct assign_result result;
 	int r;
@@ -227,7 +232,7 @@ static int plan_kind(struct planning *p, uint64_t now_utc_ns, struct plan_item *
 	for (size_t i = 0; i < n; i++) {
 		struct plan_item *item = &items[i];
 
-		if (item->vm->foreground != foreground)
+		if (item->vm->foreground != foreground || is_evacuated(item->vm) != evacuated)
 			continue;
 		item->granted = NULL;
 		item->refusal = vm_refusal(item, p->limits, now_utc_ns);
@@ -263,8 +268,9 @@ static uint32_t count_nodes(const struct plan_item *items, size_t n)
 	return last + 1;
 }
 
-int planner_plan(const struct fleet *fleet, const struct planner_limits *limits,
-		 uint64_t now_utc_ns, struct traffic *traffic, struct plan_item *items, size_t n)
+static int plan_within(const struct fleet *fleet, const struct planner_limits *limits,
+		       uint64_t now_utc_ns, struct traffic *traffic, struct plan_item *items,
+		       size_t n, bool evacuated)
 {
 	uint32_t n_nodes = count_nodes(items, n);
 	size_t n_links = limits->moves_per_link ? n * POLICY_WISHES_MAX : 0, slots = 1;
@@ -290,6 +296,37 @@ int planner_plan(const struct fleet *fleet, const struct planner_limits *limits,
 	p.link_slots = slots;
 	p.assign = (struct assign){ .items = assigned, .nodes = nodes, .links = left,
 				    .moves = minus(limits->moves, traffic->moves) };
-	r = plan_kind(&p, now_utc_ns, items, n, true);
-	return r < 0 ? r : plan_kind(&p, now_utc_ns, items, n, false);
+	r = plan_kind(&p, now_utc_ns, items, n, evacuated, true);
+	return r < 0 ? r : plan_kind(&p, now_utc_ns, items, n, evacuated, false);
+}
+
+static unsigned times(unsigned limit, unsigned factor)
+{
+	unsigned product;
+
+	return __builtin_mul_overflow(limit, factor, &product) ? UINT_MAX : product;
+}
+
+static bool any_is_evacuated(const struct plan_item *items, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_evacuated(items[i].vm))
+			return true;
+	return false;
+}
+
+int planner_plan(const struct fleet *fleet, const struct planner_limits *limits,
+		 uint64_t now_utc_ns, struct traffic *traffic, struct plan_item *items, size_t n)
+{
+	struct planner_limits raised = *limits;
+	int r = 0;
+
+	if (limits->evacuation > 1) {
+		raised.moves = times(limits->moves, limits->evacuation);
+		raised.moves_per_node = times(limits->moves_per_node, limits->evacuation);
+		raised.moves_per_link = times(limits->moves_per_link, limits->evacuation);
+	}
+	if (any_is_evacuated(items, n))
+		r = plan_within(fleet, &raised, now_utc_ns, traffic, items, n, true);
+	return r < 0 ? r : plan_within(fleet, limits, now_utc_ns, traffic, items, n, false);
 }

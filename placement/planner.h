@@ -12,6 +12,7 @@ struct planner_limits {
 	unsigned moves;          /* at once in all */
 	unsigned moves_per_node; /* at once into a node, and as many out of it */
 	unsigned moves_per_link; /* at once from one node to another; 0: no limit */
+	unsigned evacuation;     /* all of these so many times for VMs of an evacuated node; 0: once */
 	uint64_t min_stay_ns;    /* between two moves of a VM, whatever a policy says */
 };
 
@@ -50,8 +51,8 @@ struct plan_item {
 	const char *refusal;               /* a short phrase that stays; of the best wish */
 };
 
-/* Fills in `granted` and `refusal` and adds the grants to the traffic. VMs in the
- * foreground come first; of each kind those are granted that gain the most together
+/* Fills in `granted` and `refusal` and adds the grants to the traffic. VMs of evacuated
+ * nodes come first, and of them and the others those in the foreground; of each kind those are granted that gain the most together
  * (see assign.h). -ENOMEM: nothing was granted. */
 int planner_plan(const struct fleet *fleet, const struct planner_limits *limits,
 		 uint64_t now_utc_ns, struct traffic *traffic, struct plan_item *items, size_t n);

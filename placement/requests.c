@@ -199,8 +199,8 @@ void request_clear(struct controller *c)
 	}
 }
 
-static int find_node(const struct controller *c, const char *name, struct node **ret,
-		     struct mg_error *err)
+int request_find_node(const struct controller *c, const char *name, struct node **ret,
+		      struct mg_error *err)
 {
 	*ret = fleet_node(&c->fleet, name);
 	if (!*ret)
@@ -238,7 +238,7 @@ static int choose_node(const struct controller *c, const struct vm *vm, struct n
 	INDEX_FOREACH(node, &c->fleet.nodes) {
 		uint64_t left;
 
-		if (!node_is_up(node) || node->drained || !planner_fits(node, &none, vm))
+		if (node_refusal(node) || !planner_fits(node, &none, vm))
 			continue;
 		left = node->hello->has_memory_bytes ?
 			       node->hello->memory_bytes - node->load.memory :
@@ -267,7 +267,7 @@ static void on_vm_start(struct controller *c, const struct bus_peer *from, const
 		r = mg_error_set(&err, -EEXIST, "VM '%s' is on '%s' already", there->name,
 				 there->node->name);
 	else if (start->node)
-		r = find_node(c, start->node, &node, &err);
+		r = request_find_node(c, start->node, &node, &err);
 	else
 		r = choose_node(c, &wanted, &node, &err);
 	passed.node = NULL;
@@ -303,7 +303,7 @@ static void on_vm_freeze(struct controller *c, const struct bus_peer *from, cons
 		r = mg_error_set(&err, -ENOENT,
 				 "no VM named '%s'; 'migrator vm list' shows those that are",
 				 e->vm_freeze->vm);
-	if (vm && vm->frozen != e->vm_freeze->frozen) {
+	if (vm && vm->frozen != e->vm_freeze->frozen && !e->vm_freeze->dry_run) {
 		vm->frozen = e->vm_freeze->frozen;
 		fleet_touch(&c->fleet, vm);
 		effects_decide(&c->fx, vm->frozen ? "freeze" : "thaw", "vm=%s by=%s", vm->name,
@@ -328,7 +328,7 @@ static int check_order(struct controller *c, const Tagalong__MoveOrder *order, s
 		return c->fx.error = mg_error_set(err, -ENOMEM, "out of memory");
 	r = find_vm(c, order->vm, &vm, err);
 	if (r == 0)
-		r = find_node(c, order->target, &target, err);
+		r = request_find_node(c, order->target, &target, err);
 	if (r < 0)
 		return r;
 	if (vm->node == target)
@@ -343,10 +343,14 @@ static int check_order(struct controller *c, const Tagalong__MoveOrder *order, s
 		return mg_error_set(err, -EHOSTUNREACH,
 				    "the migratord of node '%s' is not connected",
 				    node_is_up(target) ? vm->node->name : target->name);
-	if (!order->force && target->drained)
+	if (!order->force && node_refusal(target))
 		return mg_error_set(err, -EBUSY,
-				    "node '%s' is drained; --force moves VM '%s' there anyway",
-				    target->name, vm->name);
+				    "node '%s' is %s; --force moves VM '%s' there anyway",
+				    target->name,
+				    target->drained ? "drained" : "in quarantine", vm->name);
+	if (!order->force && vm->frozen)
+		return mg_error_set(err, -EBUSY,
+				    "VM '%s' is frozen; --force moves it anyway", vm->name);
 	executor_traffic(&c->executor, &traffic);
 	if (!order->force && !planner_fits(target, &nodes[target->number].reserved, vm))
 		return mg_error_set(err, -ENOSPC,
@@ -479,7 +483,7 @@ static void on_move_resolve(struct controller *c, const struct bus_peer *from, c
 	int r = 0;
 
 	if (resolve->node)
-		r = find_node(c, resolve->node, &node, &err);
+		r = request_find_node(c, resolve->node, &node, &err);
 	else if (move)
 		node = move->source;
 	else
@@ -510,6 +514,7 @@ request_fn request_find(Tagalong__Envelope__BodyCase body)
 		{ BODY(VM_STOP), on_vm_stop },
 		{ BODY(VM_FREEZE), on_vm_freeze },
 		{ BODY(NODE_DRAIN), drain_on_request },
+		{ BODY(NODE_QUARANTINE), quarantine_on_request },
 		{ BODY(WHY_QUERY), why_on_query },
 		{ BODY(MOVE_QUERY), on_move_query },
 		{ BODY(MOVE_ORDER), on_move_order },

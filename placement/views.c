@@ -72,6 +72,13 @@ static Tagalong__NodeInfo *view_node(const struct node *node, size_t n_nodes, st
 	info->has_vms = true;
 	info->vms = (uint32_t)node->n_vms;
 	info->has_drained = info->drained = node->drained;
+	info->has_evacuated = info->evacuated = node->evacuated;
+	info->has_quarantined = info->quarantined = node->quarantine.on;
+	info->has_quarantined_until_utc_ns =
+		node->quarantine.on && node->quarantine.until_utc_ns != UINT64_MAX;
+	info->quarantined_until_utc_ns = node->quarantine.until_utc_ns;
+	info->has_failures = node->quarantine.failures > 0;
+	info->failures = node->quarantine.failures;
 	return info;
 }
 

@@ -11,6 +11,7 @@
 #include "migrator/cli/output.h"
 
 #define COMMON (OPTION_CONFIG | OPTION_JSON)
+#define CHANGES (COMMON | OPTION_TIMEOUT | OPTION_DRY_PLAN)
 #define ASKS (COMMON | OPTION_NODE | OPTION_TIMEOUT)
 
 static const struct command {
@@ -24,10 +25,14 @@ static const struct command {
 	{ "status", cmd_status, "", 0, ASKS, "what there is and what is going on" },
 	{ "controllers", cmd_controllers, "", 0, COMMON, "controllers, and which one leads" },
 	{ "node list", cmd_node_list, "", 0, COMMON | OPTION_TIMEOUT, "nodes, their load and contact" },
-	{ "node drain", cmd_node_drain, "NODE", 1, COMMON | OPTION_TIMEOUT | OPTION_DRY_PLAN,
+	{ "node drain", cmd_node_drain, "NODE", 1, CHANGES,
 	  "let all VMs leave a node, and none come" },
-	{ "node undrain", cmd_node_undrain, "NODE", 1, COMMON | OPTION_TIMEOUT,
-	  "let VMs come to it again" },
+	{ "node undrain", cmd_node_undrain, "NODE", 1, CHANGES, "let VMs come to it again" },
+	{ "node evacuate", cmd_node_evacuate, "NODE", 1, CHANGES,
+	  "drain a node that is failing: many VMs at once" },
+	{ "node quarantine", cmd_node_quarantine, "NODE", 1, CHANGES,
+	  "let no VM come to a node; those that are there stay" },
+	{ "node release", cmd_node_release, "NODE", 1, CHANGES, "end a node's quarantine" },
 	{ "vm list", cmd_vm_list, "", 0, ASKS, "VMs and where they are" },
 	{ "vm show", cmd_vm_show, "VM", 1, ASKS, "all about one VM" },
 	{ "vm start", cmd_vm_start, "FILE", 1, ASKS | OPTION_ON,
@@ -37,9 +42,8 @@ static const struct command {
 	  "take up with the QEMU of another, which runs the VM that FILE describes" },
 	{ "vm receive", cmd_vm_receive, "VM", 1, ASKS | OPTION_QMP,
 	  "let a VM arrive in a QEMU that another has started" },
-	{ "vm freeze", cmd_vm_freeze, "VM", 1, COMMON | OPTION_TIMEOUT,
-	  "let only operators move a VM" },
-	{ "vm thaw", cmd_vm_thaw, "VM", 1, COMMON | OPTION_TIMEOUT, "let it be moved again" },
+	{ "vm freeze", cmd_vm_freeze, "VM", 1, CHANGES, "let only operators move a VM, with --force" },
+	{ "vm thaw", cmd_vm_thaw, "VM", 1, CHANGES, "let it be moved again" },
 	{ "pair list", cmd_pair_list, "", 0, COMMON | OPTION_TIMEOUT, "devices, their VMs and RTTs" },
 	{ "pair set", cmd_pair_set, "DEVICE VM", 2,
 	  COMMON | OPTION_TIMEOUT | OPTION_ID | OPTION_BACKGROUND | OPTION_FOLLOW,

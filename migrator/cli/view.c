@@ -26,7 +26,7 @@ const struct column view_node_columns[] = {
 	{ "IMAGES", "images", COLUMN_COUNT },
 	{ "QEMU", "qemu_version", COLUMN_TEXT },
 	{ "LAST SEEN", "last_seen_utc_ns", COLUMN_TIME },
-	{ "DRAINED", "drained", COLUMN_FLAG },
+	{ "ACCEPTS", "accepts", COLUMN_TEXT },
 	{ NULL },
 };
 
@@ -340,6 +340,16 @@ static json_t *view_image(const Tagalong__ImageInfo *image)
 	return o;
 }
 
+/* Whether VMs may come to it. */
+static const char *acceptance(const Tagalong__NodeInfo *node)
+{
+	if (node->evacuated)
+		return "evacuated";
+	if (node->drained)
+		return "drained";
+	return node->quarantined ? "quarantine" : "yes";
+}
+
 json_t *view_node(const Tagalong__NodeInfo *node)
 {
 	const Tagalong__NodeHello *hello = node->hello;
@@ -349,6 +359,12 @@ json_t *view_node(const Tagalong__NodeInfo *node)
 	put_flag(o, "migrator_up", node->migrator_up);
 	put_flag(o, "telemetry_up", node->telemetry_up);
 	put_flag(o, "drained", node->drained);
+	put_flag(o, "evacuated", node->evacuated);
+	put_flag(o, "quarantined", node->quarantined);
+	put_number(o, "quarantined_until_utc_ns", node->has_quarantined_until_utc_ns,
+		   node->quarantined_until_utc_ns);
+	put_number(o, "failures", node->has_failures, node->failures);
+	put_text(o, "accepts", acceptance(node));
 	put_number(o, "last_seen_utc_ns", node->has_last_seen_utc_ns, node->last_seen_utc_ns);
 	put_number(o, "vms", node->has_vms, node->vms);
 	put_number(o, "memory_used_bytes", node->has_memory_used_bytes, node->memory_used_bytes);

@@ -82,7 +82,7 @@ ends 0 '^web  *-  *it is frozen$' migrator node drain b --dry-run
 ends 0 '^thawed: web ' migrator vm thaw web
 ends 0 '^web  *a  *-$' migrator node drain b
 wait_for 60 prints '^web  *running  *a ' vm list
-wait_for 20 prints '^b .* yes$' node list
+wait_for 20 prints '^b .* drained$' node list
 ends 1 "node 'b' is drained" migrator move web b
 ends 0 '^undrained: ' migrator node undrain b
 ends 0 '^moved web from a to b$' migrator move web b

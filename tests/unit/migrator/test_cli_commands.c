@@ -270,6 +270,26 @@ Test(cli, nodes_are_emptied)
 	assert_exit(f, CLI_OK);
 	assert_has(f.out, "undrained");
 	cr_assert_not(f.request->node_drain->drained);
+	fake_run(&f, "node", "evacuate", "tower-a", "-n", NULL);
+	assert_exit(f, CLI_OK);
+	cr_assert(f.request->node_drain->drained && f.request->node_drain->evacuate);
+	cr_assert(f.request->node_drain->dry_run);
+	fake_stop(&f);
+}
+
+Test(cli, nodes_are_spared)
+{
+	struct fake f;
+
+	fake_start(&f, answer_all);
+	fake_run(&f, "node", "quarantine", "tower-a", "--dry-run", NULL);
+	assert_exit(f, CLI_OK);
+	cr_assert_str_eq(f.out, "would be quarantined: tower-a gets no more VMs\n");
+	cr_assert(f.request->node_quarantine->dry_run);
+	fake_run(&f, "node", "release", "tower-a", NULL);
+	cr_assert_str_eq(f.out, "released: tower-a may get VMs again\n");
+	cr_assert_str_eq(f.request->node_quarantine->node, "tower-a");
+	cr_assert_not(f.request->node_quarantine->quarantined);
 	fake_stop(&f);
 }
 

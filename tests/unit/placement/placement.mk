@@ -13,6 +13,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_policy_markov \
 	tests/unit/placement/test_policy_rent_or_buy \
 	tests/unit/placement/test_policy_threshold \
+	tests/unit/placement/test_quarantine \
 	tests/unit/placement/test_record_log \
 	tests/unit/placement/test_requests \
 	tests/unit/placement/test_store \
@@ -56,6 +57,12 @@ tests_unit_placement_test_planner_LDADD = libplacement.la libcommon.la $(UNIT_LD
 tests_unit_placement_test_policy_markov_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_policy_rent_or_buy_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_policy_threshold_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_quarantine_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/test_quarantine.c \
+	$(NULL)
+tests_unit_placement_test_quarantine_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_record_log_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_requests_SOURCES = \
 	tests/unit/placement/harness.c \

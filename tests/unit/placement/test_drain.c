@@ -46,6 +46,19 @@ static const char *drain(struct harness *h, const char *node, bool drained, bool
 	return text;
 }
 
+static void evacuate(struct harness *h, const char *node)
+{
+	Tagalong__NodeDrain request = TAGALONG__NODE_DRAIN__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	request.node = (char *)node;
+	request.drained = true;
+	request.has_evacuate = request.evacuate = true;
+	e.body_case = BODY(NODE_DRAIN);
+	e.node_drain = &request;
+	cr_assert_eq(ask(h, &e)->body_case, BODY(DRAIN_PLAN));
+}
+
 static const Envelope *freeze(struct harness *h, const char *vm, bool frozen)
 {
 	Tagalong__VmFreeze request = TAGALONG__VM_FREEZE__INIT;
@@ -187,5 +200,48 @@ Test(drain, what_is_not_there_is_named)
 	answer = freeze(&h, "mail", true);
 	cr_assert_eq(answer->body_case, BODY(FAILURE));
 	cr_assert_not_null(strstr(answer->failure->text, "no VM named 'mail'"));
+	harness_close(&h);
+}
+
+Test(drain, from_a_failing_node_at_once_and_again_soon)
+{
+	const struct sent *sent;
+	struct harness h;
+
+	setup(&h);
+	set_pair(&h, &phone, "phone", "web");
+	evacuate(&h, "tower-a");
+	pass(&h, 1);
+	for (int i = 0; i < 4; i++) {
+		sent = harness_next(&h, "tower-a", BODY(MOVE_ORDER));
+		cr_assert_not_null(sent, "try %d", i);
+		cr_assert_str_eq(sent->e->move_order->reason->code, "evacuate");
+		cr_assert_str_eq(sent->e->move_order->reason->text, "tower-a is evacuated");
+		cr_assert_eq(sent->e->move_order->priority, TAGALONG__MOVE_PRIORITY__PRIORITY_HIGH);
+		answer_done(&h, sent);
+		move_result(&h, "tower-a", sent->e->move_order, STATE(ABORTED));
+		/* The back-off does not grow. */
+		pass(&h, 11);
+	}
+	harness_kill(&h);
+	harness_start(&h);
+	cr_assert_str_eq(drain(&h, "tower-a", false, false), "");
+	cr_assert_eq(harness_decided(&h, " undrain "), 1, "it was kept");
+	harness_close(&h);
+}
+
+Test(drain, what_is_on_its_way_to_a_failing_node_turns_back)
+{
+	const struct sent *sent;
+	struct harness h;
+
+	setup(&h);
+	drain(&h, "tower-a", true, false);
+	sent = harness_next(&h, "tower-a", BODY(MOVE_ORDER));
+	cr_assert_str_eq(sent->e->move_order->target, "tower-b");
+	answer_done(&h, sent);
+	move_progress(&h, "tower-a", sent->e->move_order, STATE(COPYING));
+	evacuate(&h, "tower-b");
+	cr_assert_not_null(harness_next(&h, "tower-a", BODY(MOVE_CANCEL)));
 	harness_close(&h);
 }

@@ -273,3 +273,35 @@ Test(planner, a_vm_stays_for_a_while)
 	cr_assert_str_eq(plan(&f), "a:it has just arrived b>1 c>2");
 	teardown(&f);
 }
+
+Test(planner, vms_of_a_failing_node_go_first_and_many_at_once)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.limits = (struct planner_limits){ .moves = 1, .moves_per_node = 1, .evacuation = 3 };
+	f.nodes[0]->drained = f.nodes[0]->evacuated = true;
+	f.hellos[1].memory_bytes = 100 * GIB;
+	f.hellos[1].vcpus = 100;
+	wish(&f, "a", 90, "1")->node = f.nodes[2];
+	wish(&f, "b", 50, "1")->foreground = false;
+	wish(&f, "c", 40, "1")->foreground = false;
+	wish(&f, "d", 10, "1");
+	wish(&f, "e", 5, "1");
+	cr_assert_str_eq(plan(&f), "a:too many moves at once b>1 c:too many moves at once d>1 e>1");
+	cr_assert_eq(f.node_traffic[0].out, 3);
+	teardown(&f);
+}
+
+Test(planner, nothing_comes_to_a_node_in_quarantine_but_vms_leave)
+{
+	struct fixture f;
+
+	setup(&f);
+	f.nodes[1]->quarantine.on = f.nodes[2]->quarantine.on = true;
+	wish(&f, "a", 10, "13");
+	wish(&f, "b", 10, "1");
+	wish(&f, "c", 10, "3")->node = f.nodes[2];
+	cr_assert_str_eq(plan(&f), "a>3 b:the target is in quarantine c>3");
+	teardown(&f);
+}

@@ -126,6 +126,27 @@ Test(requests, moves_that_cannot_be)
 	harness_close(&h);
 }
 
+Test(requests, a_frozen_vm_is_moved_when_an_operator_insists)
+{
+	Tagalong__VmFreeze freeze = TAGALONG__VM_FREEZE__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	struct harness h;
+
+	setup(&h);
+	freeze.vm = (char *)"web";
+	freeze.frozen = true;
+	freeze.has_dry_run = freeze.dry_run = true;
+	e.body_case = BODY(VM_FREEZE);
+	e.vm_freeze = &freeze;
+	cr_assert_eq(ask(&h, &e)->body_case, BODY(DONE));
+	cr_assert_eq(harness_decided(&h, " freeze "), 0);
+	freeze.dry_run = false;
+	cr_assert_eq(ask(&h, &e)->body_case, BODY(DONE));
+	cr_assert(refused(order(&h, "web", "tower-b", false, false), EBUSY, "is frozen; --force"));
+	cr_assert_eq(order(&h, "web", "tower-b", true, false)->body_case, BODY(DONE));
+	harness_close(&h);
+}
+
 Test(requests, a_dry_run_is_passed_on)
 {
 	const struct sent *s;
