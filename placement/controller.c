@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "placement/affinity.h"
 #include "placement/policy_parameters.h"
 
 #define PRUNE_EVERY 256 /* settled moves */
@@ -294,6 +295,7 @@ static void on_timer(struct controller *c, uint64_t id)
 	executor_tick(&c->executor);
 	quarantine_tick(c);
 	drain_tick(c);
+	affinity_tick(c);
 	watch_repeat(c);
 	request_expire(c);
 	c->env->timer_set(c->env->userdata, TIMER_TICK, c->fx.now_ns + TICK_NS);
@@ -339,6 +341,10 @@ static int load_vm(struct controller *c, const Tagalong__Placement__VmEntry *ent
 		return -EINVAL;
 	if (entry->failed_at)
 		r = fleet_add_node(&c->fleet, entry->failed_at, &vm->failed_at);
+	for (size_t i = 0; i < entry->n_together && r == 0; i++)
+		r = affinity_join(&c->fleet, vm, entry->together[i], false);
+	for (size_t i = 0; i < entry->n_apart && r == 0; i++)
+		r = affinity_join(&c->fleet, vm, entry->apart[i], true);
 	for (size_t i = 0; i < entry->n_visits && i < POLICY_VISITS && r == 0; i++) {
 		if (!peer_name_is_valid(entry->visits[i]->node))
 			return -EINVAL;
@@ -534,8 +540,17 @@ static void keep_vm(struct controller *c, const struct vm *vm)
 {
 	Tagalong__Placement__VmEntry entry = TAGALONG__PLACEMENT__VM_ENTRY__INIT;
 	Tagalong__Placement__Visit visits[POLICY_VISITS], *pointers[POLICY_VISITS];
+	struct arena arena = { 0 };
 	char key[STORE_KEY_SIZE];
 
+	entry.together = arena_alloc(&arena, vm->n_affinities + 1, sizeof(*entry.together));
+	entry.apart = arena_alloc(&arena, vm->n_affinities + 1, sizeof(*entry.apart));
+	for (size_t i = 0; !arena.failed && i < vm->n_affinities; i++) {
+		if (vm->affinities[i]->apart)
+			entry.apart[entry.n_apart++] = vm->affinities[i]->name;
+		else
+			entry.together[entry.n_together++] = vm->affinities[i]->name;
+	}
 	for (size_t i = 0; i < vm->n_visits; i++) {
 		tagalong__placement__visit__init(&visits[i]);
 		visits[i].node = vm->visits[i].node->name;
@@ -552,7 +567,11 @@ static void keep_vm(struct controller *c, const struct vm *vm)
 	entry.has_frozen = entry.frozen = vm->frozen;
 	entry.has_summoned = entry.summoned = vm->summoned;
 	snprintf(key, sizeof(key), "vms/%s", vm->name);
-	effects_put(&c->fx, key, &entry.base);
+	if (arena.failed)
+		c->fx.error = -ENOMEM;
+	else
+		effects_put(&c->fx, key, &entry.base);
+	arena_free(&arena);
 }
 
 static void keep_node(struct controller *c, const struct node *node)

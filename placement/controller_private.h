@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the controller's own files share: controller.c (inputs and what nodes
- * say), decide.c (from samples to orders), drain.c (empties nodes), quarantine.c
+ * say), decide.c (from samples to orders), drain.c (empties nodes),
+ * affinity.c (keeps VMs together or apart), quarantine.c
  * (spares those where moves fail), pairs.c
  * (devices and their VMs), watch.c (who watches whom), requests.c (what
  * operators ask) and views.c (what they are answered).
@@ -69,6 +70,14 @@ size_t drain_gather(const struct controller *c, struct plan_item *items);
 void drain_tick(struct controller *c);
 void drain_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e);
 
+/* affinity.c; see affinity.h. Those that are not where their group is go there. */
+size_t affinity_count(const struct controller *c);
+size_t affinity_gather(const struct controller *c, struct plan_item *items);
+void affinity_tick(struct controller *c);
+void affinity_on_set(struct controller *c, const struct bus_peer *from, const Envelope *e);
+void affinity_on_remove(struct controller *c, const struct bus_peer *from, const Envelope *e);
+void affinity_on_query(struct controller *c, const struct bus_peer *from, const Envelope *e);
+
 /* quarantine.c; see quarantine.h. */
 void quarantine_tick(struct controller *c);
 void quarantine_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e);
@@ -101,6 +110,8 @@ typedef void (*request_fn)(struct controller *c, const struct bus_peer *from, co
 request_fn request_find(Tagalong__Envelope__BodyCase body);
 int request_find_node(const struct controller *c, const char *name, struct node **ret,
 		      struct mg_error *err); /* -ENOENT */
+void request_answer_with(struct controller *c, const struct bus_peer *from, const Envelope *request,
+			 struct arena *arena, Envelope *answer); /* frees the arena */
 void request_reply(struct controller *c, const struct bus_peer *from, const Envelope *e, int r,
 		   const struct mg_error *err); /* Done, or for r < 0 the failure */
 bool request_answer(struct controller *c, uint64_t request, const Envelope *e);

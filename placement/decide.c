@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/units.h"
+#include "placement/affinity.h"
 #include "placement/controller_private.h"
 
 /* The random stream that move ids come from. */
@@ -92,7 +93,7 @@ static void tell_refusal(struct controller *c, const struct plan_item *item)
 
 	/* Why VMs stay on a drained node, the plan of the drain tells; those in the background
 	 * can wait. */
-	if (item->vm->node->drained || !item->vm->foreground)
+	if (!device || item->vm->node->drained || !item->vm->foreground)
 		return;
 	/* The phrases are constants: the same one has the same address. */
 	if (item->refusal == device->refused)
@@ -124,6 +125,8 @@ static void reason_text(const struct plan_item *item, const struct node *target,
 	if (item->vm->node->drained)
 		snprintf(text, size, "%s is %s", item->vm->node->name,
 			 item->vm->node->evacuated ? "evacuated" : "drained");
+	else if (affinity_leader(item->vm))
+		snprintf(text, size, "kept together with %s", affinity_leader(item->vm)->name);
 	else if (!item->vm->foreground)
 		snprintf(text, size, "follows %s", device_foreground(item->vm->device)->name);
 	else if (item->vm->summoned)
@@ -170,7 +173,7 @@ static void order(struct controller *c, const struct plan_item *item)
 	move.has_device = item->vm->device != NULL;
 	if (move.has_device)
 		move.device = (ProtobufCBinaryData){ UUID_SIZE, item->vm->device->id.bytes };
-	if (item->vm->foreground && !item->urgent && view(c, item->vm->device, &seen))
+	if (item->vm->foreground && !item->urgent && !affinity_leader(item->vm) && view(c, item->vm->device, &seen))
 		why_record(c, item, &seen, &arena, &evidence);
 	r = executor_order(&c->executor, item->vm, target, &move, &evidence, NULL, &err);
 	arena_free(&arena);
@@ -200,6 +203,9 @@ static size_t gather_device(struct controller *c, struct device *device, struct 
 		return 0;
 	items[0] = (struct plan_item){ .vm = front };
 	seen = view(c, device, &v);
+	/* It goes where its group is; see affinity.h. */
+	if (seen && affinity_leader(front))
+		return 0;
 	if (seen && front->summoned)
 		pairs_summon(c, front, &v, &items[0]);
 	else if (seen)
@@ -233,7 +239,7 @@ static size_t gather(struct controller *c, struct plan_item *items)
 
 static size_t count_items(const struct controller *c)
 {
-	size_t n = drain_count(c);
+	size_t n = drain_count(c) + affinity_count(c);
 
 	for (const struct device *device = c->awake; device; device = device->next_awake)
 		n += 1 + device->n_vms;
@@ -265,6 +271,7 @@ void decide_now(struct controller *c)
 	}
 	n = gather(c, items);
 	n += drain_gather(c, items + n);
+	n += affinity_gather(c, items + n);
 	executor_traffic(&c->executor, &traffic);
 	if (planner_plan(&c->fleet, &limits, c->fx.now_utc_ns, &traffic, items, n) < 0) {
 		c->fx.error = -ENOMEM;

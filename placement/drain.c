@@ -9,9 +9,12 @@
 
 #include "common/clock.h"
 #include "common/move_state.h"
+#include "placement/affinity.h"
 #include "placement/controller_private.h"
 
-/* Where a device's round-trip time is known counts before where there is much room. */
+/* Where the VM's group is, counts before where a device's round-trip time is known, and that
+ * before where there is much room. */
+#define BENEFIT_TOGETHER (3 * NS_PER_S)
 #define BENEFIT_NEAR (2 * NS_PER_S)
 #define BENEFIT_ROOM NS_PER_S
 
@@ -26,8 +29,11 @@ static uint64_t srtt_from(const struct vm *vm, const struct node *node)
 static uint64_t benefit(const struct vm *vm, const struct node *target)
 {
 	const Tagalong__NodeHello *hello = target->hello;
+	const struct vm *leader = affinity_leader(vm);
 	uint64_t srtt = srtt_from(vm, target);
 
+	if (leader && leader->node == target)
+		return BENEFIT_TOGETHER;
 	if (srtt)
 		return BENEFIT_NEAR - (srtt < BENEFIT_ROOM ? srtt : BENEFIT_ROOM);
 	if (!hello->has_memory_bytes || hello->memory_bytes == 0)
@@ -62,7 +68,7 @@ static void wish_away(const struct controller *c, struct vm *vm, struct plan_ite
 	*item = (struct plan_item){ .vm = vm, .urgent = true };
 	INDEX_FOREACH(node, &c->fleet.nodes) {
 		if (node == vm->node || node_refusal(node) || !node->admitted ||
-		    !planner_fits(node, &none, vm))
+		    affinity_refusal(vm, node) || !planner_fits(node, &none, vm))
 			continue;
 		add_wish(item, &(struct policy_wish){
 				.target = node->number,

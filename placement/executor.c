@@ -26,8 +26,10 @@ void executor_init(struct executor *x)
 
 static void move_free(struct move *move)
 {
-	if (move->vm && move->vm->move == move)
+	if (move->vm && move->vm->move == move) {
 		move->vm->move = NULL;
+		move->vm->bound = NULL;
+	}
 	if (move->entry)
 		tagalong__placement__move_entry__free_unpacked(move->entry, NULL);
 	free(move);
@@ -116,6 +118,7 @@ int executor_load(struct executor *x, MoveEntry *entry)
 	}
 	move->begun_ns = move->heard_ns = x->fx->now_ns;
 	move->vm->move = move;
+	move->vm->bound = move->target;
 	move->entry = entry;
 	return 0;
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "placement/affinity.h"
+
 static int compare_node(const void *name, const void *node)
 {
 	return strcmp(name, ((const struct node *)node)->name);
@@ -11,6 +13,11 @@ static int compare_node(const void *name, const void *node)
 static int compare_vm(const void *name, const void *vm)
 {
 	return strcmp(name, ((const struct vm *)vm)->name);
+}
+
+static int compare_affinity(const void *name, const void *affinity)
+{
+	return strcmp(name, ((const struct affinity *)affinity)->name);
 }
 
 static int compare_device(const void *id, const void *device)
@@ -22,7 +29,8 @@ void fleet_init(struct fleet *fleet)
 {
 	*fleet = (struct fleet){ .nodes.compare = compare_node,
 				 .devices.compare = compare_device,
-				 .vms.compare = compare_vm };
+				 .vms.compare = compare_vm,
+				 .affinities.compare = compare_affinity };
 }
 
 static void free_vm_infos(Tagalong__VmInfo **vms, size_t n)
@@ -48,6 +56,7 @@ void fleet_clear(struct fleet *fleet)
 	}
 	INDEX_FOREACH(vm, &fleet->vms) {
 		free(vm->claims);
+		free(vm->affinities);
 		free(vm);
 	}
 	INDEX_FOREACH(device, &fleet->devices) {
@@ -56,6 +65,7 @@ void fleet_clear(struct fleet *fleet)
 		free(device->rtts);
 		free(device);
 	}
+	affinity_clear(fleet);
 	index_clear(&fleet->nodes);
 	index_clear(&fleet->vms);
 	index_clear(&fleet->devices);

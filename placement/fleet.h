@@ -97,6 +97,10 @@ struct vm {
 	bool summoned; /* brought to the front: goes to its device without delay */
 	bool frozen; /* by an operator: only operators move it */
 	struct move *move; /* that is not settled, or NULL; see executor.h */
+	struct node *bound;   /* the move's target, or NULL */
+	struct node *planned; /* the same in a plan that is being made */
+	struct affinity **affinities; /* see affinity.h */
+	size_t n_affinities;
 	uint32_t failures; /* moves in a row that came to nothing */
 	struct node *failed_at; /* the last of them was to go there; or NULL */
 	uint64_t retry_utc_ns;
@@ -139,6 +143,7 @@ struct fleet {
 	struct index nodes;   /* by name */
 	struct index devices; /* by id */
 	struct index vms;     /* by name */
+	struct index affinities; /* by name */
 	struct node **by_number;
 	struct vm *changed; /* see fleet_take_changed() */
 	struct node *changed_nodes;

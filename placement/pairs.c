@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "placement/affinity.h"
 #include "placement/controller_private.h"
 #include "placement/policy_evidence.h"
 
@@ -73,7 +74,7 @@ size_t pairs_gather_followers(struct controller *c, const struct device *device,
 
 		/* From a drained node it leaves anyhow; see drain.c. */
 		if (vm == front || !vm->follows || vm->move || !vm->node ||
-		    vm->node == front->node || vm->node->drained)
+		    vm->node == front->node || vm->node->drained || affinity_leader(vm))
 			continue;
 		items[n++] = (struct plan_item){
 			.vm = vm,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LTLIBRARIES += libplacement.la
 libplacement_la_SOURCES = \
+	placement/affinity.c \
+	placement/affinity.h \
 	placement/assign.c \
 	placement/assign.h \
 	placement/assign_exact.c \

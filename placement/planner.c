@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "placement/affinity.h"
 #include "placement/assign.h"
 
 bool planner_fits(const struct node *node, const struct load *reserved, const struct vm *vm)
@@ -169,7 +170,7 @@ static void add_item(struct planning *p, struct plan_item *item)
 		int64_t value = wish->benefit_ns < ASSIGN_VALUE_MAX ? (int64_t)wish->benefit_ns + 1 :
 								      ASSIGN_VALUE_MAX;
 
-		if (node_refusal(target) || target == vm->node)
+		if (node_refusal(target) || target == vm->node || affinity_refusal(vm, target))
 			continue;
 		to->options[to->n_options++] = (struct assign_option){
 			.to = local_number(p, target),
@@ -193,6 +194,9 @@ static const char *target_refusal(const struct planning *p, const struct vm *vm,
 		return closed;
 	if (target == vm->node)
 		return "it is there already";
+	closed = affinity_refusal(vm, target);
+	if (closed)
+		return closed;
 	to = &a->nodes[p->local[target->number]];
 	if (to->memory < vm->memory || to->vcpus < vm->vcpus)
 		return "the target is full";
@@ -201,6 +205,19 @@ static const char *target_refusal(const struct planning *p, const struct vm *vm,
 	if (to->in == 0 || a->nodes[p->local[vm->node->number]].out == 0)
 		return "too many moves at once on a node";
 	return "too many moves at once on a link";
+}
+
+/* A VM that it is kept apart from goes to the same node by this very plan. */
+static bool is_forestalled(const struct vm *vm, const struct node *target)
+{
+	for (size_t i = 0; i < vm->n_affinities; i++) {
+		const struct affinity *group = vm->affinities[i];
+
+		for (size_t k = 0; group->apart && k < group->n_vms; k++)
+			if (group->vms[k]->planned == target)
+				return true;
+	}
+	return false;
 }
 
 static void grant(struct planning *p, struct plan_item *item, const struct assign_item *solved)
@@ -213,6 +230,13 @@ static void grant(struct planning *p, struct plan_item *item, const struct assig
 		if (p->local[item->wishes[i].target] == to)
 			item->granted = &item->wishes[i];
 	target = p->fleet->by_number[item->granted->target];
+	if (is_forestalled(item->vm, target)) {
+		item->granted = NULL;
+		item->refusal = "a VM that it is kept apart from goes there";
+		assign_give_back(&p->assign, solved, &solved->options[solved->chosen]);
+		return;
+	}
+	item->vm->planned = target;
 	traffic_add(p->traffic, item->vm, item->vm->node, target);
 }
 
@@ -242,15 +266,13 @@ static int plan_kind(struct planning *p, uint64_t now_utc_ns, struct plan_item *
 	r = assign_solve(&p->assign, &result);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < p->assign.n_items; i++) {
-		struct plan_item *item = p->of[i];
-
+	for (size_t i = 0; i < p->assign.n_items; i++)
+		if (p->assign.items[i].chosen < 0)
+			p->of[i]->refusal = target_refusal(
+				p, p->of[i]->vm, p->fleet->by_number[p->of[i]->wishes[0].target]);
+	for (size_t i = 0; i < p->assign.n_items; i++)
 		if (p->assign.items[i].chosen >= 0)
-			grant(p, item, &p->assign.items[i]);
-		else
-			item->refusal = target_refusal(
-				p, item->vm, p->fleet->by_number[item->wishes[0].target]);
-	}
+			grant(p, p->of[i], &p->assign.items[i]);
 	return 0;
 }
 
@@ -328,5 +350,10 @@ int planner_plan(const struct fleet *fleet, const struct planner_limits *limits,
 	}
 	if (any_is_evacuated(items, n))
 		r = plan_within(fleet, &raised, now_utc_ns, traffic, items, n, true);
-	return r < 0 ? r : plan_within(fleet, limits, now_utc_ns, traffic, items, n, false);
+	if (r == 0)
+		r = plan_within(fleet, limits, now_utc_ns, traffic, items, n, false);
+	for (size_t i = 0; i < n; i++)
+		if (items[i].granted)
+			items[i].vm->planned = NULL;
+	return r;
 }

@@ -53,7 +53,8 @@ struct plan_item {
 
 /* Fills in `granted` and `refusal` and adds the grants to the traffic. VMs of evacuated
  * nodes come first, and of them and the others those in the foreground; of each kind those are granted that gain the most together
- * (see assign.h). -ENOMEM: nothing was granted. */
+ * (see assign.h). Of several VMs that are kept apart and would go to one node the first gets
+ * there; the others wait for the next plan, in which they know of it. -ENOMEM: nothing was granted. */
 int planner_plan(const struct fleet *fleet, const struct planner_limits *limits,
 		 uint64_t now_utc_ns, struct traffic *traffic, struct plan_item *items, size_t n);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/move_state.h"
+#include "placement/affinity.h"
 #include "placement/controller_private.h"
 
 #define FORWARD_TIMEOUT_NS (30 * TICK_NS)
@@ -17,8 +18,8 @@
 
 /* ---- Questions ------------------------------------------------------------------------- */
 
-static void answer(struct controller *c, const struct bus_peer *from, const Envelope *request,
-		   struct arena *arena, Envelope *e)
+void request_answer_with(struct controller *c, const struct bus_peer *from, const Envelope *request,
+			 struct arena *arena, Envelope *e)
 {
 	if (arena->failed)
 		effects_reply_failure(&c->fx, from, request->seq, ENOMEM, "out of memory");
@@ -34,7 +35,7 @@ static void on_node_query(struct controller *c, const struct bus_peer *from, con
 
 	reply.body_case = BODY(NODE_LIST);
 	reply.node_list = view_nodes(c, &arena);
-	answer(c, from, e, &arena, &reply);
+	request_answer_with(c, from, e, &arena, &reply);
 }
 
 static void on_pair_query(struct controller *c, const struct bus_peer *from, const Envelope *e)
@@ -44,7 +45,7 @@ static void on_pair_query(struct controller *c, const struct bus_peer *from, con
 
 	reply.body_case = BODY(PAIR_LIST);
 	reply.pair_list = view_pairs(c, &arena);
-	answer(c, from, e, &arena, &reply);
+	request_answer_with(c, from, e, &arena, &reply);
 }
 
 static void on_status_query(struct controller *c, const struct bus_peer *from, const Envelope *e)
@@ -54,7 +55,7 @@ static void on_status_query(struct controller *c, const struct bus_peer *from, c
 
 	reply.body_case = BODY(STATUS);
 	reply.status = view_status(c, &arena);
-	answer(c, from, e, &arena, &reply);
+	request_answer_with(c, from, e, &arena, &reply);
 }
 
 /* The fleet knows: nodes report each change. */
@@ -65,7 +66,7 @@ static void on_vm_query(struct controller *c, const struct bus_peer *from, const
 
 	reply.body_case = BODY(VM_LIST);
 	reply.vm_list = view_vms(c, e->vm_query->name, &arena);
-	answer(c, from, e, &arena, &reply);
+	request_answer_with(c, from, e, &arena, &reply);
 }
 
 static bool is_asked_for(const Tagalong__MoveQuery *q, const Tagalong__MoveInfo *info)
@@ -101,7 +102,7 @@ static void on_move_query(struct controller *c, const struct bus_peer *from, con
 		list.moves[list.n_moves++] = settled[i]->info;
 	reply.body_case = BODY(MOVE_LIST);
 	reply.move_list = &list;
-	answer(c, from, e, &arena, &reply);
+	request_answer_with(c, from, e, &arena, &reply);
 	history_free(settled, n_settled);
 }
 
@@ -226,9 +227,10 @@ static int find_vm(const struct controller *c, const char *name, struct vm **ret
 
 /* ---- VMs ---------------------------------------------------------------------------------- */
 
-/* The node with the most memory left of those that have room. */
-static int choose_node(const struct controller *c, const struct vm *vm, struct node **ret,
-		       struct mg_error *err)
+/* The node with the most memory left of those that have room; `known` is the VM if it has been
+ * here before, or NULL. */
+static int choose_node(const struct controller *c, const struct vm *vm, const struct vm *known,
+		       struct node **ret, struct mg_error *err)
 {
 	static const struct load none = { 0 };
 	uint64_t best = 0;
@@ -238,7 +240,8 @@ static int choose_node(const struct controller *c, const struct vm *vm, struct n
 	INDEX_FOREACH(node, &c->fleet.nodes) {
 		uint64_t left;
 
-		if (node_refusal(node) || !planner_fits(node, &none, vm))
+		if (node_refusal(node) || !planner_fits(node, &none, vm) ||
+		    (known && affinity_refusal(known, node)))
 			continue;
 		left = node->hello->has_memory_bytes ?
 			       node->hello->memory_bytes - node->load.memory :
@@ -269,7 +272,7 @@ static void on_vm_start(struct controller *c, const struct bus_peer *from, const
 	else if (start->node)
 		r = request_find_node(c, start->node, &node, &err);
 	else
-		r = choose_node(c, &wanted, &node, &err);
+		r = choose_node(c, &wanted, there, &node, &err);
 	passed.node = NULL;
 	message.vm_start = &passed;
 	pass_on(c, from, e, r, node, &message, &err);
@@ -348,6 +351,10 @@ static int check_order(struct controller *c, const Tagalong__MoveOrder *order, s
 				    "node '%s' is %s; --force moves VM '%s' there anyway",
 				    target->name,
 				    target->drained ? "drained" : "in quarantine", vm->name);
+	if (!order->force && affinity_refusal(vm, target))
+		return mg_error_set(err, -EBUSY,
+				    "a VM that '%s' is kept apart from is on '%s'; --force moves it "
+				    "there anyway", vm->name, target->name);
 	if (!order->force && vm->frozen)
 		return mg_error_set(err, -EBUSY,
 				    "VM '%s' is frozen; --force moves it anyway", vm->name);
@@ -516,6 +523,9 @@ request_fn request_find(Tagalong__Envelope__BodyCase body)
 		{ BODY(NODE_DRAIN), drain_on_request },
 		{ BODY(NODE_QUARANTINE), quarantine_on_request },
 		{ BODY(WHY_QUERY), why_on_query },
+		{ BODY(AFFINITY_SET), affinity_on_set },
+		{ BODY(AFFINITY_REMOVE), affinity_on_remove },
+		{ BODY(AFFINITY_QUERY), affinity_on_query },
 		{ BODY(MOVE_QUERY), on_move_query },
 		{ BODY(MOVE_ORDER), on_move_order },
 		{ BODY(MOVE_CANCEL), on_move_cancel },

@@ -7,6 +7,7 @@ libmigratorcli_la_SOURCES = \
 	migrator/cli/client.h \
 	migrator/cli/cmd_adjust.c \
 	migrator/cli/cmd_adopt.c \
+	migrator/cli/cmd_affinity.c \
 	migrator/cli/cmd_image.c \
 	migrator/cli/cmd_keys.c \
 	migrator/cli/cmd_move.c \

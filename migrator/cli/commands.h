@@ -18,6 +18,7 @@ command_fn cmd_node_quarantine, cmd_node_release;
 command_fn cmd_vm_start, cmd_vm_list, cmd_vm_show, cmd_vm_stop, cmd_vm_freeze, cmd_vm_thaw;
 command_fn cmd_vm_adopt, cmd_vm_receive;
 command_fn cmd_pair_set, cmd_pair_front, cmd_pair_replace, cmd_pair_remove, cmd_pair_list;
+command_fn cmd_affinity_set, cmd_affinity_remove, cmd_affinity_list;
 command_fn cmd_move, cmd_warm, cmd_cancel, cmd_resolve;
 command_fn cmd_priority, cmd_pause, cmd_resume;
 command_fn cmd_image_add, cmd_image_list, cmd_image_remove;

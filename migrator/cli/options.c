@@ -64,6 +64,8 @@ static const struct option_row {
 	    "a background VM of the device: it stays where it is"),
 	ROW(OPTION_FOLLOW, "follow", 0, NULL, KIND_FLAG, follow,
 	    "with --background: it goes where the foreground VM has settled"),
+	ROW(OPTION_APART, "apart", 0, NULL, KIND_FLAG, apart,
+	    "each VM of the group on a node of its own"),
 	ROW(OPTION_VM, "vm", 0, "VM", KIND_TEXT, vm, "only moves of this VM"),
 	ROW(OPTION_OF_VM, "vm", 0, "VM", KIND_TEXT, vm, "out of the memory of this VM, which runs on"),
 	ROW(OPTION_FROM, "from", 0, "NODE", KIND_TEXT, from, "the one of this node"),

@@ -44,11 +44,12 @@ enum option_bit {
 	OPTION_CONVERGENCE = 1 << 27,
 	OPTION_QMP = 1 << 28,
 	OPTION_TOP = 1 << 29,
+	OPTION_APART = 1 << 30,
 };
 
 /* What was given; what was not is 0, false or NULL. */
 struct options {
-	bool background, copy_bases, detach, discard, dry_run, follow, force, help, json, run_here,
+	bool apart, background, copy_bases, detach, discard, dry_run, follow, force, help, json, run_here,
 		top, version, yes;
 	uint64_t bandwidth_bps;  /* bits a second */
 	uint64_t blackout_ns, blackout_max_ns;

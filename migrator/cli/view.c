@@ -154,6 +154,13 @@ const struct column view_drain_columns[] = {
 	{ NULL },
 };
 
+const struct column view_affinity_columns[] = {
+	{ "GROUP", "group", COLUMN_TEXT },
+	{ "KEPT", "kept", COLUMN_TEXT },
+	{ "VMS", "vms", COLUMN_LIST },
+	{ NULL },
+};
+
 const struct column view_why_fields[] = {
 	{ "Move", "move", COLUMN_TEXT },
 	{ "VM", "vm", COLUMN_TEXT },
@@ -407,6 +414,24 @@ json_t *view_drain_plan(const char *node, bool dry_run, const Tagalong__DrainPla
 	put_text(o, "node", node);
 	put_flag(o, "dry_run", dry_run);
 	PUT_LIST(o, "steps", view_drain_step, plan->steps, plan->n_steps);
+	return o;
+}
+
+static json_t *view_affinity(const Tagalong__Affinity *group)
+{
+	json_t *o = json_object();
+
+	put_text(o, "group", group->group);
+	put_text(o, "kept", group->apart ? "apart" : "together");
+	put_texts(o, "vms", group->vms, group->n_vms);
+	return o;
+}
+
+json_t *view_affinity_list(const Tagalong__AffinityList *list)
+{
+	json_t *o = json_object();
+
+	PUT_LIST(o, "groups", view_affinity, list->groups, list->n_groups);
 	return o;
 }
 

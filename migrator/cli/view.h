@@ -24,6 +24,7 @@ extern const struct column view_move_columns[];      /* as history has them */
 extern const struct column view_move_fields[];       /* how one ended */
 extern const struct column view_image_columns[];
 extern const struct column view_drain_columns[];
+extern const struct column view_affinity_columns[];
 extern const struct column view_why_fields[];
 extern const struct column view_alternative_columns[];
 extern const struct column view_forecast_fields[];   /* what a dry run predicts */
@@ -43,6 +44,7 @@ json_t *view_pair_list(const Tagalong__PairList *list);
 json_t *view_move_list(const Tagalong__MoveList *list);
 json_t *view_image_list(const Tagalong__ImageList *list);
 json_t *view_drain_plan(const char *node, bool dry_run, const Tagalong__DrainPlan *plan);
+json_t *view_affinity_list(const Tagalong__AffinityList *list);
 json_t *view_why(const Tagalong__MoveWhy *why);
 /* `leader` NULL: it does not answer, for `problem`. */
 json_t *view_leader(const char *endpoint, const Tagalong__Leader *leader, const char *problem);

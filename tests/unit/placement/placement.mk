@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 UNIT_TESTS += \
+	tests/unit/placement/test_affinity \
 	tests/unit/placement/test_controller \
 	tests/unit/placement/test_drain \
 	tests/unit/placement/test_effects \
@@ -24,6 +25,12 @@ if HAVE_CLP
 UNIT_TESTS += tests/unit/placement/test_assign
 endif
 tests_unit_placement_test_assign_LDADD = libplacement.la libcommon.la $(UNIT_LDADD) -lClp
+tests_unit_placement_test_affinity_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/test_affinity.c \
+	$(NULL)
+tests_unit_placement_test_affinity_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_controller_SOURCES = \
 	tests/unit/placement/harness.c \
 	tests/unit/placement/harness.h \

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "placement/affinity.h"
 #include "placement/planner.h"
 
 #define GIB (UINT64_C(1) << 30)
@@ -303,5 +304,36 @@ Test(planner, nothing_comes_to_a_node_in_quarantine_but_vms_leave)
 	wish(&f, "b", 10, "1");
 	wish(&f, "c", 10, "3")->node = f.nodes[2];
 	cr_assert_str_eq(plan(&f), "a>3 b:the target is in quarantine c>3");
+	teardown(&f);
+}
+
+Test(planner, vms_that_are_kept_apart_do_not_meet)
+{
+	struct fixture f;
+	struct vm *vms[3], *there;
+
+	setup(&f);
+	there = wish(&f, "there", 1, "3");
+	there->node = f.nodes[2];
+	f.n = 0;
+	memset(f.items, 0, sizeof(f.items));
+	vms[0] = wish(&f, "a", 10, "1");
+	vms[1] = wish(&f, "b", 90, "1");
+	vms[2] = wish(&f, "c", 50, "23");
+	wish(&f, "d", 5, "1");
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(affinity_join(&f.fleet, vms[i], "spread", true), 0);
+	cr_assert_eq(affinity_join(&f.fleet, there, "spread", true), 0);
+	cr_assert_eq(affinity_join(&f.fleet, there, "spread", false), -EEXIST);
+	/* They start from one node, and what the second leaves is free for others in the next. */
+	cr_assert_str_eq(plan(&f), "a>1 b:a VM that it is kept apart from goes there c>3 "
+				   "d:the target is full");
+	cr_assert_null(vms[0]->planned);
+	memset(&f.node_traffic, 0, sizeof(f.node_traffic));
+	f.traffic.moves = 0;
+	vms[0]->node = f.nodes[3];
+	vms[1]->bound = f.nodes[1];
+	cr_assert_str_eq(plan(&f), "a:a VM that it is kept apart from is there "
+				   "b>1 c:a VM that it is kept apart from is there d>1");
 	teardown(&f);
 }
