@@ -38,6 +38,7 @@ struct bus {
 	char name[PEER_NAME_SIZE];
 	struct keypair keys;
 	const struct allow_list *allow;
+	bool allow_changed; /* connections may be older than the list */
 	bool plain_text;
 	void (*on_garbage)(const struct mg_error *why, void *userdata);
 	void *on_garbage_data;
@@ -128,7 +129,7 @@ static void on_zap(void *socket, void *userdata)
 	int n = receive_parts(socket, parts, ZAP_PARTS);
 	enum peer_role role = PEER_ROLE_NONE;
 	const char *name = "";
-	char key[KEY_TEXT_SIZE] = "", user[PEER_NAME_SIZE + 16] = "";
+	char key[KEY_TEXT_SIZE] = "", user[PEER_NAME_SIZE + KEY_TEXT_SIZE + 16] = "";
 	bool admit = false;
 
 	if (n == ZAP_PARTS) {
@@ -136,7 +137,7 @@ static void on_zap(void *socket, void *userdata)
 		    zmq_z85_encode(key, zmq_msg_data(&parts[ZAP_KEY]), 32))
 			admit = bus->allow && allow_list_find(bus->allow, key, &role, &name);
 		if (admit)
-			snprintf(user, sizeof(user), "%s %s", peer_role_name(role), name);
+			snprintf(user, sizeof(user), "%s %s %s", peer_role_name(role), name, key);
 		else if (may_log_refusal(bus))
 			log_warning("bus", "key=%s address=%.*s connection refused: unknown key", key,
 				    (int)zmq_msg_size(&parts[ZAP_ADDRESS]),
@@ -186,6 +187,12 @@ int bus_new(sd_event *loop, const struct bus_config *config, struct bus **ret, s
 	return 0;
 }
 
+void bus_set_allow(struct bus *bus, const struct allow_list *allow)
+{
+	bus->allow = allow;
+	bus->allow_changed = true;
+}
+
 void bus_free(struct bus *bus)
 {
 	if (!bus)
@@ -214,14 +221,27 @@ const char *bus_public_key(const struct bus *bus)
 
 /* ---- Receiving ---------------------------------------------------------------- */
 
-static void peer_from_message(struct bus *bus, zmq_msg_t *m, struct bus_peer *peer)
+static bool is_still_allowed(const struct bus *bus, const struct bus_peer *peer, const char *key)
+{
+	enum peer_role role;
+	const char *name;
+
+	return !bus->allow_changed ||
+	       (bus->allow && allow_list_find(bus->allow, key, &role, &name) &&
+		role == peer->role && strcmp(name, peer->name) == 0);
+}
+
+/* What the connection was let in as; false: it would not be any more. */
+static bool peer_from_message(struct bus *bus, zmq_msg_t *m, struct bus_peer *peer)
 {
 	const char *user = bus->plain_text ? NULL : zmq_msg_gets(m, "User-Id");
-	char role[16];
+	char role[16], key[KEY_TEXT_SIZE];
 
 	peer->role = PEER_ROLE_NONE;
-	if (user && sscanf(user, "%15s %63s", role, peer->name) == 2)
-		(void)peer_role_parse(role, &peer->role);
+	if (!user || sscanf(user, "%15s %63s %40s", role, peer->name, key) != 3)
+		return bus->plain_text;
+	(void)peer_role_parse(role, &peer->role);
+	return is_still_allowed(bus, peer, key);
 }
 
 static void refuse(struct bus_socket *s, const struct bus_peer *from, const Envelope *e,
@@ -236,12 +256,18 @@ static void refuse(struct bus_socket *s, const struct bus_peer *from, const Enve
 		bus_reply_failure(s, from, e, err);
 }
 
-static void receive_one(struct bus_socket *s, const struct bus_peer *from, zmq_msg_t *body)
+static void receive_one(struct bus_socket *s, const struct bus_peer *from, bool allowed,
+			zmq_msg_t *body)
 {
 	struct mg_error err = { 0 };
 	_cleanup_envelope_ Envelope *e =
 		envelope_unpack(zmq_msg_data(body), zmq_msg_size(body), &err);
 
+	if (!allowed) {
+		mg_error_set(&err, -EACCES, "this key may not speak here any more");
+		refuse(s, from, e, &err);
+		return;
+	}
 	if (!e) {
 		refuse(s, from, NULL, &err);
 		return;
@@ -271,10 +297,11 @@ static void on_readable(void *socket, void *userdata)
 			memcpy(peer.route, zmq_msg_data(&parts[0]), peer.route_len);
 		}
 		if (routed || s->type == ZMQ_SUB) {
-			peer_from_message(s->bus, &parts[n - 1], &peer);
-			receive_one(s, &peer, &parts[n - 1]);
+			bool allowed = peer_from_message(s->bus, &parts[n - 1], &peer);
+
+			receive_one(s, &peer, allowed, &parts[n - 1]);
 		} else {
-			receive_one(s, NULL, &parts[0]);
+			receive_one(s, NULL, true, &parts[0]);
 		}
 	}
 	close_parts(parts, n < 2 ? n : 2);

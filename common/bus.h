@@ -53,6 +53,11 @@ typedef void (*bus_receive_fn)(struct bus_socket *s, const struct bus_peer *from
 int bus_new(sd_event *loop, const struct bus_config *config, struct bus **ret,
 	    struct mg_error *err);
 
+/* From now on this list says who may connect. A connection that was let in with a key that is
+ * not on it any more, or under another name or role, is heard no longer. `allow` is borrowed as
+ * in bus_config. */
+void bus_set_allow(struct bus *bus, const struct allow_list *allow);
+
 /* Closes its sockets too. */
 void bus_free(struct bus *bus);
 DEFINE_CLEANUP(struct bus, bus_free)

@@ -276,6 +276,28 @@ static int start(void *config, sd_event *loop, void **ret, struct mg_error *err)
 	return 0;
 }
 
+/* The allow list alone: a node that changes its key, or goes, is no reason to restart the others. */
+static int reload(void *daemon, const void *started_with, const void *config, struct mg_error *err)
+{
+	const struct node_config *c = config;
+	struct node *n = &((struct daemon *)daemon)->node;
+	struct allow_list *allow;
+	int r;
+
+	(void)started_with;
+	if (n->config->plain_text_bus)
+		return 0;
+	if (c->plain_text_bus)
+		return mg_error_set(err, -EINVAL, "plain_text_bus changes with a restart only");
+	r = allow_list_load(c->allow, &allow, err);
+	if (r < 0)
+		return r;
+	bus_set_allow(n->bus, allow);
+	allow_list_free(n->allow);
+	n->allow = allow;
+	return 0;
+}
+
 static int load(const char *path, void **ret, struct mg_error *err)
 {
 	return node_config_load(path, (struct node_config **)ret, err);
@@ -293,4 +315,5 @@ const struct daemon_program migratord_program = {
 	.unload = unload,
 	.start = start,
 	.stop = close_daemon,
+	.reload = reload,
 };

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "placement/affinity.h"
-#include "placement/policy_parameters.h"
 
 #define PRUNE_EVERY 256 /* settled moves */
 
@@ -439,54 +438,18 @@ static int load_value(struct controller *c, const Tagalong__Placement__StoreValu
 	return 0;
 }
 
-static Tagalong__Placement__Start *copy_start(const Tagalong__Placement__Start *start)
-{
-	Tagalong__Placement__Start bare = *start;
-	_cleanup_free_ uint8_t *data = NULL;
-	size_t len;
-
-	bare.n_values = 0; /* read once, below */
-	len = tagalong__placement__start__get_packed_size(&bare);
-	data = malloc(len ? len : 1);
-	if (!data)
-		return NULL;
-	tagalong__placement__start__pack(&bare, data);
-	return tagalong__placement__start__unpack(NULL, len, data);
-}
-
-static int take_parameters(struct controller *c, const Tagalong__Placement__Start *start,
-			   struct mg_error *err)
-{
-	c->policy = policy_find(start->policy);
-	if (!c->policy)
-		return mg_error_set(err, -EINVAL, "no policy is named '%.64s'", start->policy);
-	free(c->learnt);
-	c->learnt = calloc(1, c->policy->shared_size + 1);
-	if (!c->learnt)
-		return mg_error_set(err, -ENOMEM, "out of memory");
-	policy_parameters_take(start->parameters, &c->parameters);
-	return c->policy->init(&c->parameters, err);
-}
-
 static int on_start(struct controller *c, const Tagalong__Placement__Start *start,
 		    struct mg_error *err)
 {
 	struct device *device;
 	int r;
 
-	r = take_parameters(c, start, err);
+	r = parameters_take(c, start, err);
 	if (r < 0)
 		return r;
-	c->start = copy_start(start);
-	if (!c->start)
-		return mg_error_set(err, -ENOMEM, "out of memory");
 	c->fx.epoch = start->epoch;
 	c->executor.fx = &c->fx;
 	c->executor.fleet = &c->fleet;
-	c->executor.limits = c->start->limits;
-	c->executor.node_keys = (const Tagalong__Placement__NodeKey *const *)c->start->node_keys;
-	c->executor.n_node_keys = c->start->n_node_keys;
-	c->executor.plain_text = c->start->plain_text;
 	for (size_t i = 0; i < start->n_values; i++) {
 		r = load_value(c, start->values[i]);
 		if (r < 0)
@@ -532,6 +495,7 @@ void controller_free(struct controller *c)
 	if (c->start)
 		tagalong__placement__start__free_unpacked(c->start, NULL);
 	free(c->candidates);
+	free(c->groups);
 	free(c->learnt);
 	free(c);
 }
@@ -606,6 +570,8 @@ static int deal_with(struct controller *c, const PlacementRecord *input, struct 
 	switch (input->input_case) {
 	case TAGALONG__PLACEMENT__RECORD__INPUT_START:
 		return on_start(c, input->start, err);
+	case TAGALONG__PLACEMENT__RECORD__INPUT_RELOAD:
+		return parameters_reload(c, input->reload, err);
 	case TAGALONG__PLACEMENT__RECORD__INPUT_RECEIVED:
 		return on_received(c, input->received, err);
 	case TAGALONG__PLACEMENT__RECORD__INPUT_TIMER:

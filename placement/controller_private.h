@@ -2,6 +2,7 @@
  *
  * What the controller's own files share: controller.c (inputs and what nodes
  * say), decide.c (from samples to orders), drain.c (empties nodes),
+ * parameters.c (what the configuration says of policies),
  * affinity.c (keeps VMs together or apart), quarantine.c
  * (spares those where moves fail), pairs.c
  * (devices and their VMs), watch.c (who watches whom), requests.c (what
@@ -45,7 +46,12 @@ struct controller {
 	struct executor executor;
 	Tagalong__Placement__Start *start; /* NULL before it came */
 	const struct policy_ops *policy;
-	struct policy_parameters parameters;
+	/* Those of the configuration after the first, which has all other devices. */
+	struct device_group {
+		const Tagalong__Placement__DeviceGroup *of; /* NULL: the first */
+		struct policy_parameters parameters;
+		bool recommend;
+	} *groups;
 	void *learnt; /* by the policy, of all devices */
 
 	struct policy_candidate *candidates; /* room for all nodes; see decide.c */
@@ -69,6 +75,16 @@ size_t drain_count(const struct controller *c); /* of VMs that are to leave, at 
 size_t drain_gather(const struct controller *c, struct plan_item *items);
 void drain_tick(struct controller *c);
 void drain_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e);
+
+/* parameters.c. They take what is in a Start, or nothing and return an error. */
+int parameters_take(struct controller *c, const Tagalong__Placement__Start *start,
+		    struct mg_error *err);
+int parameters_reload(struct controller *c, const Tagalong__Placement__Start *start,
+		      struct mg_error *err);
+const struct device_group *parameters_group(const struct controller *c, struct device *device);
+const struct policy_parameters *parameters_of(const struct controller *c, struct device *device);
+bool parameters_only_recommend(const struct controller *c, const struct plan_item *item);
+void parameters_recommend(struct controller *c, const struct plan_item *item, const char *why);
 
 /* affinity.c; see affinity.h. Those that are not where their group is go there. */
 size_t affinity_count(const struct controller *c);

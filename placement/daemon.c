@@ -48,6 +48,7 @@ struct placement_daemon {
 		uint64_t seq, request;
 	} requests[REQUESTS]; /* a ring by seq */
 	uint64_t seed, epoch;
+	Start *settings; /* as last loaded, without what a time in office adds */
 };
 
 /* ---- The environment ------------------------------------------------------------- */
@@ -305,42 +306,77 @@ static void on_message(struct bus_socket *s, const struct bus_peer *from, const 
 
 /* ---- The start ---------------------------------------------------------------------- */
 
-static int add_keys(struct placement_daemon *d, Start *start, struct mg_error *err)
+/* The keys of nodes on the allow list, which `keys` has room for. */
+static size_t list_keys(const struct allow_list *allow, NodeKey *keys, NodeKey **pointers)
 {
 	const char *name, *key;
 	enum peer_role role;
+	size_t n = 0;
 
-	for (size_t i = 0; d->allow && allow_list_get(d->allow, i, &role, &name, &key); i++) {
-		NodeKey **keys, *k;
-
+	for (size_t i = 0; allow && allow_list_get(allow, i, &role, &name, &key); i++) {
 		if (role != PEER_ROLE_NODE)
 			continue;
-		keys = reallocarray(start->node_keys, start->n_node_keys + 1, sizeof(*keys));
-		k = keys ? malloc(sizeof(*k)) : NULL;
-		if (keys)
-			start->node_keys = keys;
-		if (!k)
-			return mg_error_set(err, -ENOMEM, "out of memory");
-		tagalong__placement__node_key__init(k);
-		k->name = (char *)name;
-		k->public_key = (char *)key;
-		start->node_keys[start->n_node_keys++] = k;
+		tagalong__placement__node_key__init(&keys[n]);
+		keys[n].name = (char *)name;
+		keys[n].public_key = (char *)key;
+		pointers[n] = &keys[n];
+		n++;
 	}
-	return 0;
+	return n;
 }
 
-static void free_start(Start *start)
+static size_t count_keys(const struct allow_list *allow)
 {
-	takeover_clear(start);
-	for (size_t i = 0; i < start->n_node_keys; i++)
-		free(start->node_keys[i]);
-	free(start->node_keys);
+	const char *name, *key;
+	enum peer_role role;
+	size_t n = 0;
+
+	while (allow && allow_list_get(allow, n, &role, &name, &key))
+		n++;
+	return n;
+}
+
+static Start *copy_start(const Start *start)
+{
+	size_t len = tagalong__placement__start__get_packed_size(start);
+	_cleanup_free_ uint8_t *data = malloc(len ? len : 1);
+
+	if (!data)
+		return NULL;
+	tagalong__placement__start__pack(start, data);
+	return tagalong__placement__start__unpack(NULL, len, data);
+}
+
+/* What a configuration and an allow list mean to a controller; NULL: out of memory. */
+static Start *make_settings(const struct placement_config *config, const struct allow_list *allow)
+{
+	Start start = TAGALONG__PLACEMENT__START__INIT;
+	size_t n_keys = count_keys(allow);
+	_cleanup_free_ NodeKey *keys = calloc(n_keys + 1, sizeof(*keys));
+	_cleanup_free_ NodeKey **key_pointers = calloc(n_keys + 1, sizeof(*key_pointers));
+	_cleanup_free_ Tagalong__Placement__DeviceGroup **groups =
+		calloc(config->n_groups + 1, sizeof(Tagalong__Placement__DeviceGroup *));
+
+	if (!keys || !key_pointers || !groups)
+		return NULL;
+	for (size_t i = 0; i < config->n_groups; i++)
+		groups[i] = &config->groups[i].message;
+	start.policy = (char *)config->policy;
+	start.parameters = (Tagalong__Placement__PolicyParameters *)&config->parameters;
+	start.interval_ns = config->interval_ns;
+	start.limits = (Tagalong__Placement__Limits *)&config->limits;
+	start.plain_text = config->plain_text_bus;
+	start.node_keys = key_pointers;
+	start.n_node_keys = list_keys(allow, keys, key_pointers);
+	start.groups = groups;
+	start.n_groups = config->n_groups;
+	start.has_recommend = start.recommend = config->recommend;
+	return copy_start(&start);
 }
 
 static int start_controller(struct placement_daemon *d, struct mg_error *err)
 {
-	const struct placement_config *config = d->config;
-	_cleanup_(free_start) Start start = TAGALONG__PLACEMENT__START__INIT;
+	_cleanup_(takeover_clear) Start start = *d->settings;
 	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
 	struct store_compare leads;
 	uint64_t revision;
@@ -348,10 +384,8 @@ static int start_controller(struct placement_daemon *d, struct mg_error *err)
 
 	if (d->leadership)
 		leads = leadership_compare(d->leadership);
-	start.epoch = config->epoch_min;
+	start.epoch = d->config->epoch_min;
 	r = takeover(d->store, d->leadership ? &leads : NULL, &start, &revision, err);
-	if (r == 0)
-		r = add_keys(d, &start, err);
 	if (r == 0)
 		r = controller_new(&d->env, d->store, revision, &d->controller, err);
 	if (r < 0)
@@ -359,11 +393,6 @@ static int start_controller(struct placement_daemon *d, struct mg_error *err)
 	d->epoch = start.epoch;
 	randombytes_buf(&d->seed, sizeof(d->seed));
 	start.seed = d->seed;
-	start.policy = (char *)config->policy;
-	start.parameters = (Tagalong__Placement__PolicyParameters *)&config->parameters;
-	start.interval_ns = config->interval_ns;
-	start.limits = (Tagalong__Placement__Limits *)&config->limits;
-	start.plain_text = config->plain_text_bus;
 	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_START;
 	record.start = &start;
 	return controller_input(d->controller, &record, err);
@@ -542,6 +571,8 @@ int placement_daemon_start(const struct placement_config *config, sd_event *loop
 	/* The sockets come before the epoch: an instance that cannot serve must
 	 * not depose one that does. Nothing is read before the loop runs. */
 	r = open_bus(d, err);
+	if (r == 0 && !(d->settings = make_settings(config, d->allow)))
+		r = mg_error_set(err, -ENOMEM, "out of memory");
 	if (r == 0)
 		r = listen_on(d, err);
 	if (r == 0 && config->store)
@@ -556,6 +587,50 @@ int placement_daemon_start(const struct placement_config *config, sd_event *loop
 	return 0;
 }
 
+/* What a controller refuses, a configuration was checked for. */
+static int tell_controller(struct placement_daemon *d, struct mg_error *err)
+{
+	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
+	int r;
+
+	if (!leads(d))
+		return 0;
+	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_RELOAD;
+	record.reload = d->settings;
+	r = controller_input(d->controller, &record, err);
+	if (r < 0 && r != -EINVAL && d->leadership) {
+		step_down(d, err);
+	} else if (r < 0) {
+		log_error("controller", "stops: %s", err->text);
+		sd_event_exit(d->loop, r);
+	}
+	return r;
+}
+
+int placement_daemon_reload(struct placement_daemon *d, const struct placement_config *config,
+			    struct mg_error *err)
+{
+	_cleanup_(allow_list_free_p) struct allow_list *allow = NULL;
+	Start *settings;
+	int r = 0;
+
+	if (d->config->plain_text_bus != config->plain_text_bus)
+		return mg_error_set(err, -EINVAL, "plain_text_bus changes with a restart only");
+	if (!config->plain_text_bus)
+		r = allow_list_load(config->allow, &allow, err);
+	if (r < 0)
+		return r;
+	settings = make_settings(config, allow);
+	if (!settings)
+		return mg_error_set(err, -ENOMEM, "out of memory");
+	tagalong__placement__start__free_unpacked(d->settings, NULL);
+	d->settings = settings;
+	bus_set_allow(d->bus, allow);
+	allow_list_free(d->allow);
+	d->allow = TAKE_PTR(allow);
+	return tell_controller(d, err);
+}
+
 void placement_daemon_stop(struct placement_daemon *d)
 {
 	if (!d)
@@ -566,6 +641,8 @@ void placement_daemon_stop(struct placement_daemon *d)
 	sd_event_source_disable_unref(d->tick);
 	bus_free(d->bus);
 	allow_list_free(d->allow);
+	if (d->settings)
+		tagalong__placement__start__free_unpacked(d->settings, NULL);
 	leadership_free(d->leadership);
 	store_free(d->store);
 	sd_event_unref(d->loop);

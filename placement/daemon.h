@@ -14,6 +14,12 @@ struct placement_daemon;
 /* Begins to serve on the loop; `config` is borrowed. */
 int placement_daemon_start(const struct placement_config *config, sd_event *loop,
 			   struct placement_daemon **ret, struct mg_error *err);
+
+/* Takes policy, groups, limits and the allow list of a changed configuration, which need not
+ * live on; all else stays as it was. An error changes nothing, or ends the daemon. */
+int placement_daemon_reload(struct placement_daemon *d, const struct placement_config *config,
+			    struct mg_error *err);
+
 void placement_daemon_stop(struct placement_daemon *d);
 DEFINE_CLEANUP(struct placement_daemon, placement_daemon_stop)
 

@@ -59,7 +59,7 @@ void decide_sample(struct controller *c, struct device *device)
 
 	if (!view(c, device, &v))
 		return;
-	c->policy->on_sample(&c->parameters, c->learnt, device->policy_state, &v);
+	c->policy->on_sample(parameters_of(c, device), c->learnt, device->policy_state, &v);
 	wake(c, device);
 }
 
@@ -74,6 +74,8 @@ static void tell_wish(struct controller *c, struct device *device, const struct 
 
 	if (target == device->wished)
 		return;
+	if (!target)
+		device->recommended = NULL;
 	device->wished = target;
 	device->refused = NULL;
 	uuid_format(&device->id, id);
@@ -185,7 +187,16 @@ static void order(struct controller *c, const struct plan_item *item)
 	if (!move.has_device)
 		return;
 	item->vm->device->wished = NULL;
+	item->vm->device->recommended = NULL;
 	item->vm->device->refused = NULL;
+}
+
+static void recommend(struct controller *c, const struct plan_item *item)
+{
+	char text[256];
+
+	reason_text(item, c->fleet.by_number[item->granted->target], text, sizeof(text));
+	parameters_recommend(c, item, text);
 }
 
 /* ---- Rounds ----------------------------------------------------------------------------- */
@@ -209,7 +220,7 @@ static size_t gather_device(struct controller *c, struct device *device, struct 
 	if (seen && front->summoned)
 		pairs_summon(c, front, &v, &items[0]);
 	else if (seen)
-		items[0].n_wishes = c->policy->wishes(&c->parameters, c->learnt,
+		items[0].n_wishes = c->policy->wishes(parameters_of(c, device), c->learnt,
 						      device->policy_state, &v, items[0].wishes);
 	tell_wish(c, device, items[0].n_wishes > 0 ? &items[0] : NULL);
 	if (items[0].n_wishes > 0) {
@@ -246,6 +257,29 @@ static size_t count_items(const struct controller *c)
 	return n;
 }
 
+/* Returns how many come first, each in the order that it had. */
+static size_t put_recommended_last(struct controller *c, struct plan_item *items, size_t n)
+{
+	_cleanup_free_ struct plan_item *last = NULL;
+	size_t n_acts = 0, n_last = 0;
+
+	for (size_t i = 0; i < n; i++)
+		n_last += parameters_only_recommend(c, &items[i]);
+	if (n_last == 0)
+		return n;
+	last = calloc(n_last, sizeof(*last));
+	if (!last) {
+		c->fx.error = -ENOMEM;
+		return 0;
+	}
+	n_last = 0;
+	for (size_t i = 0; i < n; i++)
+		*(parameters_only_recommend(c, &items[i]) ? &last[n_last++] : &items[n_acts++]) =
+			items[i];
+	memcpy(items + n_acts, last, n_last * sizeof(*last));
+	return n_acts;
+}
+
 void decide_now(struct controller *c)
 {
 	const struct planner_limits limits = {
@@ -253,7 +287,6 @@ void decide_now(struct controller *c)
 		.moves_per_node = c->start->limits->moves_per_node,
 		.moves_per_link = c->start->limits->moves_per_link,
 		.evacuation = c->start->limits->evacuation,
-		.min_stay_ns = c->parameters.min_stay_ns,
 	};
 	size_t room = count_items(c);
 	_cleanup_free_ struct plan_item *items = calloc(room + 1, sizeof(*items));
@@ -261,7 +294,7 @@ void decide_now(struct controller *c)
 	_cleanup_free_ struct route *routes =
 		calloc(c->executor.moves.n + room + 1, sizeof(*routes));
 	struct traffic traffic = { .nodes = nodes, .routes = routes };
-	size_t n;
+	size_t n, n_acts;
 
 	c->plan_is_due = false;
 	c->planned_ns = c->fx.now_ns;
@@ -273,12 +306,19 @@ void decide_now(struct controller *c)
 	n += drain_gather(c, items + n);
 	n += affinity_gather(c, items + n);
 	executor_traffic(&c->executor, &traffic);
-	if (planner_plan(&c->fleet, &limits, c->fx.now_utc_ns, &traffic, items, n) < 0) {
+	for (size_t i = 0; i < n; i++)
+		items[i].min_stay_ns = parameters_of(c, items[i].vm->device)->min_stay_ns;
+	n_acts = put_recommended_last(c, items, n);
+	if (planner_plan(&c->fleet, &limits, c->fx.now_utc_ns, &traffic, items, n_acts) < 0 ||
+	    planner_plan(&c->fleet, &limits, c->fx.now_utc_ns, &traffic, items + n_acts,
+			 n - n_acts) < 0) {
 		c->fx.error = -ENOMEM;
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
-		if (items[i].granted)
+		if (items[i].granted && i >= n_acts)
+			recommend(c, &items[i]);
+		else if (items[i].granted)
 			order(c, &items[i]);
 		else
 			tell_refusal(c, &items[i]);

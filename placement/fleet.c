@@ -470,6 +470,7 @@ int fleet_add_device(struct fleet *fleet, const struct uuid *id, const char *nam
 		}
 	}
 	snprintf(device->name, sizeof(device->name), "%s", name);
+	device->group = 0;
 	*ret = device;
 	return 0;
 }
@@ -534,6 +535,7 @@ void fleet_replace(struct device *lost, struct device *device)
 	lost->n_vms = 0;
 	memcpy(device->name, lost->name, sizeof(device->name));
 	lost->name[0] = 0;
+	lost->group = device->group = 0;
 }
 
 bool device_is_idle(const struct device *device)

@@ -137,6 +137,8 @@ struct device {
 	/* The wish that the decision log told last. */
 	struct node *wished;
 	const char *refused;
+	struct node *recommended; /* see parameters.c */
+	uint32_t group; /* see parameters_of(); 0: not known yet */
 };
 
 struct fleet {

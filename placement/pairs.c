@@ -18,15 +18,16 @@
 size_t pairs_summon(struct controller *c, struct vm *vm, const struct policy_view *view,
 		    struct plan_item *item)
 {
-	const struct policy_candidate *here = policy_here(&c->parameters, view);
+	const struct policy_parameters *p = parameters_of(c, vm->device);
+	const struct policy_candidate *here = policy_here(p, view);
 
 	item->urgent = true;
 	for (size_t i = 0; i < view->n_candidates; i++) {
 		const struct policy_candidate *there = &view->candidates[i];
 
 		if (there->node == vm->node->number || !there->available ||
-		    !policy_is_evidence(&c->parameters, there) ||
-		    (here && !policy_betters(&c->parameters, there, here, c->parameters.margin_ns)))
+		    !policy_is_evidence(p, there) ||
+		    (here && !policy_betters(p, there, here, p->margin_ns)))
 			continue;
 		item->n_wishes = policy_insert_wish(
 			item->wishes, item->n_wishes,
@@ -52,13 +53,14 @@ size_t pairs_summon(struct controller *c, struct vm *vm, const struct policy_vie
 static bool has_settled(const struct controller *c, const struct vm *vm,
 			const struct policy_view *view)
 {
-	const struct policy_candidate *here = policy_here(&c->parameters, view);
+	const struct policy_parameters *p = parameters_of(c, vm->device);
+	const struct policy_candidate *here = policy_here(p, view);
 	uint64_t since = vm->n_visits > 0 ? vm->visits[0].since_utc_ns : 0;
 
-	if (!here || here->srtt_ns > c->parameters.threshold_ns)
+	if (!here || here->srtt_ns > p->threshold_ns)
 		return false;
 	/* A clock that was set back must not make it wait for long. */
-	return c->fx.now_utc_ns < since || c->fx.now_utc_ns - since >= c->parameters.min_stay_ns;
+	return c->fx.now_utc_ns < since || c->fx.now_utc_ns - since >= p->min_stay_ns;
 }
 
 size_t pairs_gather_followers(struct controller *c, const struct device *device,

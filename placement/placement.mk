@@ -33,6 +33,7 @@ libplacement_la_SOURCES = \
 	placement/mincost.c \
 	placement/mincost.h \
 	placement/pairs.c \
+	placement/parameters.c \
 	placement/placement_config.c \
 	placement/placement_config.h \
 	placement/planner.c \

@@ -15,12 +15,22 @@
 #define COUNT_MAX 1000000
 #define ENDPOINT_MAX 255
 #define ENDPOINTS_MAX 32
+#define GROUPS_MAX 64
+#define PATTERNS_MAX 1024 /* of a group */
+#define PATTERN_MAX 255
 
 /* The file as it is written: quantities are text, what is absent is NULL. */
 struct policy_section {
 	char *name, *threshold, *hold, *margin, *min_stay, *interval, *return_guard, *max_age;
-	char *horizon;
+	char *horizon, *mode;
 	unsigned *min_confidence, *order;
+};
+
+struct group_section {
+	char *name;
+	char **devices;
+	unsigned n_devices;
+	struct policy_section policy;
 };
 
 struct limits_section {
@@ -43,6 +53,8 @@ struct placement_config_file {
 	struct etcd_section *etcd;
 	bool plain_text_bus;
 	struct policy_section policy;
+	struct group_section *groups;
+	unsigned n_groups;
 	struct limits_section limits;
 };
 
@@ -67,7 +79,40 @@ static const cyaml_schema_field_t policy_fields[] = {
 	COUNT(policy_section, min_confidence),
 	OPTIONAL(policy_section, horizon),
 	COUNT(policy_section, order),
+	OPTIONAL(policy_section, mode),
 	CYAML_FIELD_END,
+};
+
+/* All devices have one policy, with one round of decisions. */
+static const cyaml_schema_field_t group_policy_fields[] = {
+	OPTIONAL(policy_section, threshold),
+	OPTIONAL(policy_section, hold),
+	OPTIONAL(policy_section, margin),
+	OPTIONAL(policy_section, min_stay),
+	OPTIONAL(policy_section, return_guard),
+	OPTIONAL(policy_section, max_age),
+	COUNT(policy_section, min_confidence),
+	OPTIONAL(policy_section, horizon),
+	COUNT(policy_section, order),
+	OPTIONAL(policy_section, mode),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t pattern_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, PATTERN_MAX),
+};
+
+static const cyaml_schema_field_t group_fields[] = {
+	STRING(group_section, name),
+	CYAML_FIELD_SEQUENCE_COUNT("devices", CYAML_FLAG_POINTER, struct group_section, devices,
+				   n_devices, &pattern_schema, 1, PATTERNS_MAX),
+	CYAML_FIELD_MAPPING("policy", CYAML_FLAG_DEFAULT, struct group_section, policy,
+			    group_policy_fields),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t group_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct group_section, group_fields),
 };
 
 static const cyaml_schema_field_t limits_fields[] = {
@@ -127,6 +172,9 @@ static const cyaml_schema_field_t fields[] = {
 			 plain_text_bus),
 	CYAML_FIELD_MAPPING("policy", CYAML_FLAG_DEFAULT, struct placement_config_file, policy,
 			    policy_fields),
+	CYAML_FIELD_SEQUENCE_COUNT("groups", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				   struct placement_config_file, groups, n_groups, &group_schema, 0,
+				   GROUPS_MAX),
 	CYAML_FIELD_MAPPING("limits", CYAML_FLAG_OPTIONAL, struct placement_config_file, limits,
 			    limits_fields),
 	CYAML_FIELD_END,
@@ -181,25 +229,73 @@ static uint32_t count(struct reader *in, const char *key, const unsigned *value,
 	return n;
 }
 
+/* What the section does not say is as in `otherwise`. */
+static void read_parameters(struct reader *in, const struct policy_section *s,
+			    const struct policy_parameters *otherwise,
+			    Tagalong__Placement__PolicyParameters *p, protobuf_c_boolean *recommend)
+{
+	tagalong__placement__policy_parameters__init(p);
+	p->threshold_ns = duration(in, "policy.threshold", s->threshold, otherwise->threshold_ns);
+	p->hold_ns = duration(in, "policy.hold", s->hold, otherwise->hold_ns);
+	p->margin_ns = duration(in, "policy.margin", s->margin, otherwise->margin_ns);
+	p->min_stay_ns = duration(in, "policy.min_stay", s->min_stay, otherwise->min_stay_ns);
+	p->return_guard_ns = duration(in, "policy.return_guard", s->return_guard,
+				      s->min_stay ? 4 * p->min_stay_ns :
+						    otherwise->return_guard_ns);
+	p->max_age_ns = duration(in, "policy.max_age", s->max_age, otherwise->max_age_ns);
+	p->min_confidence = count(in, "policy.min_confidence", s->min_confidence,
+				  otherwise->min_confidence, 0, 100);
+	p->has_horizon_ns = p->has_order = true;
+	p->horizon_ns = duration(in, "policy.horizon", s->horizon, otherwise->horizon_ns);
+	p->order = count(in, "policy.order", s->order, otherwise->order, 1, 2);
+	if (in->r < 0 || !s->mode)
+		return;
+	*recommend = strcmp(s->mode, "recommend") == 0;
+	if (!*recommend && strcmp(s->mode, "act") != 0)
+		refuse(in, "policy.mode", s->mode, "'act' or 'recommend'");
+}
+
 static void read_policy(struct reader *in, const struct policy_section *s,
 			struct placement_config *c)
 {
-	Tagalong__Placement__PolicyParameters *p = &c->parameters;
+	static const struct policy_parameters defaults = {
+		.min_stay_ns = 10 * NS_PER_S,
+		.return_guard_ns = 40 * NS_PER_S,
+		.max_age_ns = 3 * NS_PER_S,
+		.min_confidence = 50,
+		.horizon_ns = 600 * NS_PER_S,
+		.order = 2,
+	};
 
-	tagalong__placement__policy_parameters__init(p);
 	c->policy = s->name ? s->name : "threshold";
-	p->threshold_ns = duration(in, "policy.threshold", s->threshold, 0);
-	p->hold_ns = duration(in, "policy.hold", s->hold, 0);
-	p->margin_ns = duration(in, "policy.margin", s->margin, 0);
-	p->min_stay_ns = duration(in, "policy.min_stay", s->min_stay, 10 * NS_PER_S);
-	p->return_guard_ns = duration(in, "policy.return_guard", s->return_guard,
-				      4 * p->min_stay_ns);
-	p->max_age_ns = duration(in, "policy.max_age", s->max_age, 3 * NS_PER_S);
-	p->min_confidence = count(in, "policy.min_confidence", s->min_confidence, 50, 0, 100);
-	p->has_horizon_ns = p->has_order = true;
-	p->horizon_ns = duration(in, "policy.horizon", s->horizon, 600 * NS_PER_S);
-	p->order = count(in, "policy.order", s->order, 2, 1, 2);
+	read_parameters(in, s, &defaults, &c->parameters, &c->recommend);
 	c->interval_ns = duration(in, "policy.interval", s->interval, 2 * NS_PER_MS);
+}
+
+static void read_groups(struct reader *in, const struct placement_config_file *file,
+			struct placement_config *c)
+{
+	struct policy_parameters otherwise;
+
+	policy_parameters_take(&c->parameters, &otherwise);
+	for (unsigned i = 0; i < file->n_groups && in->r == 0; i++) {
+		const struct group_section *s = &file->groups[i];
+		struct placement_group *g = &c->groups[c->n_groups++];
+		Tagalong__Placement__DeviceGroup *m = &g->message;
+
+		if (!peer_name_is_valid(s->name))
+			refuse(in, "groups.name", s->name, "1 to 63 letters, digits, '-', '_' or '.'");
+		tagalong__placement__device_group__init(m);
+		m->name = s->name;
+		m->devices = s->devices;
+		m->n_devices = s->n_devices;
+		m->parameters = &g->parameters;
+		m->recommend = c->recommend;
+		read_parameters(in, &s->policy, &otherwise, &g->parameters, &m->recommend);
+		m->has_recommend = m->recommend;
+		if (in->r < 0)
+			mg_error_prefix(in->err, "group %s", s->name);
+	}
 }
 
 /* The policy knows best which parameters make sense together. */
@@ -216,6 +312,12 @@ static void check_policy(struct reader *in, const struct placement_config *c)
 	}
 	policy_parameters_take(&c->parameters, &parameters);
 	in->r = policy->init(&parameters, in->err);
+	for (size_t i = 0; i < c->n_groups && in->r == 0; i++) {
+		policy_parameters_take(&c->groups[i].parameters, &parameters);
+		in->r = policy->init(&parameters, in->err);
+		if (in->r < 0)
+			mg_error_prefix(in->err, "group %s", c->groups[i].message.name);
+	}
 	if (in->r < 0)
 		mg_error_prefix(in->err, "%s: policy", in->name);
 }
@@ -352,6 +454,9 @@ static int read_file(const char *name, struct placement_config_file *file,
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	}
 	c->file = file;
+	c->groups = calloc(file->n_groups + 1, sizeof(*c->groups));
+	if (!c->groups)
+		return mg_error_set(err, -ENOMEM, "out of memory");
 	c->name = file->name;
 	c->key = file->key;
 	c->allow = file->allow;
@@ -365,6 +470,7 @@ static int read_file(const char *name, struct placement_config_file *file,
 	c->plain_text_bus = file->plain_text_bus;
 	read_etcd(&in, file, c);
 	read_policy(&in, &file->policy, c);
+	read_groups(&in, file, c);
 	check_policy(&in, c);
 	read_limits(&in, &file->limits, c);
 	check_names(&in, c);
@@ -395,5 +501,6 @@ void placement_config_free(struct placement_config *config)
 	if (!config)
 		return;
 	config_free(&schema, config->file);
+	free(config->groups);
 	free(config);
 }

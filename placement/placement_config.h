@@ -26,6 +26,12 @@ struct placement_config {
 
 	const char *policy;
 	Tagalong__Placement__PolicyParameters parameters;
+	protobuf_c_boolean recommend;
+	struct placement_group {
+		Tagalong__Placement__DeviceGroup message;
+		Tagalong__Placement__PolicyParameters parameters; /* message.parameters */
+	} *groups;
+	size_t n_groups;
 	uint64_t interval_ns;
 	Tagalong__Placement__Limits limits;
 	Tagalong__MoveLimits move_limits; /* limits.move, when any is set */

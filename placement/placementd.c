@@ -22,6 +22,12 @@ static void stop(void *daemon)
 	placement_daemon_stop(daemon);
 }
 
+static int reload(void *daemon, const void *started_with, const void *config, struct mg_error *err)
+{
+	(void)started_with;
+	return placement_daemon_reload(daemon, config, err);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct daemon_program program = {
@@ -31,6 +37,7 @@ int main(int argc, char **argv)
 		.unload = unload,
 		.start = start,
 		.stop = stop,
+		.reload = reload,
 	};
 
 	return daemon_main(&program, argc, argv);

@@ -51,8 +51,7 @@ void traffic_add(struct traffic *traffic, const struct vm *vm, const struct node
 }
 
 /* Why the VM may not leave now, whatever the target; NULL: it may. */
-static const char *vm_refusal(const struct plan_item *item, const struct planner_limits *limits,
-			      uint64_t now_utc_ns)
+static const char *vm_refusal(const struct plan_item *item, uint64_t now_utc_ns)
 {
 	const struct vm *vm = item->vm;
 	uint64_t since = vm->n_visits > 0 ? vm->visits[0].since_utc_ns : 0;
@@ -68,7 +67,7 @@ static const char *vm_refusal(const struct plan_item *item, const struct planner
 	if (now_utc_ns < vm->retry_utc_ns)
 		return "it waits after a failed move";
 	/* A clock that was set back must not hold a VM for long. */
-	return !item->urgent && since && now_utc_ns >= since && now_utc_ns - since < limits->min_stay_ns ?
+	return !item->urgent && since && now_utc_ns >= since && now_utc_ns - since < item->min_stay_ns ?
 		       "it has just arrived" :
 		       NULL;
 }
@@ -259,7 +258,7 @@ static int plan_kind(struct planning *p, uint64_t now_utc_ns, struct plan_item *
 		if (item->vm->foreground != foreground || is_evacuated(item->vm) != evacuated)
 			continue;
 		item->granted = NULL;
-		item->refusal = vm_refusal(item, p->limits, now_utc_ns);
+		item->refusal = vm_refusal(item, now_utc_ns);
 		if (!item->refusal && item->n_wishes > 0)
 			add_item(p, item);
 	}

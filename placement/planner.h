@@ -13,7 +13,6 @@ struct planner_limits {
 	unsigned moves_per_node; /* at once into a node, and as many out of it */
 	unsigned moves_per_link; /* at once from one node to another; 0: no limit */
 	unsigned evacuation;     /* all of these so many times for VMs of an evacuated node; 0: once */
-	uint64_t min_stay_ns;    /* between two moves of a VM, whatever a policy says */
 };
 
 /* What is on its way, by node number. The VMs that a node has reported are in
@@ -46,6 +45,7 @@ struct plan_item {
 	struct vm *vm;
 	struct policy_wish wishes[POLICY_WISHES_MAX];
 	size_t n_wishes;
+	uint64_t min_stay_ns; /* after its last move, whatever a policy says */
 	bool urgent; /* it leaves however short its stay was */
 	const struct policy_wish *granted; /* NULL: none, see refusal */
 	const char *refusal;               /* a short phrase that stays; of the best wish */

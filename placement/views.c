@@ -140,9 +140,10 @@ static Tagalong__NodeRtt *view_rtt(const struct device *device, const struct rtt
 	return rtt;
 }
 
-static Tagalong__Pair *view_pair(const struct device *device, const struct vm *vm,
-				 struct arena *arena)
+static Tagalong__Pair *view_pair(const struct controller *c, struct device *device,
+				 const struct vm *vm, struct arena *arena)
 {
+	const struct device_group *group = parameters_group(c, device);
 	Tagalong__Pair *pair = arena_alloc(arena, 1, sizeof(*pair));
 
 	if (!pair)
@@ -156,6 +157,9 @@ static Tagalong__Pair *view_pair(const struct device *device, const struct vm *v
 	pair->vm_node = vm->node ? vm->node->name : NULL;
 	pair->device_node = device->attached ? device->attached->name : NULL;
 	pair->has_asleep = pair->asleep = device->asleep;
+	pair->group = group->of ? group->of->name : NULL;
+	if (vm->foreground && device->recommended)
+		pair->recommended = device->recommended->name;
 	pair->rtts = arena_alloc(arena, device->n_rtts + 1, sizeof(*pair->rtts));
 	for (size_t i = 0; pair->rtts && i < device->n_rtts; i++)
 		if ((pair->rtts[pair->n_rtts] = view_rtt(device, &device->rtts[i], arena)))
@@ -178,7 +182,7 @@ Tagalong__PairList *view_pairs(const struct controller *c, struct arena *arena)
 	INDEX_FOREACH(device, &c->fleet.devices)
 		for (size_t i = 0; list->pairs && i < device->n_vms; i++)
 			if ((list->pairs[list->n_pairs] =
-				     view_pair(device, device->vms[i], arena)))
+				     view_pair(c, device, device->vms[i], arena)))
 				list->n_pairs++;
 	return list;
 }

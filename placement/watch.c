@@ -111,7 +111,7 @@ void watch_update(struct controller *c)
 		list.n_clients = build(c, node, entries, pointers);
 		list.clients = pointers;
 		list.has_threshold_ns = true;
-		list.threshold_ns = c->parameters.threshold_ns;
+		list.threshold_ns = parameters_of(c, NULL)->threshold_ns;
 		set_list(c, node, &list);
 	}
 }

@@ -65,7 +65,7 @@ void why_record(struct controller *c, const struct plan_item *item, const struct
 	Tagalong__MoveAlternative *alternatives = arena_alloc(arena, n + 1, sizeof(*alternatives));
 
 	evidence->policy = (char *)c->policy->name;
-	name_parameters(&c->parameters, arena, evidence);
+	name_parameters(parameters_of(c, item->vm->device), arena, evidence);
 	evidence->alternatives = arena_alloc(arena, n + 1, sizeof(*evidence->alternatives));
 	for (size_t i = 0; !arena->failed && i < n; i++) {
 		fill_alternative(c, item, &view->candidates[i], &alternatives[i]);

@@ -84,6 +84,8 @@ const struct column view_pair_columns[] = {
 	{ "FOREGROUND", "foreground", COLUMN_FLAG },
 	{ "ASLEEP", "asleep", COLUMN_FLAG },
 	{ "RTT", "rtt_ns", COLUMN_DURATION },
+	{ "GROUP", "group", COLUMN_TEXT },
+	{ "RECOMMENDED", "recommended", COLUMN_TEXT },
 	{ NULL },
 };
 
@@ -478,6 +480,8 @@ json_t *view_pair(const Tagalong__Pair *pair)
 	put_flag(o, "follows", pair->follows);
 	put_text(o, "vm_node", pair->vm_node);
 	put_text(o, "device_node", pair->device_node);
+	put_text(o, "group", pair->group);
+	put_text(o, "recommended", pair->recommended);
 	put_flag(o, "asleep", pair->asleep);
 	put_current_rtt(o, pair);
 	PUT_LIST(o, "rtts", view_rtt, pair->rtts, pair->n_rtts);

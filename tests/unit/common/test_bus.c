@@ -126,6 +126,58 @@ Test(bus, an_unknown_key_never_gets_through)
 	teardown(&f);
 }
 
+/* One more key on the list, or only that one. */
+static void other_list(struct fixture *f, bool with_the_client)
+{
+	struct allow_list *allow;
+	struct keypair other;
+	struct mg_error err;
+	char list[256];
+
+	cr_assert_eq(keypair_generate(&other), 0);
+	snprintf(list, sizeof(list), "node tower-b %s\nnode tower-a %s\n", other.public_key,
+		 f->client_keys.public_key);
+	if (!with_the_client)
+		*(strchr(list, '\n') + 1) = '#';
+	cr_assert_eq(allow_list_parse(list, strlen(list), &allow, &err), 0);
+	bus_set_allow(f->server, allow);
+	allow_list_free(f->allow);
+	f->allow = allow;
+}
+
+Test(bus, a_key_that_is_taken_off_the_list_is_heard_no_longer)
+{
+	struct fixture f;
+
+	setup(&f, "tower-a", true);
+	cr_assert(send_when_connected(&f));
+	cr_assert(run_until(&f, &f.dones, 1, 30000));
+	other_list(&f, true);
+	cr_assert(send_when_connected(&f));
+	cr_assert(run_until(&f, &f.dones, 2, 30000));
+	other_list(&f, false);
+	cr_assert(send_when_connected(&f));
+	cr_assert(run_until(&f, &f.failures, 1, 30000));
+	cr_assert_str_eq(f.failure, "this key may not speak here any more");
+	cr_assert_eq(f.requests, 2);
+	/* And it may again. */
+	other_list(&f, true);
+	cr_assert(send_when_connected(&f));
+	cr_assert(run_until(&f, &f.dones, 3, 30000));
+	teardown(&f);
+}
+
+Test(bus, a_key_that_is_put_on_the_list_gets_through)
+{
+	struct fixture f;
+
+	setup(&f, "tower-a", false);
+	other_list(&f, true);
+	cr_assert(send_when_connected(&f));
+	cr_assert(run_until(&f, &f.dones, 1, 30000));
+	teardown(&f);
+}
+
 Test(bus, a_name_that_is_not_the_keys_is_refused)
 {
 	struct fixture f;

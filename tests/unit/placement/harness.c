@@ -164,6 +164,46 @@ void harness_close(struct harness *h)
 	cr_assert_eq(system(command), 0);
 }
 
+static void record_nothing(void *userdata, const PlacementRecord *record)
+{
+	(void)userdata, (void)record;
+}
+
+static void replay_record(struct harness *again, PlacementRecord *record)
+{
+	again->mono_ns = record->mono_ns;
+	again->utc_ns = record->utc_ns;
+	if (record->input_case == TAGALONG__PLACEMENT__RECORD__INPUT_START) {
+		again->seed = record->start->seed;
+		controller_free(again->controller);
+		cr_assert_eq(controller_new(&again->env, NULL, 0, &again->controller, &again->err), 0);
+	}
+	cr_assert_eq(harness_input(again, record), 0, "%s", again->err.text);
+}
+
+void harness_replay(struct harness *h)
+{
+	struct harness again;
+	struct record_reader reader;
+	PlacementRecord *record;
+	struct mapping m;
+
+	harness_open(&again);
+	again.env.record = record_nothing;
+	cr_assert_eq(mapping_open(h->record_path, &m, &h->err), 0, "%s", h->err.text);
+	cr_assert_eq(record_reader_init(&reader, m.data, m.len, &h->err), 0, "%s", h->err.text);
+	while (record_reader_next(&reader, &record, &h->err) > 0) {
+		replay_record(&again, record);
+		record_free(record);
+	}
+	fflush(h->decisions_file);
+	fflush(again.decisions_file);
+	cr_assert_gt(again.decisions_len, 0);
+	cr_assert_str_eq(again.decisions, h->decisions);
+	mapping_close(&m);
+	harness_close(&again);
+}
+
 int harness_input(struct harness *h, PlacementRecord *record)
 {
 	return controller_input(h->controller, record, &h->err);

@@ -49,6 +49,9 @@ void harness_start(struct harness *h);
 void harness_kill(struct harness *h);
 void harness_close(struct harness *h);
 
+/* Checks that what was recorded leads to the same decisions again. */
+void harness_replay(struct harness *h);
+
 int harness_input(struct harness *h, PlacementRecord *record);
 
 /* A message of a peer; returns its seq. `request` is of the answered message. */

@@ -9,6 +9,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_history \
 	tests/unit/placement/test_mincost \
 	tests/unit/placement/test_pairs \
+	tests/unit/placement/test_parameters \
 	tests/unit/placement/test_placement_config \
 	tests/unit/placement/test_planner \
 	tests/unit/placement/test_policy_markov \
@@ -59,6 +60,12 @@ tests_unit_placement_test_pairs_SOURCES = \
 	tests/unit/placement/test_pairs.c \
 	$(NULL)
 tests_unit_placement_test_pairs_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_parameters_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/test_parameters.c \
+	$(NULL)
+tests_unit_placement_test_parameters_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_placement_config_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_planner_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_policy_markov_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)

@@ -240,5 +240,6 @@ Test(affinity, operators_may_insist)
 						"--force moves it there anyway");
 	order.has_force = order.force = true;
 	cr_assert_eq(ask(&h, &e)->body_case, BODY(DONE));
+	harness_replay(&h);
 	harness_close(&h);
 }

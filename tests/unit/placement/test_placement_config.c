@@ -96,6 +96,29 @@ Test(placement_config, several_controllers)
 	placement_config_free(c);
 }
 
+Test(placement_config, groups_take_what_they_do_not_say_from_the_policy)
+{
+	struct placement_config *c = NULL;
+	struct mg_error err = { 0 };
+
+	cr_assert_eq(parse(BASE "policy: {threshold: 20ms, hold: 2s, margin: 5ms, min_stay: 7s, "
+			   "mode: recommend}\n"
+			   "groups:\n"
+			   "  - {name: cars, devices: ['car-*', van], policy: {hold: 1s}}\n"
+			   "  - {name: slow, devices: [x], policy: {min_stay: 1s, mode: act}}\n",
+			   &c, &err), 0, "%s", err.text);
+	cr_assert(c->recommend);
+	cr_assert_eq(c->n_groups, 2);
+	cr_assert_str_eq(c->groups[0].message.devices[1], "van");
+	cr_assert_eq(c->groups[0].parameters.hold_ns, 1000 * MS);
+	cr_assert_eq(c->groups[0].parameters.threshold_ns, 20 * MS);
+	cr_assert_eq(c->groups[0].parameters.return_guard_ns, 28000 * MS);
+	cr_assert(c->groups[0].message.recommend);
+	cr_assert_eq(c->groups[1].parameters.return_guard_ns, 4000 * MS);
+	cr_assert_not(c->groups[1].message.recommend);
+	placement_config_free(c);
+}
+
 Test(placement_config, limits_of_zero_are_none)
 {
 	struct placement_config *c = NULL;
@@ -118,6 +141,12 @@ Test(placement_config, mistakes_are_named)
 		{ BASE, "policy" },
 		{ POLICY, "name" },
 		{ BASE POLICY "colour: red\n", "colour" },
+		{ BASE "policy: {threshold: 20ms, hold: 2s, margin: 5ms, mode: dream}\n",
+		  "policy.mode: 'dream'" },
+		{ BASE POLICY "groups: [{name: a, devices: [x], policy: {margin: 20ms}}]\n",
+		  "group a" },
+		{ BASE POLICY "groups: [{name: a/b, devices: [x], policy: {}}]\n", "groups.name" },
+		{ BASE POLICY "groups: [{name: a, devices: [], policy: {}}]\n", "Insufficient" },
 		{ BASE "policy: {threshold: 20, hold: 2s, margin: 5ms}\n", "policy.threshold: '20'" },
 		{ BASE "policy: {threshold: 20ms, hold: soon, margin: 5ms}\n", "policy.hold: 'soon'" },
 		{ BASE "policy: {threshold: 20ms, hold: 1s, margin: 20ms}\n", "margin" },

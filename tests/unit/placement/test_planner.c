@@ -260,13 +260,13 @@ Test(planner, a_vm_stays_for_a_while)
 	struct vm *vms[3];
 
 	setup(&f);
-	f.limits.min_stay_ns = 100;
 	vms[0] = wish(&f, "a", 10, "1");
 	vms[1] = wish(&f, "b", 10, "1");
 	vms[2] = wish(&f, "c", 10, "2");
 	for (int i = 0; i < 3; i++) {
 		vms[i]->n_visits = 1;
 		vms[i]->visits[0] = (struct visit){ f.nodes[0], NOW - 99 };
+		f.items[i].min_stay_ns = 100;
 	}
 	vms[1]->visits[0].since_utc_ns = NOW - 100;
 	/* The clock was set back since. */
