@@ -295,6 +295,7 @@ static void on_timer(struct controller *c, uint64_t id)
 	quarantine_tick(c);
 	drain_tick(c);
 	affinity_tick(c);
+	summary_tick(c);
 	watch_repeat(c);
 	request_expire(c);
 	c->env->timer_set(c->env->userdata, TIMER_TICK, c->fx.now_ns + TICK_NS);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the controller's own files share: controller.c (inputs and what nodes
- * say), decide.c (from samples to orders), drain.c (empties nodes),
+ * say), decide.c (from samples to orders), summary.c
+ * (what moves have bought), drain.c (empties nodes),
  * parameters.c (what the configuration says of policies),
  * affinity.c (keeps VMs together or apart), quarantine.c
  * (spares those where moves fail), pairs.c
@@ -113,6 +114,10 @@ void pairs_on_remove(struct controller *c, const struct bus_peer *from, const En
 void why_record(struct controller *c, const struct plan_item *item, const struct policy_view *view,
 		struct arena *arena, Tagalong__Placement__Evidence *evidence);
 void why_on_query(struct controller *c, const struct bus_peer *from, const Envelope *e);
+
+/* summary.c */
+void summary_tick(struct controller *c);
+void summary_on_query(struct controller *c, const struct bus_peer *from, const Envelope *e);
 
 /* watch.c: sends each node the list of clients that it should watch, when that
  * has changed, until it is answered. */

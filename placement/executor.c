@@ -364,14 +364,23 @@ static void decide_result(struct executor *x, const struct move *move)
 		       info->failure ? " failure=" : "", info->failure ? info->failure : "");
 }
 
+void executor_keep_settled(struct executor *x, const MoveEntry *entry)
+{
+	char key[STORE_KEY_SIZE], text[UUID_TEXT_SIZE];
+	struct uuid id;
+
+	memcpy(id.bytes, entry->info->move.data, UUID_SIZE);
+	snprintf(key, sizeof(key), "history/%016" PRIx64 "-%s", entry->info->ended_utc_ns,
+		 uuid_format(&id, text));
+	effects_put(x->fx, key, &entry->base);
+}
+
 static void into_history(struct executor *x, const struct move *move)
 {
-	char key[STORE_KEY_SIZE], id[UUID_TEXT_SIZE];
+	char key[STORE_KEY_SIZE];
 
 	effects_delete(x->fx, move_key(move, key));
-	snprintf(key, sizeof(key), "history/%016" PRIx64 "-%s", move->entry->info->ended_utc_ns,
-		 uuid_format(&move->id, id));
-	effects_put(x->fx, key, &move->entry->base);
+	executor_keep_settled(x, move->entry);
 }
 
 /* The move is over, in the state that its info has; frees it. */

@@ -75,6 +75,9 @@ struct move *executor_find(const struct executor *x, const ProtobufCBinaryData *
 const Tagalong__MoveInfo *executor_find_settled(const struct executor *x,
 						const ProtobufCBinaryData *id);
 
+/* An entry of the history has changed. */
+void executor_keep_settled(struct executor *x, const Tagalong__Placement__MoveEntry *entry);
+
 /* Calls the move off; what comes of it, the result tells. */
 void executor_cancel(struct executor *x, struct move *move, const char *why);
 

@@ -57,6 +57,7 @@ libplacement_la_SOURCES = \
 	placement/store_etcd.c \
 	placement/store_etcd.h \
 	placement/store_sqlite.c \
+	placement/summary.c \
 	placement/takeover.c \
 	placement/takeover.h \
 	placement/views.c \

@@ -526,6 +526,7 @@ request_fn request_find(Tagalong__Envelope__BodyCase body)
 		{ BODY(AFFINITY_SET), affinity_on_set },
 		{ BODY(AFFINITY_REMOVE), affinity_on_remove },
 		{ BODY(AFFINITY_QUERY), affinity_on_query },
+		{ BODY(SUMMARY_QUERY), summary_on_query },
 		{ BODY(MOVE_QUERY), on_move_query },
 		{ BODY(MOVE_ORDER), on_move_order },
 		{ BODY(MOVE_CANCEL), on_move_cancel },

@@ -113,6 +113,8 @@ static void tell(struct controller *c, const struct bus_peer *from, const Envelo
 		why.has_held_ns = evidence->held_ns > 0;
 		why.held_ns = evidence->held_ns;
 	}
+	why.has_after_ns = entry->has_after_ns;
+	why.after_ns = entry->after_ns;
 	compare(c, &why);
 	e.body_case = TAGALONG__ENVELOPE__BODY_MOVE_WHY;
 	e.move_why = &why;

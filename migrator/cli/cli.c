@@ -82,6 +82,8 @@ static const struct command {
 	{ "history", cmd_history, "", 0, ASKS | OPTION_VM | OPTION_LIMIT, "moves, newest first" },
 	{ "why", cmd_why, "MOVE", 1, COMMON | OPTION_TIMEOUT,
 	  "what a move was ordered for, and what came of it" },
+	{ "summary", cmd_summary, "PERIOD", 1, COMMON | OPTION_TIMEOUT,
+	  "what the moves of the last PERIOD (24h) have cost and bought" },
 	{ "image add", cmd_image_add, "NAME", 1, ASKS | OPTION_OF_VM | OPTION_FROM,
 	  "give a node a base image that VMs take pages from" },
 	{ "image list", cmd_image_list, "", 0, ASKS, "the RAM of VMs that a node keeps" },

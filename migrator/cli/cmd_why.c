@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/clock.h"
+#include "common/units.h"
 #include "migrator/cli/commands.h"
 #include "migrator/cli/output.h"
 #include "migrator/cli/view.h"
@@ -42,4 +44,31 @@ enum cli_exit cmd_why(const struct cli *cli, struct mg_error *err)
 		print_why(why);
 	json_decref(why);
 	return CLI_OK;
+}
+
+enum cli_exit cmd_summary(const struct cli *cli, struct mg_error *err)
+{
+	_cleanup_session_ struct session s = { 0 };
+	_cleanup_envelope_ Envelope *answer = NULL;
+	Tagalong__SummaryQuery query = TAGALONG__SUMMARY_QUERY__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	uint64_t now = clock_utc_ns(), period;
+	enum cli_exit code;
+
+	if (duration_parse(cli->operands[0], &period) < 0 || period == 0 || period > now)
+		return cli_fail(err, CLI_USAGE, "'%.40s' is not a duration above 0, such as 24h",
+				cli->operands[0]);
+	code = session_open(cli, &s, err);
+	if (code != CLI_OK)
+		return code;
+	query.since_utc_ns = now - period;
+	e.body_case = TAGALONG__ENVELOPE__BODY_SUMMARY_QUERY;
+	e.summary_query = &query;
+	code = client_call(s.client, REQUEST_REPEATABLE, &e, TAGALONG__ENVELOPE__BODY_SUMMARY,
+			   cli_timeout(cli, CLI_TIMEOUT_NS), &answer, err);
+	if (code == CLI_OK)
+		output_document(cli->options.json,
+				view_summary(query.since_utc_ns, answer->summary), "rows",
+				view_summary_columns, "no moves in that time");
+	return code;
 }

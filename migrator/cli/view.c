@@ -178,12 +178,29 @@ const struct column view_why_fields[] = {
 	{ "RTT at the source", "here_ns", COLUMN_DURATION },
 	{ "  for", "held_ns", COLUMN_DURATION },
 	{ "RTT expected", "target_ns", COLUMN_DURATION },
+	{ "RTT 30 s after", "after_ns", COLUMN_DURATION },
 	{ "RTT there now", "now_ns", COLUMN_DURATION },
 	{ "Outcome", "state", COLUMN_TEXT },
 	{ "  failure", "failure", COLUMN_TEXT },
 	{ "  blackout", "blackout_ns", COLUMN_DURATION },
 	{ "  took", "elapsed_ns", COLUMN_DURATION },
 	{ "  sent", "wire_bytes", COLUMN_SIZE },
+	{ NULL },
+};
+
+const struct column view_summary_columns[] = {
+	{ "REASON", "code", COLUMN_TEXT },
+	{ "DONE", "done", COLUMN_COUNT },
+	{ "FAILED", "failed", COLUMN_COUNT },
+	{ "BLACKOUTS", "blackout_ns", COLUMN_DURATION },
+	{ "LONGEST", "blackout_max_ns", COLUMN_DURATION },
+	{ "SENT", "wire_bytes", COLUMN_SIZE },
+	{ "JUDGED", "judged", COLUMN_COUNT },
+	{ "WORSE", "worse", COLUMN_COUNT },
+	{ "RTT BEFORE", "before_ns", COLUMN_DURATION },
+	{ "EXPECTED", "expected_ns", COLUMN_DURATION },
+	{ "AFTER", "after_ns", COLUMN_DURATION },
+	{ "STAYED", "stay_ns", COLUMN_DURATION },
 	{ NULL },
 };
 
@@ -609,7 +626,38 @@ json_t *view_why(const Tagalong__MoveWhy *why)
 	put_number(o, "target_ns", why->has_target_ns, why->target_ns);
 	put_number(o, "held_ns", why->has_held_ns, why->held_ns);
 	put_number(o, "now_ns", why->has_now_ns, why->now_ns);
+	put_number(o, "after_ns", why->has_after_ns, why->after_ns);
 	PUT_LIST(o, "alternatives", view_alternative, why->alternatives, why->n_alternatives);
+	return o;
+}
+
+static json_t *view_summary_row(const Tagalong__SummaryRow *row)
+{
+	json_t *o = json_object();
+
+	put_text(o, "code", row->code);
+	put_number(o, "done", true, row->done);
+	put_number(o, "failed", true, row->failed);
+	put_number(o, "blackout_ns", true, row->blackout_ns);
+	put_number(o, "blackout_max_ns", true, row->blackout_max_ns);
+	put_number(o, "wire_bytes", true, row->wire_bytes);
+	put_number(o, "judged", true, row->judged);
+	put_number(o, "worse", true, row->worse);
+	put_number(o, "before_ns", row->has_before_ns, row->before_ns);
+	put_number(o, "expected_ns", row->has_expected_ns, row->expected_ns);
+	put_number(o, "after_ns", row->has_after_ns, row->after_ns);
+	if (row->has_saved_ns)
+		json_object_set_new(o, "saved_ns", json_integer(row->saved_ns));
+	put_number(o, "stay_ns", row->has_stay_ns, row->stay_ns);
+	return o;
+}
+
+json_t *view_summary(uint64_t since_utc_ns, const Tagalong__Summary *summary)
+{
+	json_t *o = json_object();
+
+	put_number(o, "since_utc_ns", true, since_utc_ns);
+	PUT_LIST(o, "rows", view_summary_row, summary->rows, summary->n_rows);
 	return o;
 }
 

@@ -26,6 +26,7 @@ extern const struct column view_image_columns[];
 extern const struct column view_drain_columns[];
 extern const struct column view_affinity_columns[];
 extern const struct column view_why_fields[];
+extern const struct column view_summary_columns[];
 extern const struct column view_alternative_columns[];
 extern const struct column view_forecast_fields[];   /* what a dry run predicts */
 
@@ -46,6 +47,7 @@ json_t *view_image_list(const Tagalong__ImageList *list);
 json_t *view_drain_plan(const char *node, bool dry_run, const Tagalong__DrainPlan *plan);
 json_t *view_affinity_list(const Tagalong__AffinityList *list);
 json_t *view_why(const Tagalong__MoveWhy *why);
+json_t *view_summary(uint64_t since_utc_ns, const Tagalong__Summary *summary);
 /* `leader` NULL: it does not answer, for `problem`. */
 json_t *view_leader(const char *endpoint, const Tagalong__Leader *leader, const char *problem);
 json_t *view_status(const Tagalong__Status *status);

@@ -20,6 +20,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_requests \
 	tests/unit/placement/test_store \
 	tests/unit/placement/test_store_etcd \
+	tests/unit/placement/test_summary \
 	tests/unit/placement/test_why \
 	$(NULL)
 if HAVE_CLP
@@ -89,6 +90,12 @@ tests_unit_placement_test_store_SOURCES = \
 	tests/unit/placement/etcd_server.h \
 	tests/unit/placement/test_store.c \
 	$(NULL)
+tests_unit_placement_test_summary_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/test_summary.c \
+	$(NULL)
+tests_unit_placement_test_summary_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_store_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_store_etcd_SOURCES = \
 	tests/unit/placement/etcd_server.c \
