@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/cleanup.h"
 
@@ -106,4 +107,26 @@ const char *duration_format(uint64_t ns, char text[UNITS_TEXT_SIZE])
 const char *rate_format(uint64_t bits_per_s, char text[UNITS_TEXT_SIZE])
 {
 	return quantity_format(bits_per_s, rate_units, "/s", text);
+}
+
+int instant_parse(const char *text, uint64_t *ret_utc_ns)
+{
+	static const char *const formats[] = { "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ" };
+
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		struct tm tm = { 0 }, given;
+		const char *end = strptime(text, formats[i], &tm);
+		time_t seconds;
+
+		if (!end || *end)
+			continue;
+		given = tm;
+		seconds = timegm(&tm);
+		/* The 31st of February is none, and not one in March. */
+		if (given.tm_mday != tm.tm_mday || seconds < 0 || (uint64_t)seconds > UINT64_MAX / 1000000000)
+			return -EINVAL;
+		*ret_utc_ns = (uint64_t)seconds * 1000000000;
+		return 0;
+	}
+	return -EINVAL;
 }

@@ -25,4 +25,7 @@ const char *size_format(uint64_t bytes, char text[UNITS_TEXT_SIZE]);
 const char *duration_format(uint64_t ns, char text[UNITS_TEXT_SIZE]);
 const char *rate_format(uint64_t bits_per_s, char text[UNITS_TEXT_SIZE]);
 
+/* "2026-12-01T02:00Z", with or without seconds, as nanoseconds UTC; -EINVAL. */
+int instant_parse(const char *text, uint64_t *ret_utc_ns);
+
 #endif

@@ -169,7 +169,7 @@ static bool is_astray(const struct vm *vm)
 {
 	const struct vm *leader = affinity_leader(vm);
 
-	return leader && vm->node && !vm->node->drained && !vm->move && !leader->move &&
+	return leader && vm->node && !node_is_emptied(vm->node) && !vm->move && !leader->move &&
 	       leader->node != vm->node && leader->node->admitted && !node_refusal(leader->node);
 }
 

@@ -293,6 +293,7 @@ static void on_timer(struct controller *c, uint64_t id)
 	expire_nodes(c);
 	executor_tick(&c->executor);
 	quarantine_tick(c);
+	maintenance_tick(c);
 	drain_tick(c);
 	affinity_tick(c);
 	summary_tick(c);
@@ -375,6 +376,11 @@ static int load_node(struct controller *c, const Tagalong__Placement__NodeEntry 
 		.since_utc_ns = entry->failing_since_utc_ns,
 		.times = entry->quarantines,
 	};
+	node->maintained = entry->maintained;
+	for (size_t i = 0; i < entry->n_windows && i < NODE_WINDOWS_MAX; i++)
+		node->windows[node->n_windows++] = (struct window){
+			entry->windows[i]->start_utc_ns, entry->windows[i]->end_utc_ns
+		};
 	return 0;
 }
 
@@ -543,6 +549,7 @@ static void keep_node(struct controller *c, const struct node *node)
 {
 	const struct quarantine *q = &node->quarantine;
 	Tagalong__Placement__NodeEntry entry = TAGALONG__PLACEMENT__NODE_ENTRY__INIT;
+	Tagalong__Placement__Window windows[NODE_WINDOWS_MAX], *pointers[NODE_WINDOWS_MAX];
 	char key[STORE_KEY_SIZE];
 
 	entry.name = (char *)node->name;
@@ -557,6 +564,15 @@ static void keep_node(struct controller *c, const struct node *node)
 	entry.has_quarantined = entry.quarantined = q->on;
 	entry.has_quarantined_until_utc_ns = q->on && q->until_utc_ns != UINT64_MAX;
 	entry.quarantined_until_utc_ns = q->until_utc_ns;
+	entry.has_maintained = entry.maintained = node->maintained;
+	for (size_t i = 0; i < node->n_windows; i++) {
+		tagalong__placement__window__init(&windows[i]);
+		windows[i].start_utc_ns = node->windows[i].start_utc_ns;
+		windows[i].end_utc_ns = node->windows[i].end_utc_ns;
+		pointers[i] = &windows[i];
+	}
+	entry.windows = pointers;
+	entry.n_windows = node->n_windows;
 	snprintf(key, sizeof(key), "nodes/%s", node->name);
 	effects_put(&c->fx, key, &entry.base);
 }

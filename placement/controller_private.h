@@ -2,7 +2,8 @@
  *
  * What the controller's own files share: controller.c (inputs and what nodes
  * say), decide.c (from samples to orders), summary.c
- * (what moves have bought), drain.c (empties nodes),
+ * (what moves have bought), drain.c (empties nodes), maintenance.c
+ * (does so by the calendar),
  * parameters.c (what the configuration says of policies),
  * affinity.c (keeps VMs together or apart), quarantine.c
  * (spares those where moves fail), pairs.c
@@ -75,6 +76,8 @@ void decide_now(struct controller *c);
 size_t drain_count(const struct controller *c); /* of VMs that are to leave, at most */
 size_t drain_gather(const struct controller *c, struct plan_item *items);
 void drain_tick(struct controller *c);
+const char *drain_word(const struct node *node);  /* why VMs leave it: "drain", ... */
+const char *drain_state(const struct node *node); /* "drained", ... */
 void drain_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e);
 
 /* parameters.c. They take what is in a Start, or nothing and return an error. */
@@ -86,6 +89,10 @@ const struct device_group *parameters_group(const struct controller *c, struct d
 const struct policy_parameters *parameters_of(const struct controller *c, struct device *device);
 bool parameters_only_recommend(const struct controller *c, const struct plan_item *item);
 void parameters_recommend(struct controller *c, const struct plan_item *item, const char *why);
+
+/* maintenance.c: drains nodes by the calendar. */
+void maintenance_tick(struct controller *c);
+void maintenance_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e);
 
 /* affinity.c; see affinity.h. Those that are not where their group is go there. */
 size_t affinity_count(const struct controller *c);

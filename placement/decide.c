@@ -95,7 +95,7 @@ static void tell_refusal(struct controller *c, const struct plan_item *item)
 
 	/* Why VMs stay on a drained node, the plan of the drain tells; those in the background
 	 * can wait. */
-	if (!device || item->vm->node->drained || !item->vm->foreground)
+	if (!device || node_is_emptied(item->vm->node) || !item->vm->foreground)
 		return;
 	/* The phrases are constants: the same one has the same address. */
 	if (item->refusal == device->refused)
@@ -124,9 +124,9 @@ static void reason_text(const struct plan_item *item, const struct node *target,
 	const struct policy_wish *w = item->granted;
 	char here[UNITS_TEXT_SIZE], there[UNITS_TEXT_SIZE], held[UNITS_TEXT_SIZE];
 
-	if (item->vm->node->drained)
+	if (node_is_emptied(item->vm->node))
 		snprintf(text, size, "%s is %s", item->vm->node->name,
-			 item->vm->node->evacuated ? "evacuated" : "drained");
+			 drain_state(item->vm->node));
 	else if (affinity_leader(item->vm))
 		snprintf(text, size, "kept together with %s", affinity_leader(item->vm)->name);
 	else if (!item->vm->foreground)
@@ -210,7 +210,7 @@ static size_t gather_device(struct controller *c, struct device *device, struct 
 	bool seen;
 
 	/* From a drained node it leaves anyhow; see drain.c. */
-	if (front && (front->move || (front->node && front->node->drained)))
+	if (front && (front->move || (front->node && node_is_emptied(front->node))))
 		return 0;
 	items[0] = (struct plan_item){ .vm = front };
 	seen = view(c, device, &v);

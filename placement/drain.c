@@ -59,6 +59,20 @@ static void add_wish(struct plan_item *item, const struct policy_wish *wish)
 	item->wishes[at] = *wish;
 }
 
+const char *drain_word(const struct node *node)
+{
+	if (node->evacuated)
+		return "evacuate";
+	return node->drained ? "drain" : "maintenance";
+}
+
+const char *drain_state(const struct node *node)
+{
+	if (node->evacuated)
+		return "evacuated";
+	return node->drained ? "drained" : "to be maintained";
+}
+
 /* The best nodes that have room as it is now. */
 static void wish_away(const struct controller *c, struct vm *vm, struct plan_item *item)
 {
@@ -73,7 +87,7 @@ static void wish_away(const struct controller *c, struct vm *vm, struct plan_ite
 		add_wish(item, &(struct policy_wish){
 				.target = node->number,
 				.benefit_ns = benefit(vm, node),
-				.code = vm->node->evacuated ? "evacuate" : "drain",
+				.code = drain_word(vm->node),
 				.here_ns = srtt_from(vm, vm->node),
 				.target_ns = srtt_from(vm, node),
 			});
@@ -98,7 +112,7 @@ size_t drain_count(const struct controller *c)
 	size_t n = 0;
 
 	INDEX_FOREACH(node, &c->fleet.nodes)
-		n += node->drained && node_is_up(node) ? node->claimed.n : 0;
+		n += node_is_emptied(node) && node_is_up(node) ? node->claimed.n : 0;
 	return n;
 }
 
@@ -108,7 +122,7 @@ size_t drain_gather(const struct controller *c, struct plan_item *items)
 	size_t n = 0;
 
 	INDEX_FOREACH(node, &c->fleet.nodes)
-		if (node->drained && node_is_up(node))
+		if (node_is_emptied(node) && node_is_up(node))
 			n += gather_from(c, node, items + n);
 	return n;
 }
@@ -163,13 +177,6 @@ static int make_plan(struct controller *c, const struct node *node, struct arena
 	return 0;
 }
 
-static const char *step_name(const struct node *node)
-{
-	if (node->evacuated)
-		return "evacuate";
-	return node->drained ? "drain" : "undrain";
-}
-
 /* What is on its way to a failing node turns back while it can. */
 static void turn_back(struct controller *c, const struct node *node)
 {
@@ -190,7 +197,8 @@ static void set_drained(struct controller *c, struct node *node, const Tagalong_
 	node->drained = request->drained;
 	node->evacuated = evacuated;
 	fleet_touch_node(&c->fleet, node);
-	effects_decide(&c->fx, step_name(node), "node=%s by=%s", node->name, who);
+	effects_decide(&c->fx, node->drained ? drain_word(node) : "undrain", "node=%s by=%s",
+		       node->name, who);
 	if (evacuated)
 		turn_back(c, node);
 }

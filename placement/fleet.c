@@ -126,6 +126,8 @@ const char *node_refusal(const struct node *node)
 		return "the target is down";
 	if (node->drained)
 		return "the target is drained";
+	if (node->maintained)
+		return "the target is to be maintained";
 	return node->quarantine.on ? "the target is in quarantine" : NULL;
 }
 

@@ -26,6 +26,8 @@
 
 enum { PROGRAM_MIGRATOR, PROGRAM_TELEMETRY, PROGRAMS };
 
+#define NODE_WINDOWS_MAX 8
+
 /* One of our programs on a node, as its messages show it. */
 struct program {
 	bool known; /* it has said hello since the controller started */
@@ -50,6 +52,11 @@ struct node {
 		uint64_t since_utc_ns; /* the first of them */
 		uint32_t times;        /* in quarantine, since then */
 	} quarantine; /* see quarantine.c */
+	struct window {
+		uint64_t start_utc_ns, end_utc_ns;
+	} windows[NODE_WINDOWS_MAX]; /* see maintenance.c */
+	size_t n_windows;
+	bool maintained; /* one of them is near, or has begun: VMs leave it and none comes */
 	struct node *next_changed;
 	bool changed; /* the store's NodeEntry is out of date */
 	Tagalong__VmInfo **vms;     /* what it reported last, in the order of their names */
@@ -179,6 +186,12 @@ bool fleet_expire(struct node *node, int program, uint64_t now_ns, uint64_t time
 static inline bool node_is_up(const struct node *node)
 {
 	return node->programs[PROGRAM_MIGRATOR].up;
+}
+
+/* VMs leave it. */
+static inline bool node_is_emptied(const struct node *node)
+{
+	return node->drained || node->maintained;
 }
 
 /* Why no VM may come to the node, a phrase that stays; NULL: one may. */

@@ -76,7 +76,7 @@ size_t pairs_gather_followers(struct controller *c, const struct device *device,
 
 		/* From a drained node it leaves anyhow; see drain.c. */
 		if (vm == front || !vm->follows || vm->move || !vm->node ||
-		    vm->node == front->node || vm->node->drained || affinity_leader(vm))
+		    vm->node == front->node || node_is_emptied(vm->node) || affinity_leader(vm))
 			continue;
 		items[n++] = (struct plan_item){
 			.vm = vm,

@@ -30,6 +30,7 @@ libplacement_la_SOURCES = \
 	placement/index.h \
 	placement/leadership.c \
 	placement/leadership.h \
+	placement/maintenance.c \
 	placement/mincost.c \
 	placement/mincost.h \
 	placement/pairs.c \

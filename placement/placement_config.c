@@ -36,7 +36,7 @@ struct group_section {
 struct limits_section {
 	unsigned *moves, *moves_per_node, *moves_per_link, *evacuation, *history;
 	unsigned *quarantine_after;
-	char *quarantine_window, *quarantine, *quarantine_max;
+	char *quarantine_window, *quarantine, *quarantine_max, *maintenance_lead;
 	char *backoff, *backoff_max, *order_timeout, *node_timeout;
 	char *blackout, *blackout_max, *bandwidth, *timeout, *stall_timeout, *if_not_converging;
 };
@@ -124,6 +124,7 @@ static const cyaml_schema_field_t limits_fields[] = {
 	OPTIONAL(limits_section, quarantine_window),
 	OPTIONAL(limits_section, quarantine),
 	OPTIONAL(limits_section, quarantine_max),
+	OPTIONAL(limits_section, maintenance_lead),
 	COUNT(limits_section, history),
 	OPTIONAL(limits_section, backoff),
 	OPTIONAL(limits_section, backoff_max),
@@ -371,6 +372,9 @@ static void read_limits(struct reader *in, const struct limits_section *s,
 	l->quarantine_window_ns = span(in, "limits.quarantine_window", s->quarantine_window,
 				       600 * NS_PER_S);
 	l->quarantine_ns = span(in, "limits.quarantine", s->quarantine, 60 * NS_PER_S);
+	l->has_maintenance_lead_ns = true;
+	l->maintenance_lead_ns = duration(in, "limits.maintenance_lead", s->maintenance_lead,
+					  600 * NS_PER_S);
 	l->quarantine_max_ns = span(in, "limits.quarantine_max", s->quarantine_max,
 				    3600 * NS_PER_S);
 	l->history = count(in, "limits.history", s->history, 10000, 0, COUNT_MAX);

@@ -350,7 +350,8 @@ static int check_order(struct controller *c, const Tagalong__MoveOrder *order, s
 		return mg_error_set(err, -EBUSY,
 				    "node '%s' is %s; --force moves VM '%s' there anyway",
 				    target->name,
-				    target->drained ? "drained" : "in quarantine", vm->name);
+				    node_is_emptied(target) ? drain_state(target) :
+							      "in quarantine", vm->name);
 	if (!order->force && affinity_refusal(vm, target))
 		return mg_error_set(err, -EBUSY,
 				    "a VM that '%s' is kept apart from is on '%s'; --force moves it "
@@ -522,6 +523,7 @@ request_fn request_find(Tagalong__Envelope__BodyCase body)
 		{ BODY(VM_FREEZE), on_vm_freeze },
 		{ BODY(NODE_DRAIN), drain_on_request },
 		{ BODY(NODE_QUARANTINE), quarantine_on_request },
+		{ BODY(NODE_MAINTAIN), maintenance_on_request },
 		{ BODY(WHY_QUERY), why_on_query },
 		{ BODY(AFFINITY_SET), affinity_on_set },
 		{ BODY(AFFINITY_REMOVE), affinity_on_remove },

@@ -54,6 +54,20 @@ static Tagalong__NodeHello *view_hello(const struct node *node, size_t n_nodes, 
 	return hello;
 }
 
+static void view_windows(const struct node *node, Tagalong__NodeInfo *info, struct arena *arena)
+{
+	Tagalong__MaintenanceWindow *windows =
+		arena_alloc(arena, node->n_windows + 1, sizeof(*windows));
+
+	info->windows = arena_alloc(arena, node->n_windows + 1, sizeof(*info->windows));
+	for (size_t i = 0; !arena->failed && i < node->n_windows; i++) {
+		tagalong__maintenance_window__init(&windows[i]);
+		windows[i].start_utc_ns = node->windows[i].start_utc_ns;
+		windows[i].end_utc_ns = node->windows[i].end_utc_ns;
+		info->windows[info->n_windows++] = &windows[i];
+	}
+}
+
 static Tagalong__NodeInfo *view_node(const struct node *node, size_t n_nodes, struct arena *arena)
 {
 	Tagalong__NodeInfo *info = arena_alloc(arena, 1, sizeof(*info));
@@ -77,6 +91,8 @@ static Tagalong__NodeInfo *view_node(const struct node *node, size_t n_nodes, st
 	info->has_quarantined_until_utc_ns =
 		node->quarantine.on && node->quarantine.until_utc_ns != UINT64_MAX;
 	info->quarantined_until_utc_ns = node->quarantine.until_utc_ns;
+	info->has_maintained = info->maintained = node->maintained;
+	view_windows(node, info, arena);
 	info->has_failures = node->quarantine.failures > 0;
 	info->failures = node->quarantine.failures;
 	return info;

@@ -2,6 +2,7 @@
  *
  * What an operator wants of a controller: nodes empty, VMs left alone.
  */
+#include "common/units.h"
 #include "migrator/cli/commands.h"
 #include "migrator/cli/output.h"
 #include "migrator/cli/view.h"
@@ -97,6 +98,39 @@ enum cli_exit cmd_node_quarantine(const struct cli *cli, struct mg_error *err)
 enum cli_exit cmd_node_release(const struct cli *cli, struct mg_error *err)
 {
 	return quarantine(cli, false, err);
+}
+
+static enum cli_exit maintain(const struct cli *cli, Tagalong__MaintenanceWindow *window,
+			      struct mg_error *err)
+{
+	Tagalong__NodeMaintain request = TAGALONG__NODE_MAINTAIN__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	request.node = cli->operands[0];
+	request.window = window;
+	request.has_dry_run = request.dry_run = cli->options.dry_run;
+	e.body_case = TAGALONG__ENVELOPE__BODY_NODE_MAINTAIN;
+	e.node_maintain = &request;
+	return window ? change(cli, &e, "node", "planned", "is empty in that time", err) :
+			change(cli, &e, "node", "unplanned", "has no maintenance windows", err);
+}
+
+enum cli_exit cmd_node_maintain(const struct cli *cli, struct mg_error *err)
+{
+	Tagalong__MaintenanceWindow window = TAGALONG__MAINTENANCE_WINDOW__INIT;
+	uint64_t *const instants[] = { &window.start_utc_ns, &window.end_utc_ns };
+
+	for (int i = 0; i < 2; i++)
+		if (instant_parse(cli->operands[1 + i], instants[i]) < 0)
+			return cli_fail(err, CLI_USAGE,
+					"'%.40s' is not an instant such as 2026-12-01T02:00Z",
+					cli->operands[1 + i]);
+	return maintain(cli, &window, err);
+}
+
+enum cli_exit cmd_node_unmaintain(const struct cli *cli, struct mg_error *err)
+{
+	return maintain(cli, NULL, err);
 }
 
 static enum cli_exit freeze(const struct cli *cli, bool frozen, struct mg_error *err)

@@ -366,6 +366,15 @@ static json_t *view_image(const Tagalong__ImageInfo *image)
 	return o;
 }
 
+static json_t *view_window(const Tagalong__MaintenanceWindow *window)
+{
+	json_t *o = json_object();
+
+	put_number(o, "start_utc_ns", true, window->start_utc_ns);
+	put_number(o, "end_utc_ns", true, window->end_utc_ns);
+	return o;
+}
+
 /* Whether VMs may come to it. */
 static const char *acceptance(const Tagalong__NodeInfo *node)
 {
@@ -373,6 +382,8 @@ static const char *acceptance(const Tagalong__NodeInfo *node)
 		return "evacuated";
 	if (node->drained)
 		return "drained";
+	if (node->maintained)
+		return "maintenance";
 	return node->quarantined ? "quarantine" : "yes";
 }
 
@@ -391,6 +402,7 @@ json_t *view_node(const Tagalong__NodeInfo *node)
 		   node->quarantined_until_utc_ns);
 	put_number(o, "failures", node->has_failures, node->failures);
 	put_text(o, "accepts", acceptance(node));
+	PUT_LIST(o, "windows", view_window, node->windows, node->n_windows);
 	put_number(o, "last_seen_utc_ns", node->has_last_seen_utc_ns, node->last_seen_utc_ns);
 	put_number(o, "vms", node->has_vms, node->vms);
 	put_number(o, "memory_used_bytes", node->has_memory_used_bytes, node->memory_used_bytes);

@@ -52,3 +52,18 @@ Test(units, formats)
 	cr_assert_str_eq(duration_format(12345678, t), "12.3 ms");
 	cr_assert_str_eq(rate_format(200000000, t), "200 Mbit/s");
 }
+
+Test(units, instants)
+{
+	static const char *const bad[] = { "", "2026-12-01", "2026-12-01T02:00", "2026-02-31T02:00Z",
+					   "2026-12-01T25:00Z", "2026-12-01T02:00Z ", "1969-12-31T00:00Z" };
+	uint64_t v = 7;
+
+	cr_assert_eq(instant_parse("2026-12-01T02:00Z", &v), 0);
+	cr_assert_eq(v, UINT64_C(1796090400000000000));
+	cr_assert_eq(instant_parse("1970-01-01T00:00:01Z", &v), 0);
+	cr_assert_eq(v, UINT64_C(1000000000));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_assert_eq(instant_parse(bad[i], &v), -EINVAL, "%s", bad[i]);
+	cr_assert_eq(v, UINT64_C(1000000000));
+}

@@ -290,6 +290,16 @@ Test(cli, nodes_are_spared)
 	cr_assert_str_eq(f.out, "released: tower-a may get VMs again\n");
 	cr_assert_str_eq(f.request->node_quarantine->node, "tower-a");
 	cr_assert_not(f.request->node_quarantine->quarantined);
+	fake_run(&f, "node", "maintain", "tower-a", "2026-12-01T02:00Z", "2026-12-01T04:00Z", NULL);
+	cr_assert_str_eq(f.out, "planned: tower-a is empty in that time\n");
+	cr_assert_eq(f.request->node_maintain->window->end_utc_ns -
+			     f.request->node_maintain->window->start_utc_ns,
+		     UINT64_C(7200000000000));
+	fake_run(&f, "node", "maintain", "tower-a", "tonight", "2026-12-01T04:00Z", NULL);
+	assert_exit(f, CLI_USAGE);
+	fake_run(&f, "node", "unmaintain", "tower-a", "-n", NULL);
+	cr_assert_null(f.request->node_maintain->window);
+	cr_assert(f.request->node_maintain->dry_run);
 	fake_stop(&f);
 }
 

@@ -7,6 +7,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_failover \
 	tests/unit/placement/test_fleet \
 	tests/unit/placement/test_history \
+	tests/unit/placement/test_maintenance \
 	tests/unit/placement/test_mincost \
 	tests/unit/placement/test_pairs \
 	tests/unit/placement/test_parameters \
@@ -54,6 +55,12 @@ tests_unit_placement_test_failover_SOURCES = \
 tests_unit_placement_test_failover_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_fleet_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_history_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_maintenance_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/test_maintenance.c \
+	$(NULL)
+tests_unit_placement_test_maintenance_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_mincost_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_pairs_SOURCES = \
 	tests/unit/placement/harness.c \
