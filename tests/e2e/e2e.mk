@@ -15,6 +15,7 @@ E2E_TESTS = \
 	tests/e2e/kill-commit.sh \
 	tests/e2e/kill-random.sh \
 	tests/e2e/move.sh \
+	tests/e2e/operations.sh \
 	tests/e2e/orders.sh \
 	tests/e2e/plain-text.sh \
 	tests/e2e/preflight.sh \
