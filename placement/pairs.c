@@ -162,7 +162,7 @@ static int set_pair(struct controller *c, const Tagalong__PairSet *set, struct m
 
 	memcpy(id.bytes, set->device.data, UUID_SIZE);
 	r = check_pair(c, set, &id, err);
-	if (r < 0)
+	if (r < 0 || set->dry_run)
 		return r;
 	is_new = !fleet_device(&c->fleet, &id);
 	if (fleet_add_device(&c->fleet, &id, set->device_name, &device) < 0 ||
@@ -211,7 +211,7 @@ static int remove_pair(struct controller *c, const Tagalong__PairRemove *remove,
 	int r;
 
 	r = find_pair(c, remove->device_name, remove->vm, &device, &vm, err);
-	if (r < 0)
+	if (r < 0 || remove->dry_run)
 		return r;
 	pair_key(device, vm, key);
 	fleet_unpair(device, vm);
@@ -238,7 +238,7 @@ void pairs_on_front(struct controller *c, const struct bus_peer *from, const Env
 	int r;
 
 	r = find_pair(c, e->pair_front->device_name, e->pair_front->vm, &device, &vm, &err);
-	if (r == 0) {
+	if (r == 0 && !e->pair_front->dry_run) {
 		vm->summoned = true;
 		/* It is paired already: this cannot fail. */
 		(void)fleet_pair(device, vm, true);
@@ -277,7 +277,7 @@ static int replace_device(struct controller *c, const Tagalong__PairReplace *rep
 	memcpy(id.bytes, replace->device.data, UUID_SIZE);
 	device = fleet_device(&c->fleet, &id);
 	r = check_replacement(replace, lost, device, err);
-	if (r < 0)
+	if (r < 0 || replace->dry_run)
 		return r == -EALREADY ? 0 : r;
 	if (!device && fleet_add_device(&c->fleet, &id, "", &device) < 0)
 		return c->fx.error = mg_error_set(err, -ENOMEM, "out of memory");

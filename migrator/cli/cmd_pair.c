@@ -25,6 +25,11 @@ enum cli_exit cmd_pair_list(const struct cli *cli, struct mg_error *err)
 	return code;
 }
 
+static const char *would(const struct cli *cli)
+{
+	return cli->options.dry_run ? "would be " : "";
+}
+
 /* The identity that --id gives. */
 static enum cli_exit device_id(const struct cli *cli, const char *command, struct uuid *ret,
 			       struct mg_error *err)
@@ -58,16 +63,17 @@ enum cli_exit cmd_pair_set(const struct cli *cli, struct mg_error *err)
 	set.device = (ProtobufCBinaryData){ .len = UUID_SIZE, .data = device.bytes };
 	set.foreground = !cli->options.background;
 	set.has_follows = set.follows = cli->options.follow;
+	set.has_dry_run = set.dry_run = cli->options.dry_run;
 	request.body_case = TAGALONG__ENVELOPE__BODY_PAIR_SET;
 	request.pair_set = &set;
 	code = client_call(s.client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s, s:s}", "device", set.device_name, "vm", set.vm,
-					  "result", "paired"),
-			   set.foreground || set.follows ? "paired: %s follows %s" :
-							   "paired: %s belongs to %s",
-			   set.vm, set.device_name);
+		cli_report(cli, json_pack("{s:s, s:s, s:s, s:b}", "device", set.device_name, "vm", set.vm,
+					  "result", "paired", "dry_run", cli->options.dry_run),
+			   "%spaired: %s %s %s", would(cli), set.vm,
+			   set.foreground || set.follows ? "follows" : "belongs to",
+			   set.device_name);
 	return code;
 }
 
@@ -82,14 +88,15 @@ enum cli_exit cmd_pair_front(const struct cli *cli, struct mg_error *err)
 		return code;
 	front.device_name = cli->operands[0];
 	front.vm = cli->operands[1];
+	front.has_dry_run = front.dry_run = cli->options.dry_run;
 	request.body_case = TAGALONG__ENVELOPE__BODY_PAIR_FRONT;
 	request.pair_front = &front;
 	code = client_call(s.client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s, s:s}", "device", front.device_name, "vm",
-					  front.vm, "result", "front"),
-			   "in front: %s comes to %s", front.vm, front.device_name);
+		cli_report(cli, json_pack("{s:s, s:s, s:s, s:b}", "device", front.device_name, "vm",
+					  front.vm, "result", "front", "dry_run", cli->options.dry_run),
+			   "%sin front: %s comes to %s", would(cli), front.vm, front.device_name);
 	return code;
 }
 
@@ -107,14 +114,15 @@ enum cli_exit cmd_pair_replace(const struct cli *cli, struct mg_error *err)
 		return code;
 	replace.device_name = cli->operands[0];
 	replace.device = (ProtobufCBinaryData){ .len = UUID_SIZE, .data = device.bytes };
+	replace.has_dry_run = replace.dry_run = cli->options.dry_run;
 	request.body_case = TAGALONG__ENVELOPE__BODY_PAIR_REPLACE;
 	request.pair_replace = &replace;
 	code = client_call(s.client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s, s:s}", "device", replace.device_name,
-					  "device_id", cli->options.id, "result", "replaced"),
-			   "replaced: the VMs of %s go with %s", replace.device_name,
+		cli_report(cli, json_pack("{s:s, s:s, s:s, s:b}", "device", replace.device_name,
+					  "device_id", cli->options.id, "result", "replaced", "dry_run", cli->options.dry_run),
+			   "%sreplaced: the VMs of %s go with %s", would(cli), replace.device_name,
 			   cli->options.id);
 	return code;
 }
@@ -130,13 +138,14 @@ enum cli_exit cmd_pair_remove(const struct cli *cli, struct mg_error *err)
 		return code;
 	removal.device_name = cli->operands[0];
 	removal.vm = cli->operands[1];
+	removal.has_dry_run = removal.dry_run = cli->options.dry_run;
 	request.body_case = TAGALONG__ENVELOPE__BODY_PAIR_REMOVE;
 	request.pair_remove = &removal;
 	code = client_call(s.client, REQUEST_ONCE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s, s:s}", "device", removal.device_name, "vm",
-					  removal.vm, "result", "removed"),
-			   "removed: %s follows %s no more", removal.vm, removal.device_name);
+		cli_report(cli, json_pack("{s:s, s:s, s:s, s:b}", "device", removal.device_name, "vm",
+					  removal.vm, "result", "removed", "dry_run", cli->options.dry_run),
+			   "%sremoved: %s follows %s no more", would(cli), removal.vm, removal.device_name);
 	return code;
 }

@@ -157,7 +157,35 @@ void answer_all(struct fake *f, const Envelope *request)
 	step.target = (char *)"tower-b";
 	plan.steps = steps;
 	plan.n_steps = 1;
+	static char *tied[] = { (char *)"mail", (char *)"web" };
+	Tagalong__Affinity group = TAGALONG__AFFINITY__INIT, *groups = &group;
+	Tagalong__AffinityList affinity_list = TAGALONG__AFFINITY_LIST__INIT;
+	Tagalong__SummaryRow row = TAGALONG__SUMMARY_ROW__INIT, *summary_rows = &row;
+	Tagalong__Summary summary = TAGALONG__SUMMARY__INIT;
+
+	group.group = (char *)"spread";
+	group.apart = true;
+	group.vms = tied;
+	group.n_vms = 2;
+	affinity_list.groups = &groups;
+	affinity_list.n_groups = 1;
+	row.code = (char *)"threshold";
+	row.done = 3;
+	row.failed = 1;
+	row.has_before_ns = row.has_saved_ns = true;
+	row.before_ns = 40000000;
+	row.saved_ns = -5;
+	summary.rows = &summary_rows;
+	summary.n_rows = 1;
 	switch (request->body_case) {
+	case TAGALONG__ENVELOPE__BODY_AFFINITY_QUERY:
+		e.body_case = TAGALONG__ENVELOPE__BODY_AFFINITY_LIST;
+		e.affinity_list = &affinity_list;
+		break;
+	case TAGALONG__ENVELOPE__BODY_SUMMARY_QUERY:
+		e.body_case = TAGALONG__ENVELOPE__BODY_SUMMARY;
+		e.summary = &summary;
+		break;
 	case TAGALONG__ENVELOPE__BODY_NODE_QUERY:
 		e.body_case = TAGALONG__ENVELOPE__BODY_NODE_LIST;
 		e.node_list = &node_list;

@@ -223,6 +223,9 @@ Test(cli, pairs)
 	cr_assert_not(f.request->pair_set->foreground);
 	cr_assert_not(f.request->pair_set->follows);
 	cr_assert_str_eq(f.out, "paired: web belongs to phone\n");
+	fake_run(&f, "pair", "remove", "phone", "web", "--dry-run", NULL);
+	cr_assert_str_eq(f.out, "would be removed: web follows phone no more\n");
+	cr_assert(f.request->pair_remove->dry_run);
 	fake_run(&f, "pair", "set", "phone", "web", "--background", "--follow", "--id", id, NULL);
 	cr_assert(f.request->pair_set->follows);
 	fake_run(&f, "pair", "set", "phone", "web", "--follow", "--id", id, NULL);
@@ -321,6 +324,45 @@ Test(cli, why_a_move)
 							"threshold_ns")), 20000000);
 	cr_assert_str_eq(json_string_value(json_object_get(v, "vm")), "web");
 	json_decref(v);
+	fake_stop(&f);
+}
+
+Test(cli, vms_are_kept_together_or_apart)
+{
+	struct fake f;
+
+	fake_start(&f, answer_all);
+	fake_run(&f, "affinity", "set", "spread", "web", "--apart", "-n", NULL);
+	assert_exit(f, CLI_OK);
+	cr_assert_str_eq(f.out, "would be kept apart: web with group spread\n");
+	cr_assert(f.request->affinity_set->apart && f.request->affinity_set->dry_run);
+	fake_run(&f, "affinity", "set", "office", "web", "--json", NULL);
+	assert_has(f.out, "\"result\": \"kept together\"");
+	cr_assert_not(f.request->affinity_set->apart);
+	fake_run(&f, "affinity", "remove", "office", "web", NULL);
+	cr_assert_str_eq(f.out, "no longer tied: web with group office\n");
+	fake_run(&f, "affinity", "list", NULL);
+	cr_assert_str_eq(f.out, "GROUP   KEPT   VMS\nspread  apart  mail, web\n");
+	fake_stop(&f);
+}
+
+Test(cli, what_moves_bought)
+{
+	struct fake f;
+	json_t *v;
+
+	fake_start(&f, answer_all);
+	fake_run(&f, "summary", "24h", NULL);
+	assert_exit(f, CLI_OK);
+	assert_has(f.out, "threshold     3       1");
+	assert_has(f.out, "40.0 ms");
+	fake_run(&f, "summary", "24h", "--json", NULL);
+	v = json_of(f.out);
+	cr_assert_eq(json_integer_value(json_object_get(
+			     json_array_get(json_object_get(v, "rows"), 0), "saved_ns")), -5);
+	json_decref(v);
+	fake_run(&f, "summary", "yesterday", NULL);
+	assert_exit(f, CLI_USAGE);
 	fake_stop(&f);
 }
 

@@ -344,3 +344,38 @@ Test(pairs, a_device_with_vms_takes_nobodys_place)
 	cr_assert(refused(replace(&h, "tablet", &phone), ENOENT, "no device"));
 	harness_close(&h);
 }
+
+Test(pairs, a_dry_run_changes_nothing)
+{
+	Tagalong__PairSet set = TAGALONG__PAIR_SET__INIT;
+	Tagalong__PairRemove removal = TAGALONG__PAIR_REMOVE__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	struct harness h;
+
+	harness_open(&h);
+	harness_start(&h);
+	set.device_name = (char *)"phone";
+	set.vm = (char *)"web";
+	set.device = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t[UUID_SIZE]){ 1 } };
+	set.foreground = true;
+	set.has_dry_run = set.dry_run = true;
+	e.body_case = TAGALONG__ENVELOPE__BODY_PAIR_SET;
+	e.pair_set = &set;
+	cr_assert_eq(ask(&h, &e)->body_case, TAGALONG__ENVELOPE__BODY_DONE);
+	cr_assert_eq(harness_decided(&h, " pair "), 0);
+	removal.device_name = set.device_name;
+	removal.vm = set.vm;
+	removal.has_dry_run = removal.dry_run = true;
+	e.body_case = TAGALONG__ENVELOPE__BODY_PAIR_REMOVE;
+	e.pair_remove = &removal;
+	cr_assert_eq(ask(&h, &e)->body_case, TAGALONG__ENVELOPE__BODY_FAILURE, "it is no pair");
+	set.dry_run = false;
+	e.body_case = TAGALONG__ENVELOPE__BODY_PAIR_SET;
+	e.pair_set = &set;
+	ask(&h, &e);
+	e.body_case = TAGALONG__ENVELOPE__BODY_PAIR_REMOVE;
+	e.pair_remove = &removal;
+	cr_assert_eq(ask(&h, &e)->body_case, TAGALONG__ENVELOPE__BODY_DONE);
+	cr_assert_eq(harness_decided(&h, " unpair "), 0);
+	harness_close(&h);
+}
