@@ -252,7 +252,7 @@ static size_t add_sample(struct probed *d, uint64_t now_ns, size_t candidate, ui
 		bool measured = rtt_read(&d->rtts[k], now_ns, &f);
 
 		candidates[k] = (struct policy_candidate){ k, true, measured, f.srtt_ns,
-							   f.rttvar_ns, f.min_ns, f.confidence,
+							   f.rttvar_ns, f.confidence,
 							   now_ns - f.last_at_ns };
 	}
 	policy_threshold.on_sample(&parameters, NULL, d->state, &view);
