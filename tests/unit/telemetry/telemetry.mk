@@ -6,6 +6,9 @@ UNIT_TESTS += \
 	tests/unit/telemetry/test_node \
 	tests/unit/telemetry/test_pace \
 	tests/unit/telemetry/test_prober \
+	tests/unit/telemetry/test_prober_answers \
+	tests/unit/telemetry/test_prober_pace \
+	tests/unit/telemetry/test_prober_watch \
 	tests/unit/telemetry/test_registrar \
 	tests/unit/telemetry/test_registration \
 	tests/unit/telemetry/test_registry \
@@ -19,9 +22,13 @@ tests_unit_telemetry_test_exporter_LDADD = libtelemetry.la libcommon.la $(UNIT_L
 tests_unit_telemetry_test_node_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_pace_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_prober_answers_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_prober_pace_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_prober_watch_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registrar_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registration_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registry_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_stamp_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_session_reflector_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_stamp_tlv_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+EXTRA_DIST += tests/unit/telemetry/prober_world.h
