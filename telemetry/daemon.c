@@ -23,6 +23,7 @@ struct settings {
 	struct telemetry_controller *controllers;
 	unsigned n_controllers;
 	char *listen;
+	char *also_listen;
 	char *devices;
 	char *interval;
 	char *calm_interval;
@@ -65,6 +66,7 @@ static const cyaml_schema_field_t settings_fields[] = {
 				   struct settings, controllers, n_controllers,
 				   &controller_schema, 1, TELEMETRY_CONTROLLERS_MAX),
 	STRING(listen, struct settings, TEXT_MAX),
+	STRING_OR_NONE(also_listen, struct settings, TEXT_MAX),
 	STRING(devices, struct settings, PATH_MAX),
 	STRING_OR_NONE(interval, struct settings, TEXT_MAX),
 	STRING_OR_NONE(calm_interval, struct settings, TEXT_MAX),
@@ -164,6 +166,29 @@ static int read_controllers(const char *path, struct settings *s, struct mg_erro
 	return 0;
 }
 
+static int read_address(const char *path, const char *field, const char *text, struct address *ret,
+			struct mg_error *err)
+{
+	if (text && address_parse(text, 0, ret) < 0)
+		return mg_error_set(err, -EINVAL, "%s: %s: '%s' is not IP:PORT", path, field, text);
+	return 0;
+}
+
+static int read_addresses(const char *path, const struct settings *s, struct node_config *n,
+			  struct mg_error *err)
+{
+	int r = read_address(path, "listen", s->listen, &n->listen, err);
+
+	if (r == 0)
+		r = read_address(path, "also_listen", s->also_listen, &n->also_listen, err);
+	if (r == 0)
+		r = read_address(path, "metrics", s->metrics, &n->metrics, err);
+	if (r == 0 && n->also_listen.any.sa_family == n->listen.any.sa_family)
+		return mg_error_set(err, -EINVAL, "%s: also_listen: it is for the other one of IPv4 "
+				    "and IPv6 than 'listen'", path);
+	return r;
+}
+
 static int read_settings(const char *path, struct telemetry_config *c, struct mg_error *err)
 {
 	_cleanup_(registry_free_p) struct registry *devices = NULL;
@@ -185,13 +210,9 @@ static int read_settings(const char *path, struct telemetry_config *c, struct mg
 		.window_ns = 10 * NS_PER_S,
 		.report_interval_ns = 500 * NS_PER_MS,
 	};
-	if (address_parse(s->listen, 0, &c->node.listen) < 0)
-		return mg_error_set(err, -EINVAL, "%s: listen: '%s' is not IP:PORT", path,
-				    s->listen);
-	if (s->metrics && address_parse(s->metrics, 0, &c->node.metrics) < 0)
-		return mg_error_set(err, -EINVAL, "%s: metrics: '%s' is not IP:PORT", path,
-				    s->metrics);
-	r = read_rates(path, s, &c->node, err);
+	r = read_addresses(path, s, &c->node, err);
+	if (r == 0)
+		r = read_rates(path, s, &c->node, err);
 	if (r == 0)
 		r = read_keys(path, s, c, err);
 	return r < 0 ? r : registry_load(s->devices, &devices, err);
@@ -272,6 +293,7 @@ static const char *fixed_and_changed(const struct settings *a, const struct sett
 		{ "name", a->name, b->name },
 		{ "key", a->key, b->key },
 		{ "listen", a->listen, b->listen },
+		{ "also_listen", a->also_listen, b->also_listen },
 		{ "window", a->window, b->window },
 		{ "metrics", a->metrics, b->metrics },
 	};

@@ -2,7 +2,9 @@
 #include "telemetry/datagram.h"
 
 #include <linux/errqueue.h>
+#include <linux/icmp.h>
 #include <linux/net_tstamp.h>
+#include <netinet/icmp6.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,12 +17,20 @@ union control {
 	struct cmsghdr align;
 };
 
-static int set_options(int fd, int family)
+/* Without these times are less exact and floods hurt more. */
+static void try_options(int fd)
 {
-	const int on = 1, ttl = 255, whole = IP_PMTUDISC_DO;
 	/* Times of sending are asked for by datagram (datagram_send_many). */
 	const int room = 4 << 20; /* so that a flood takes longer to push others out */
 	const int stamping = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	(void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamping, sizeof(stamping));
+}
+
+static int set_options(int fd, int family)
+{
+	const int on = 1, ttl = 255, whole = IP_PMTUDISC_DO;
 	bool v6 = family == AF_INET6;
 
 	if (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
@@ -37,9 +47,7 @@ static int set_options(int fd, int family)
 	/* Small packets are never cut in pieces, so the kernel need not number them. */
 	if (!v6)
 		(void)setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &whole, sizeof(whole));
-	/* Without these times are less exact and floods hurt more. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
-	(void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamping, sizeof(stamping));
+	try_options(fd);
 	return 0;
 }
 
@@ -59,6 +67,41 @@ int datagram_open(const struct address *local, int *ret_fd, struct mg_error *err
 		return mg_error_set(err, r, "cannot listen on UDP %s: %s",
 				    address_format(local, text), strerror(-r));
 	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+/* Nothing but echo replies. */
+static int filter_icmp(int fd, bool v6)
+{
+	struct icmp_filter v4_filter = { .data = ~(UINT32_C(1) << ICMP_ECHOREPLY) };
+	struct icmp6_filter v6_filter;
+	int r;
+
+	ICMP6_FILTER_SETBLOCKALL(&v6_filter);
+	ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &v6_filter);
+	r = v6 ? setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &v6_filter, sizeof(v6_filter))
+	       : setsockopt(fd, SOL_RAW, ICMP_FILTER, &v4_filter, sizeof(v4_filter));
+	return r < 0 ? -errno : 0;
+}
+
+int datagram_open_echo(int family, int *ret_fd, bool *ret_raw)
+{
+	const int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+	bool v6 = family == AF_INET6;
+	int protocol = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, r;
+	_cleanup_close_ int fd = socket(family, SOCK_DGRAM | flags, protocol);
+	bool raw = fd < 0;
+
+	if (raw)
+		fd = socket(family, SOCK_RAW | flags, protocol);
+	if (fd < 0)
+		return -errno;
+	r = raw ? filter_icmp(fd, v6) : 0;
+	if (r < 0)
+		return r;
+	try_options(fd);
+	*ret_fd = TAKE_FD(fd);
+	*ret_raw = raw;
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A UDP socket whose datagrams carry the kernel's own times (SO_TIMESTAMPING,
+ * A UDP or ICMP socket whose datagrams carry the kernel's own times (SO_TIMESTAMPING,
  * software): when the network layer took one in, and when the driver got one
  * that we sent. What the kernel does not deliver is replaced by the time of
  * the system call, and marked so.
@@ -33,6 +33,11 @@ struct datagram {
 /* Binds a non-blocking socket; port 0 takes a free one. An IPv6 socket carries
  * IPv6 only. */
 int datagram_open(const struct address *local, int *ret_fd, struct mg_error *err);
+
+/* Opens a non-blocking socket for ICMP echo of a family: one that the kernel keeps to our own
+ * (net.ipv4.ping_group_range), or else, with CAP_NET_RAW, a raw one, which sees every echo reply
+ * that comes to this host, over IPv4 with its IP header. */
+int datagram_open_echo(int family, int *ret_fd, bool *ret_raw);
 
 /* From now on each tells its type of service. */
 int datagram_want_tos(int fd);

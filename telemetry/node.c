@@ -20,7 +20,7 @@
 #define RETELL_NS (10 * NS_PER_S)
 
 struct node {
-	int fd;
+	struct probe_loop_socket sockets[PROBER_CHANNELS];
 	struct address local;
 	struct registry *registry;
 	struct probe_loop *probes;
@@ -61,7 +61,7 @@ static void client_seen(struct node *n, const struct device *device, bool attach
 		uplink_client_seen(n->uplinks[i], device, attached);
 }
 
-static void on_registration(struct node *n, const struct datagram *d)
+static void on_registration(struct node *n, int fd, const struct datagram *d)
 {
 	uint8_t answer[REGISTRATION_SIZE];
 	char text[ADDRESS_TEXT_SIZE];
@@ -71,7 +71,7 @@ static void on_registration(struct node *n, const struct datagram *d)
 
 	if (verdict == REGISTRY_IGNORED)
 		return;
-	(void)datagram_send(n->fd, &d->to, &d->from, answer, sizeof(answer));
+	(void)datagram_send(fd, &d->to, &d->from, answer, sizeof(answer));
 	if (verdict != REGISTRY_CHANGED)
 		return;
 	log_info("registry", "device=%s address=%s registered%s", device->name,
@@ -81,11 +81,11 @@ static void on_registration(struct node *n, const struct datagram *d)
 	probe_loop_wake(n->probes);
 }
 
-static bool take_registration(const struct datagram *d, void *userdata)
+static bool take_registration(int fd, const struct datagram *d, void *userdata)
 {
 	if (!registration_is(d->data, d->len))
 		return false;
-	on_registration(userdata, d);
+	on_registration(userdata, fd, d);
 	return true;
 }
 
@@ -99,7 +99,8 @@ static void on_expired(const struct device *device, void *userdata)
 	log_info("registry", "device=%s address=%s gone", device->name,
 		 address_format(&device->address, text));
 	prober_set_registered(n->prober, clock_mono_ns(), &device->id, NULL, false);
-	client_seen(n, device, false);
+	if (!device->agentless)
+		client_seen(n, device, false);
 }
 
 static void log_statistics(struct node *n)
@@ -120,7 +121,9 @@ static void tell_controllers(const struct device *device, void *userdata)
 {
 	struct node *n = userdata;
 
-	client_seen(n, device, true);
+	/* That it answers to ping says nothing of where it is. */
+	if (!device->agentless)
+		client_seen(n, device, true);
 }
 
 static int on_expiry_timer(sd_event_source *source, uint64_t due_us, void *userdata)
@@ -155,7 +158,8 @@ static void warn_of_keys(const struct node *n, const struct prober_watch *list, 
 	size_t missing = 0;
 
 	for (size_t i = 0; i < count; i++)
-		missing += !registry_key(n->registry, &list[i].device);
+		missing += !registry_key(n->registry, &list[i].device) &&
+			   !registry_is_agentless(n->registry, &list[i].device);
 	if (missing)
 		log_warning("uplink", "clients=%zu are not probed: their keys are not known here",
 			    missing);
@@ -191,9 +195,49 @@ static void on_new_controller(uint64_t epoch, void *userdata)
 
 /* ---- Life ------------------------------------------------------------------------------ */
 
-static int make_parts(struct node *n, const struct node_config *c, sd_event *loop,
-		      struct mg_error *err)
+static int open_udp(struct node *n, const struct address *listen, struct mg_error *err)
 {
+	bool v6 = listen->any.sa_family == AF_INET6;
+
+	return datagram_open(listen, &n->sockets[v6 ? PROBER_STAMP_V6 : PROBER_STAMP_V4].fd, err);
+}
+
+static void warn_of_agentless(const struct device *device, void *userdata)
+{
+	const struct node *n = userdata;
+	bool v6 = device->address.any.sa_family == AF_INET6;
+
+	if (device->agentless && n->sockets[v6 ? PROBER_ECHO_V6 : PROBER_ECHO_V4].fd < 0)
+		log_warning("main", "device=%s cannot be probed: no permission for ICMP echo "
+			    "(net.ipv4.ping_group_range, CAP_NET_RAW)", device->name);
+}
+
+/* Devices without an agent may also come with a reload, so it is tried whether or not there
+ * are any. */
+static void open_echo(struct node *n)
+{
+	struct probe_loop_socket *v4 = &n->sockets[PROBER_ECHO_V4];
+	struct probe_loop_socket *v6 = &n->sockets[PROBER_ECHO_V6];
+
+	(void)datagram_open_echo(AF_INET, &v4->fd, &v4->raw);
+	(void)datagram_open_echo(AF_INET6, &v6->fd, &v6->raw);
+	registry_for_each(n->registry, warn_of_agentless, n);
+}
+
+static int open_sockets(struct node *n, const struct node_config *c, struct mg_error *err)
+{
+	int r = open_udp(n, &c->listen, err);
+
+	if (r == 0 && !address_is_none(&c->also_listen))
+		r = open_udp(n, &c->also_listen, err);
+	if (r == 0)
+		open_echo(n);
+	return r;
+}
+
+static int make_probes(struct node *n, const struct node_config *c, sd_event *loop)
+{
+	bool v6 = c->listen.any.sa_family == AF_INET6;
 	struct probe_loop_config probes = {
 		.prober = {
 			.interval_ns = c->interval_ns,
@@ -209,18 +253,25 @@ static int make_parts(struct node *n, const struct node_config *c, sd_event *loo
 	};
 	int r;
 
-	r = registry_load(c->devices, &n->registry, err);
-	if (r < 0)
-		return r;
-	r = datagram_open(&c->listen, &n->fd, err);
-	if (r < 0)
-		return r;
-	probes.fd = n->fd;
-	r = datagram_local(n->fd, &n->local);
+	memcpy(probes.sockets, n->sockets, sizeof(probes.sockets));
+	r = datagram_local(n->sockets[v6 ? PROBER_STAMP_V6 : PROBER_STAMP_V4].fd, &n->local);
 	if (r >= 0)
 		r = probe_loop_new(loop, &probes, &n->probes);
 	if (r >= 0)
 		n->prober = probe_loop_prober(n->probes);
+	return r;
+}
+
+static int make_parts(struct node *n, const struct node_config *c, sd_event *loop,
+		      struct mg_error *err)
+{
+	int r = registry_load(c->devices, &n->registry, err);
+
+	if (r == 0)
+		r = open_sockets(n, c, err);
+	if (r < 0)
+		return r;
+	r = make_probes(n, c, loop);
 	return r < 0 ? mg_error_set(err, r, "cannot start: %s", strerror(-r)) : 0;
 }
 
@@ -271,7 +322,8 @@ int node_start(const struct node_config *config, sd_event *loop, struct node **r
 
 	if (!n)
 		return mg_error_set(err, -ENOMEM, "out of memory");
-	n->fd = -1;
+	for (unsigned i = 0; i < PROBER_CHANNELS; i++)
+		n->sockets[i].fd = -1;
 	n->authenticated = config->authenticated;
 	n->statistics_ns = clock_mono_ns() + STATISTICS_NS;
 	n->retell_ns = clock_mono_ns() + RETELL_NS;
@@ -300,6 +352,8 @@ int node_reload(struct node *n, const struct node_config *config, struct mg_erro
 
 	if (r < 0)
 		return r;
+	registry_for_each(n->registry, set_registered, n);
+	registry_for_each(n->registry, warn_of_agentless, n);
 	prober_set_timing(n->prober, clock_mono_ns(), &timing);
 	reporter_set_interval(n->reporter, config->report_interval_ns);
 	probe_loop_wake(n->probes);
@@ -318,8 +372,9 @@ void node_free(struct node *n)
 	bus_free(n->bus);
 	probe_loop_free(n->probes);
 	registry_free(n->registry);
-	if (n->fd >= 0)
-		close(n->fd);
+	for (unsigned i = 0; i < PROBER_CHANNELS; i++)
+		if (n->sockets[i].fd >= 0)
+			close(n->sockets[i].fd);
 	free(n);
 }
 

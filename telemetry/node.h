@@ -23,6 +23,7 @@ struct node_config {
 	const struct telemetry_controller *controllers;
 	size_t n_controllers; /* 1 to TELEMETRY_CONTROLLERS_MAX */
 	struct address listen;      /* UDP */
+	struct address also_listen; /* UDP, of the other family; none: it speaks one */
 	const char *devices;        /* file of those that may register; see registry.h */
 	bool authenticated;         /* the mode of STAMP, with the devices' keys */
 	uint64_t interval_ns;       /* between probes, unless the controller says otherwise */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The prober at work on a UDP socket: probes leave when they are due, the kernel's
+ * The prober at work on its sockets: probes leave when they are due, the kernel's
  * times of sending and the answers go to the prober.
  */
 #ifndef TELEMETRY_PROBE_LOOP_H
@@ -13,15 +13,22 @@
 
 struct probe_loop;
 
-/* Returns true when it has taken a datagram; all others go to the prober. */
-typedef bool (*probe_loop_filter_fn)(const struct datagram *d, void *userdata);
+/* Returns true when it has taken a UDP datagram that came on `fd`; all others go to the prober. */
+typedef bool (*probe_loop_filter_fn)(int fd, const struct datagram *d, void *userdata);
 
 /* As in prober_config. */
 typedef const uint8_t *(*probe_loop_key_fn)(const struct uuid *device, void *userdata);
 
+/* Without it clients that need that channel cannot be reached. */
+struct probe_loop_socket {
+	int fd; /* of datagram_open() or datagram_open_echo(); -1: none. Borrowed */
+	bool raw;
+};
+
 struct probe_loop_config {
-	int fd;                      /* of datagram_open(); borrowed */
-	struct prober_config prober; /* without its functions and userdata */
+	struct probe_loop_socket sockets[PROBER_CHANNELS];
+	/* Without its functions, userdata and echo_identifier. */
+	struct prober_config prober;
 	probe_loop_filter_fn filter; /* may be NULL */
 	probe_loop_key_fn key_of;    /* NULL: probes are unauthenticated */
 	void *userdata;              /* of both */

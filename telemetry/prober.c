@@ -2,13 +2,14 @@
 #include "telemetry/prober.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
 #include "telemetry/client_table.h"
+#include "telemetry/echo.h"
+#include "telemetry/send_times.h"
 
-/* Times of sending that the kernel still owes us. */
-#define UNSTAMPED_MAX 256
 /* By how much the two clocks may disagree about one round trip: UTC may be
  * slewed by 500 ppm. */
 #define CLOCK_SLACK_NS NS_PER_MS
@@ -28,11 +29,6 @@
  * for any number of them. Here in units of 2^-32. */
 #define GOLDEN UINT32_C(2654435769)
 
-struct unstamped {
-	struct client *client; /* NULL: gone */
-	struct stamp_request packet;
-};
-
 static const unsigned parts[PROBER_QUANTILES] = { 5000, 9500, 9900, 9990 };
 
 struct prober {
@@ -43,8 +39,8 @@ struct prober {
 	uint64_t threshold_ns;
 	uint64_t wanted;  /* rate of all clients that are not quiet, by their pace */
 	unsigned squeeze; /* doublings that keep it within the budget */
-	struct unstamped unstamped[UNSTAMPED_MAX]; /* a ring, in the order of sending */
-	unsigned unstamped_head, unstamped_length;
+	struct send_times send_times[PROBER_CHANNELS];
+	uint8_t echo_key[ECHO_KEY_SIZE];
 	struct prober_counters counters;
 };
 
@@ -56,6 +52,7 @@ int prober_new(const struct prober_config *config, struct prober **ret)
 	if (!p)
 		return -ENOMEM;
 	p->config = *config;
+	randombytes_buf(p->echo_key, sizeof(p->echo_key));
 	r = client_table_new(&p->clients);
 	if (r < 0)
 		return r;
@@ -293,9 +290,8 @@ static void remove_client(struct prober *p, struct client *c)
 
 	c->quiet = true;
 	update_rate(p, c, before);
-	for (unsigned i = 0; i < UNSTAMPED_MAX; i++)
-		if (p->unstamped[i].client == c)
-			p->unstamped[i].client = NULL;
+	for (unsigned i = 0; i < PROBER_CHANNELS; i++)
+		send_times_forget(&p->send_times[i], c);
 	client_table_remove(p->clients, c);
 }
 
@@ -338,15 +334,17 @@ void prober_set_registered(struct prober *p, uint64_t now_ns, const struct uuid 
 
 /* ---- Sending -------------------------------------------------------------------- */
 
-static void expect_stamp(struct prober *p, struct client *c, const struct stamp_request *packet)
+static bool is_echo(enum prober_channel channel)
 {
-	unsigned at = (p->unstamped_head + p->unstamped_length) % UNSTAMPED_MAX;
+	return channel == PROBER_ECHO_V4 || channel == PROBER_ECHO_V6;
+}
 
-	p->unstamped[at] = (struct unstamped){ c, *packet };
-	if (p->unstamped_length < UNSTAMPED_MAX)
-		p->unstamped_length++;
-	else
-		p->unstamped_head = (p->unstamped_head + 1) % UNSTAMPED_MAX;
+/* Who has no port has no reflector. */
+static enum prober_channel channel_to(const struct address *a)
+{
+	if (a->any.sa_family == AF_INET6)
+		return address_port(a) ? PROBER_STAMP_V6 : PROBER_ECHO_V6;
+	return address_port(a) ? PROBER_STAMP_V4 : PROBER_ECHO_V4;
 }
 
 /* Makes room for one more open probe. Few clients ever have more than two. */
@@ -397,11 +395,13 @@ static void count_sent(struct prober *p, uint64_t now_ns, struct client *c,
 		.error_estimate = packet->error_estimate,
 	};
 	if (result == 0)
-		expect_stamp(p, c, packet);
+		send_times_expect(&p->send_times[channel_to(&c->address)], c, packet);
 }
 
-size_t prober_packet_size(const struct prober *p)
+size_t prober_packet_size(const struct prober *p, enum prober_channel channel)
 {
+	if (is_echo(channel))
+		return ECHO_SIZE;
 	return p->config.key_of ? STAMP_AUTH_SIZE : STAMP_SIZE;
 }
 
@@ -412,30 +412,69 @@ static const uint8_t *key_of(const struct prober *p, const struct client *c)
 
 static bool can_probe(const struct prober *p, const struct client *c)
 {
-	return !address_is_none(&c->address) && (!p->config.key_of || key_of(p, c));
+	if (address_is_none(&c->address))
+		return false;
+	return !p->config.key_of || is_echo(channel_to(&c->address)) || key_of(p, c);
 }
 
-static void send_probes(struct prober *p, uint64_t now_ns, struct client **clients, size_t n)
+static void pack_echo(const struct prober *p, const struct client *c,
+		      const struct stamp_request *request, uint8_t *packet)
+{
+	struct echo e = {
+		.identifier = p->config.echo_identifier,
+		.sequence = request->sequence,
+		.t1 = request->t1,
+	};
+
+	e.token = echo_token(p->echo_key, &c->device, &e);
+	echo_request_pack(&e, c->address.any.sa_family == AF_INET6, packet);
+}
+
+static void pack_probe(const struct prober *p, const struct client *c, enum prober_channel channel,
+		       const struct stamp_request *request, uint8_t *packet)
+{
+	if (is_echo(channel))
+		pack_echo(p, c, request, packet);
+	else if (p->config.key_of)
+		stamp_auth_request_pack(request, key_of(p, c), packet);
+	else
+		stamp_request_pack(request, packet);
+}
+
+/* All of them to be probed on one channel. */
+static void send_on(struct prober *p, uint64_t now_ns, enum prober_channel channel,
+		    struct client **clients, size_t n)
 {
 	uint64_t t1 = p->config.now_utc(p->config.userdata);
 	struct prober_packet packets[PROBER_BATCH];
 	struct stamp_request request = {
 		.t1 = stamp_time_pack(STAMP_NTP, t1),
-		.error_estimate = p->config.error_estimate,
+		.error_estimate = is_echo(channel) ? 0 : p->config.error_estimate,
 	};
 
 	for (size_t i = 0; i < n; i++) {
 		request.sequence = clients[i]->sequence;
 		packets[i].to = &clients[i]->address;
-		if (p->config.key_of)
-			stamp_auth_request_pack(&request, key_of(p, clients[i]), packets[i].data);
-		else
-			stamp_request_pack(&request, packets[i].data);
+		pack_probe(p, clients[i], channel, &request, packets[i].data);
 	}
-	p->config.send(packets, n, p->config.userdata);
+	p->config.send(channel, packets, n, p->config.userdata);
 	for (size_t i = 0; i < n; i++) {
 		request.sequence = clients[i]->sequence;
 		count_sent(p, now_ns, clients[i], &request, t1, packets[i].result);
+	}
+}
+
+static void send_probes(struct prober *p, uint64_t now_ns, struct client **clients, size_t n)
+{
+	for (unsigned channel = 0; channel < PROBER_CHANNELS; channel++) {
+		struct client *these[PROBER_BATCH];
+		size_t k = 0;
+
+		for (size_t i = 0; i < n; i++)
+			if (channel_to(&clients[i]->address) == channel)
+				these[k++] = clients[i];
+		if (k)
+			send_on(p, now_ns, channel, these, k);
 	}
 }
 
@@ -471,12 +510,6 @@ uint64_t prober_run(struct prober *p, uint64_t now_ns)
 
 /* ---- Receiving -------------------------------------------------------------------- */
 
-static bool same_request(const struct stamp_request *a, const struct stamp_request *b)
-{
-	return a->sequence == b->sequence && a->t1 == b->t1 &&
-	       a->error_estimate == b->error_estimate;
-}
-
 static bool is_answer_to(const struct probe *probe, const struct stamp_request *sender)
 {
 	return probe->sequence == sender->sequence && probe->t1 == sender->t1 &&
@@ -491,28 +524,36 @@ static struct probe *find_probe(struct client *c, uint32_t sequence)
 	return i < c->length ? open_at(c, i) : NULL;
 }
 
-void prober_sent_at(struct prober *p, const uint8_t *packet, uint64_t utc_ns)
+/* What is ours in a packet of our own; -EBADMSG for what is none. */
+static int peek_request(const struct prober *p, enum prober_channel channel, const uint8_t *packet,
+			struct stamp_request *ret)
+{
+	struct echo e;
+
+	if (is_echo(channel)) {
+		echo_request_peek(packet, &e);
+		*ret = (struct stamp_request){ .sequence = e.sequence, .t1 = e.t1 };
+	} else if (p->config.key_of) {
+		stamp_auth_request_peek(packet, ret);
+	} else {
+		return stamp_request_unpack(packet, STAMP_SIZE, ret);
+	}
+	return 0;
+}
+
+void prober_sent_at(struct prober *p, enum prober_channel channel, const uint8_t *packet,
+		    uint64_t utc_ns)
 {
 	struct stamp_request request;
+	struct client *c;
+	struct probe *probe;
 
-	if (p->config.key_of)
-		stamp_auth_request_peek(packet, &request);
-	else if (stamp_request_unpack(packet, STAMP_SIZE, &request) < 0)
+	if (peek_request(p, channel, packet, &request) < 0)
 		return;
-	/* They come in the order of sending; those before this one never will. */
-	for (unsigned i = 0; i < p->unstamped_length; i++) {
-		struct unstamped *u = &p->unstamped[(p->unstamped_head + i) % UNSTAMPED_MAX];
-		struct probe *probe;
-
-		if (!same_request(&u->packet, &request))
-			continue;
-		probe = u->client ? find_probe(u->client, request.sequence) : NULL;
-		if (probe && !probe->answered)
-			probe->t1_utc_ns = utc_ns;
-		p->unstamped_head = (p->unstamped_head + i + 1) % UNSTAMPED_MAX;
-		p->unstamped_length -= i + 1;
-		return;
-	}
+	c = send_times_take(&p->send_times[channel], &request);
+	probe = c ? find_probe(c, request.sequence) : NULL;
+	if (probe && !probe->answered)
+		probe->t1_utc_ns = utc_ns;
 }
 
 /* Returns false for times that cannot be. */
@@ -564,11 +605,28 @@ static void accept_reply(struct prober *p, uint64_t now_ns, struct client *c, st
 	}
 }
 
+/* As an answer that spent no time inside. */
+static int unpack_echo(const struct prober *p, const struct client *c, const void *data,
+		       struct stamp_reply *ret)
+{
+	struct echo e;
+	int r = echo_reply_unpack(data, ECHO_SIZE, c->address.any.sa_family == AF_INET6, &e);
+
+	if (r < 0)
+		return r;
+	if (e.token != echo_token(p->echo_key, &c->device, &e))
+		return -EBADE;
+	*ret = (struct stamp_reply){ .sender = { .sequence = e.sequence, .t1 = e.t1 } };
+	return 0;
+}
+
 static int unpack_reply(const struct prober *p, const struct client *c, const void *data,
 			struct stamp_reply *ret)
 {
 	const uint8_t *key;
 
+	if (is_echo(channel_to(&c->address)))
+		return unpack_echo(p, c, data, ret);
 	if (!p->config.key_of)
 		return stamp_reply_unpack(data, STAMP_SIZE, ret);
 	key = key_of(p, c);
@@ -582,7 +640,7 @@ void prober_receive(struct prober *p, uint64_t now_ns, const struct address *fro
 	bool was_sent = false;
 	struct stamp_reply reply;
 
-	if (len != prober_packet_size(p)) {
+	if (len != prober_packet_size(p, channel_to(from))) {
 		p->counters.wrong_length++;
 		return;
 	}
@@ -635,6 +693,7 @@ size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn
 			.device = c->device,
 			.last_sample_utc_ns = c->last_sample_utc_ns,
 			.level_utc_ns = c->level_utc_ns,
+			.method = is_echo(channel_to(&c->address)) ? PROBER_ECHO : PROBER_STAMP,
 		};
 
 		if (!read_figures(c, now_ns, &report.rtt))

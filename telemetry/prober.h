@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The STAMP Session-Sender towards every watched client: when to probe whom,
- * which answer belongs to which probe, and what follows for each client's
- * round-trip time. No socket and no clock of its own.
+ * The STAMP Session-Sender towards every watched client, and what sends ICMP echo requests to
+ * those that have no reflector: when to probe whom, which answer belongs to which
+ * probe, and what follows for each client's round-trip time. No socket and no clock of its own.
  *
  * RTT = (T4 - T1) - (T3 - T2): T1 and T4 are this host's times of sending and
  * receiving, T2 and T3 the reflector's, so the two clocks need not agree, and the
- * time that the reflector took does not count.
+ * time that the reflector took does not count. An echo (telemetry/echo.h) has no T2 and T3: there
+ * it does. A client whose address has no port has no reflector.
  *
  * Probes are spread evenly: each client has its own phase of the interval, in steps of
  * a quarter of a millisecond; late rounds are skipped, not made up for.
@@ -16,7 +17,7 @@
  *
  * An answer counts only if it comes from the address that was probed and
  * carries the sequence number and the timestamp of a probe that is still open.
- * In the authenticated mode it also needs the HMAC by the client's key.
+ * In the authenticated mode it also needs the HMAC by the client's key, and an echo its token.
  * Everything else is counted and changes nothing. A probe is lost when it was
  * not answered within the timeout, or when PROBER_OPEN_MAX newer ones have
  * left.
@@ -42,6 +43,17 @@
 
 struct prober;
 
+/* What probes leave and answers come on: a socket each. */
+enum prober_channel {
+	PROBER_STAMP_V4,
+	PROBER_STAMP_V6,
+	PROBER_ECHO_V4,
+	PROBER_ECHO_V6,
+	PROBER_CHANNELS
+};
+
+enum prober_method { PROBER_STAMP, PROBER_ECHO };
+
 struct prober_packet {
 	const struct address *to;
 	int result;
@@ -57,10 +69,12 @@ struct prober_config {
 	uint64_t timeout_ns;
 	uint64_t window_ns;      /* of the minimum */
 	uint16_t error_estimate; /* what the probes say of our clock; NTP format */
+	uint16_t echo_identifier;
 	/* Sends packets, at most PROBER_BATCH, and sets the result of each: 0 or a
 	 * negative errno. -EAGAIN and -ENOBUFS are our own congestion: the probe
 	 * counts as never sent. */
-	void (*send)(struct prober_packet *packets, size_t n, void *userdata);
+	void (*send)(enum prober_channel channel, struct prober_packet *packets, size_t n,
+		     void *userdata);
 	uint64_t (*now_utc)(void *userdata); /* for T1, unless the kernel tells */
 	/* The key for a device's probes and their answers, valid until the next call; NULL: it has
 	 * none, and is not probed. Without this function probes are unauthenticated. */
@@ -84,7 +98,7 @@ struct prober_counters {
 struct prober_watch {
 	struct uuid device;
 	uint64_t interval_ns;   /* 0: the default; held within the limits above */
-	struct address address; /* where others saw it, or none */
+	struct address address; /* where others saw it, or none; port 0: it has no reflector */
 	bool asleep;            /* it told others so */
 	bool idle;              /* nothing of it is worth a probe now */
 };
@@ -93,6 +107,7 @@ enum prober_quantile { PROBER_P50, PROBER_P95, PROBER_P99, PROBER_P999, PROBER_Q
 
 struct prober_report {
 	struct uuid device;
+	enum prober_method method;
 	uint64_t last_sample_utc_ns;
 	uint64_t level_utc_ns; /* of the sample with which the level changed last; 0: never */
 	uint64_t quantiles_ns[PROBER_QUANTILES]; /* of the last one to two thousand samples */
@@ -131,13 +146,14 @@ void prober_set_registered(struct prober *p, uint64_t now_ns, const struct uuid 
  * again, UINT64_MAX for never. */
 uint64_t prober_run(struct prober *p, uint64_t now_ns);
 
-/* Of every probe and its answer. */
-size_t prober_packet_size(const struct prober *p);
+/* Of every probe and its answer on that channel; of ICMP, the message. */
+size_t prober_packet_size(const struct prober *p, enum prober_channel channel);
 
 /* The kernel's time of sending of one of our packets, all of it. */
-void prober_sent_at(struct prober *p, const uint8_t *packet, uint64_t utc_ns);
+void prober_sent_at(struct prober *p, enum prober_channel channel, const uint8_t *packet,
+		    uint64_t utc_ns);
 
-/* A datagram that came from `from` at `received_utc_ns`. */
+/* A datagram that came from `from` at `received_utc_ns`; one from no port is an ICMP message. */
 void prober_receive(struct prober *p, uint64_t now_ns, const struct address *from,
 		    uint64_t received_utc_ns, const void *data, size_t len);
 

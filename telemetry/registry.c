@@ -36,6 +36,20 @@ static int by_id(const void *a, const void *b)
 	return memcmp(x->device.id.bytes, y->device.id.bytes, UUID_SIZE);
 }
 
+#define AGENTLESS "icmp:"
+
+static int parse_agentless(const char *text, struct device *ret)
+{
+	char address[ADDRESS_TEXT_SIZE];
+
+	/* The parser wants a port, and so takes none from the text. */
+	if (snprintf(address, sizeof(address), "%s:0", text) >= (int)sizeof(address) ||
+	    address_parse(address, 0, &ret->address) < 0)
+		return -EINVAL;
+	ret->agentless = true;
+	return 0;
+}
+
 static int parse_line(const char *name, unsigned number, const char *line, struct entry *ret,
 		      struct mg_error *err)
 {
@@ -51,6 +65,14 @@ static int parse_line(const char *name, unsigned number, const char *line, struc
 		return mg_error_set(err, -EINVAL,
 				    "%s:%u: a name has letters, digits, '-', '_' and '.' only", name,
 				    number);
+	if (strncmp(key, AGENTLESS, strlen(AGENTLESS)) == 0) {
+		if (parse_agentless(key + strlen(AGENTLESS), &e.device) < 0)
+			return mg_error_set(err, -EINVAL, "%s:%u: '%s' is not such as "
+					    "icmp:192.0.2.7 or icmp:[2001:db8::7]", name, number,
+					    key);
+		*ret = e;
+		return 0;
+	}
 	if (device_key_parse(key, e.key) < 0)
 		return mg_error_set(err, -EINVAL, "%s:%u: a key is 64 hexadecimal digits", name,
 				    number);
@@ -162,13 +184,19 @@ static struct entry *find(const struct registry *r, const struct uuid *id)
 	return bsearch(&key, r->entries, r->n, sizeof(r->entries[0]), by_id);
 }
 
-/* What the device has been through here goes on. */
-static void take_over(const struct entry *from, struct entry *to)
+/* What the device has been through here goes on, if it still is what it was. */
+static bool take_over(const struct entry *from, struct entry *to)
 {
+	if (!to || from->device.agentless != to->device.agentless ||
+	    sodium_memcmp(from->key, to->key, sizeof(to->key)) != 0)
+		return false;
+	if (to->device.agentless)
+		return true;
 	to->device.address = from->device.address;
 	to->device.asleep = from->device.asleep;
 	to->highest = from->highest;
 	to->expires_ns = from->expires_ns;
+	return true;
 }
 
 int registry_reload(struct registry *r, const char *path, registry_device_fn fn, void *userdata,
@@ -183,11 +211,9 @@ int registry_reload(struct registry *r, const char *path, registry_device_fn fn,
 		return e;
 	for (size_t i = 0; i < r->n; i++) {
 		const struct entry *old = &r->entries[i];
-		struct entry *same = find(fresh, &old->device.id);
 
-		if (same && sodium_memcmp(same->key, old->key, sizeof(old->key)) == 0)
-			take_over(old, same);
-		else if (!address_is_none(&old->device.address))
+		if (!take_over(old, find(fresh, &old->device.id)) &&
+		    !address_is_none(&old->device.address))
 			fn(&old->device, userdata);
 	}
 	/* The old ones go with `fresh`. */
@@ -204,7 +230,14 @@ const uint8_t *registry_key(const struct registry *r, const struct uuid *device)
 {
 	const struct entry *e = find(r, device);
 
-	return e ? e->key : NULL;
+	return e && !e->device.agentless ? e->key : NULL;
+}
+
+bool registry_is_agentless(const struct registry *r, const struct uuid *device)
+{
+	const struct entry *e = find(r, device);
+
+	return e && e->device.agentless;
 }
 
 /* The device, if the datagram is a REGISTER that has its MAC. */
@@ -218,7 +251,7 @@ static struct entry *authenticate(struct registry *r, const void *data, size_t l
 		return NULL;
 	}
 	e = find(r, &ret->device);
-	if (!e) {
+	if (!e || e->device.agentless) {
 		r->counters.unknown_device++;
 		return NULL;
 	}
@@ -285,7 +318,8 @@ void registry_expire(struct registry *r, uint64_t now_ns, registry_device_fn fn,
 	for (size_t i = 0; i < r->n; i++) {
 		struct entry *e = &r->entries[i];
 
-		if (address_is_none(&e->device.address) || e->expires_ns > now_ns)
+		if (e->device.agentless || address_is_none(&e->device.address) ||
+		    e->expires_ns > now_ns)
 			continue;
 		fn(&e->device, userdata);
 		e->device.address = (struct address){ 0 };

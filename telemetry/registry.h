@@ -8,6 +8,13 @@
  *
  *     # UUID                                name   key (64 hexadecimal digits)
  *     123e4567-e89b-42d3-a456-426614174000  phone  00112233…
+ *
+ * A device that runs nothing of ours has, in place of the key, an address that answers to ping:
+ *
+ *     123e4567-e89b-42d3-a456-426614174001  till   icmp:192.0.2.7
+ *     123e4567-e89b-42d3-a456-426614174002  door   icmp:[2001:db8::7]
+ *
+ * It is always there, and can never register.
  */
 #ifndef TELEMETRY_REGISTRY_H
 #define TELEMETRY_REGISTRY_H
@@ -24,7 +31,8 @@ struct registry;
 struct device {
 	struct uuid id;
 	char name[PEER_NAME_SIZE];
-	struct address address; /* none unless it is registered here now */
+	struct address address; /* none unless it is registered here now; without an agent: port 0 */
+	bool agentless;
 	bool asleep;            /* as it said when it registered */
 };
 
@@ -53,13 +61,16 @@ enum registry_verdict registry_receive(struct registry *r, uint64_t now_ns,
 				       uint8_t ret_answer[REGISTRATION_SIZE],
 				       const struct device **ret_device);
 
-/* A device's key, as long as the registry lives; NULL if it is unknown. */
+/* A device's key, as long as the registry lives; NULL if it is unknown, or has none. */
 const uint8_t *registry_key(const struct registry *r, const struct uuid *device);
+
+/* Whether the device is one without an agent. */
+bool registry_is_agentless(const struct registry *r, const struct uuid *device);
 
 typedef void (*registry_device_fn)(const struct device *device, void *userdata);
 
 /* Reads the file of devices anew. Registrations stay, but for those of devices that are gone or
- * have another key: each is told as registry_expire() does. An error changes nothing. */
+ * have another key, and devices without an agent that are gone: each is told as registry_expire() does. An error changes nothing. */
 int registry_reload(struct registry *r, const char *path, registry_device_fn fn, void *userdata,
 		    struct mg_error *err);
 
@@ -67,7 +78,7 @@ int registry_reload(struct registry *r, const char *path, registry_device_fn fn,
  * address that it had. */
 void registry_expire(struct registry *r, uint64_t now_ns, registry_device_fn fn, void *userdata);
 
-/* Every device that is registered here now. */
+/* Every device that is registered here now, and those without an agent. */
 void registry_for_each(struct registry *r, registry_device_fn fn, void *userdata);
 
 const struct registry_counters *registry_counters(const struct registry *r);

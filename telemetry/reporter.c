@@ -41,13 +41,17 @@ static void send_batch(struct reporter *r)
 
 static void add_sample(const struct prober_report *report, void *userdata)
 {
+	static const Tagalong__RttMethod methods[] = {
+		[PROBER_STAMP] = TAGALONG__RTT_METHOD__RTT_STAMP,
+		[PROBER_ECHO] = TAGALONG__RTT_METHOD__RTT_ICMP,
+	};
 	struct reporter *r = userdata;
 	Tagalong__RttSample *s = &r->samples[r->n];
 
 	r->devices[r->n] = report->device;
 	tagalong__rtt_sample__init(s);
 	s->device = (ProtobufCBinaryData){ UUID_SIZE, r->devices[r->n].bytes };
-	s->method = TAGALONG__RTT_METHOD__RTT_STAMP;
+	s->method = methods[report->method];
 	s->last_sample_utc_ns = report->last_sample_utc_ns;
 	s->srtt_ns = report->rtt.srtt_ns;
 	s->rttvar_ns = report->rtt.rttvar_ns;

@@ -8,6 +8,8 @@ libtelemetry_la_SOURCES = \
 	telemetry/controllers.h \
 	telemetry/datagram.c \
 	telemetry/datagram.h \
+	telemetry/echo.c \
+	telemetry/echo.h \
 	telemetry/exporter.c \
 	telemetry/exporter.h \
 	telemetry/gateway.c \
@@ -30,6 +32,8 @@ libtelemetry_la_SOURCES = \
 	telemetry/registry.h \
 	telemetry/reporter.c \
 	telemetry/reporter.h \
+	telemetry/send_times.c \
+	telemetry/send_times.h \
 	telemetry/session_reflector.c \
 	telemetry/session_reflector.h \
 	telemetry/source_slot.c \

@@ -230,6 +230,7 @@ static int watch_clients(struct prober *prober, size_t clients, uint16_t port)
 static int probe(uint16_t port, size_t clients, uint64_t seconds)
 {
 	struct probe_loop_config config = {
+		.sockets = { { -1 }, { -1 }, { -1 }, { -1 } },
 		.prober = { .interval_ns = NS_PER_S,
 			    .timeout_ns = NS_PER_S,
 			    .window_ns = 10 * NS_PER_S,
@@ -241,7 +242,7 @@ static int probe(uint16_t port, size_t clients, uint64_t seconds)
 	uint64_t begun;
 	int r;
 
-	r = open_port("127.0.0.1:0", &config.fd);
+	r = open_port("127.0.0.1:0", &config.sockets[PROBER_STAMP_V4].fd);
 	if (r < 0)
 		return fail("socket", r);
 	r = daemon_loop_new(&loop, NULL);
@@ -263,7 +264,7 @@ static int probe(uint16_t port, size_t clients, uint64_t seconds)
 	print_results(probe_loop_prober(probes), &before, (double)(clock_mono_ns() - begun) / 1e9);
 	probe_loop_free(probes);
 	sd_event_unref(loop);
-	close(config.fd);
+	close(config.sockets[PROBER_STAMP_V4].fd);
 	return 0;
 }
 

@@ -8,6 +8,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_allow_list \
 	tests/fuzz/fuzz_arrival \
 	tests/fuzz/fuzz_cells \
+	tests/fuzz/fuzz_echo \
 	tests/fuzz/fuzz_envelope \
 	tests/fuzz/fuzz_etcd \
 	tests/fuzz/fuzz_frame \
@@ -46,6 +47,9 @@ tests_fuzz_fuzz_arrival_LDADD = libmigrator.la libcommon.la
 tests_fuzz_fuzz_cells_SOURCES = tests/fuzz/fuzz_cells.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_cells_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_cells_LDADD = libsim.la libcommon.la
+tests_fuzz_fuzz_echo_SOURCES = tests/fuzz/fuzz_echo.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_echo_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_echo_LDADD = libtelemetry.la libcommon.la
 tests_fuzz_fuzz_envelope_SOURCES = tests/fuzz/fuzz_envelope.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_envelope_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_envelope_LDADD = libcommon.la

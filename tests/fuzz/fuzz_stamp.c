@@ -81,9 +81,10 @@ static void check_reflectors(const uint8_t *data, size_t size)
 	free(packet);
 }
 
-static void discard(struct prober_packet *packets, size_t n, void *userdata)
+static void discard(enum prober_channel channel, struct prober_packet *packets, size_t n,
+		    void *userdata)
 {
-	(void)userdata;
+	(void)channel, (void)userdata;
 	for (size_t i = 0; i < n; i++)
 		packets[i].result = 0;
 }
@@ -121,7 +122,7 @@ static void check_prober(const uint8_t *data, size_t size)
 	prober_run(p, 0);
 	prober_run(p, 20 * NS_PER_MS);
 	if (size >= STAMP_SIZE)
-		prober_sent_at(p, data, UTC);
+		prober_sent_at(p, PROBER_STAMP_V4, data, UTC);
 	prober_receive(p, 21 * NS_PER_MS, &watch.address, UTC + NS_PER_MS, data, size);
 	prober_receive(p, 21 * NS_PER_MS, &watch.address, UTC + NS_PER_MS, data, size);
 	prober_report_changes(p, 21 * NS_PER_MS, count_report, &reports);

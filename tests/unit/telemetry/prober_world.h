@@ -22,6 +22,7 @@
 
 struct sent {
 	struct address to;
+	enum prober_channel channel;
 	uint8_t packet[STAMP_AUTH_SIZE];
 	uint64_t at_ns;
 };
@@ -36,7 +37,8 @@ struct world {
 	size_t reports;
 };
 
-static inline void world_send(struct prober_packet *packets, size_t n, void *userdata)
+static inline void world_send(enum prober_channel channel, struct prober_packet *packets, size_t n,
+			      void *userdata)
 {
 	struct world *w = userdata;
 
@@ -47,9 +49,10 @@ static inline void world_send(struct prober_packet *packets, size_t n, void *use
 			continue;
 		cr_assert_lt(w->n, SENT_MAX);
 		w->sent[w->n].to = *packets[i].to;
+		w->sent[w->n].channel = channel;
 		w->sent[w->n].at_ns = w->now_ns;
 		memcpy(w->sent[w->n++].packet, packets[i].data,
-		       prober_packet_size(w->prober));
+		       prober_packet_size(w->prober, channel));
 	}
 }
 

@@ -2,11 +2,14 @@
 UNIT_TESTS += \
 	tests/unit/telemetry/test_daemon \
 	tests/unit/telemetry/test_datagram \
+	tests/unit/telemetry/test_echo \
 	tests/unit/telemetry/test_exporter \
 	tests/unit/telemetry/test_node \
 	tests/unit/telemetry/test_pace \
+	tests/unit/telemetry/test_probe_loop \
 	tests/unit/telemetry/test_prober \
 	tests/unit/telemetry/test_prober_answers \
+	tests/unit/telemetry/test_prober_echo \
 	tests/unit/telemetry/test_prober_pace \
 	tests/unit/telemetry/test_prober_watch \
 	tests/unit/telemetry/test_registrar \
@@ -18,11 +21,14 @@ UNIT_TESTS += \
 	$(NULL)
 tests_unit_telemetry_test_daemon_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_datagram_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_echo_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_exporter_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_node_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_pace_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_probe_loop_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_answers_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_prober_echo_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_pace_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_watch_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registrar_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)

@@ -124,6 +124,8 @@ Test(daemon, errors_name_file_and_field)
 		{ "  reports: ''", "reports" },
 		{ "listen: 127.0.0.1", "listen" },
 		{ "listen: localhost:1", "listen" },
+		{ "also_listen: '[::1]'", "also_listen" },
+		{ "also_listen: 127.0.0.1:5000", "also_listen" },
 		{ "devices: /nonexistent", "/nonexistent" },
 		{ "interval: 100", "interval" },
 		{ "interval: 19ms", "interval" },

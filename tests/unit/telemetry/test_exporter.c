@@ -6,8 +6,10 @@
 #include "common/clock.h"
 #include "telemetry/exporter.h"
 
-static void send_nothing(struct prober_packet *packets, size_t n, void *userdata)
+static void send_nothing(enum prober_channel channel, struct prober_packet *packets, size_t n,
+			 void *userdata)
 {
+	(void)channel;
 	(void)userdata;
 	for (size_t i = 0; i < n; i++)
 		packets[i].result = 0;

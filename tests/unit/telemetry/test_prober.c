@@ -28,9 +28,9 @@ Test(prober, the_kernels_time_of_sending_replaces_ours)
 	world_run_until(&w, 2 * INTERVAL);
 	cr_assert_geq(w.n, 2);
 	/* That of the first never came; those of others and of no packet do nothing. */
-	prober_sent_at(w.prober, (const uint8_t[STAMP_SIZE]){ 9 }, UTC);
-	prober_sent_at(w.prober, w.sent[1].packet, UTC + w.sent[1].at_ns + 2 * NS_PER_MS);
-	prober_sent_at(w.prober, w.sent[0].packet, UTC + w.sent[0].at_ns + 9 * NS_PER_MS);
+	prober_sent_at(w.prober, PROBER_STAMP_V4, (const uint8_t[STAMP_SIZE]){ 9 }, UTC);
+	prober_sent_at(w.prober, PROBER_STAMP_V4, w.sent[1].packet, UTC + w.sent[1].at_ns + 2 * NS_PER_MS);
+	prober_sent_at(w.prober, PROBER_STAMP_V4, w.sent[0].packet, UTC + w.sent[0].at_ns + 9 * NS_PER_MS);
 	answer(&w, 1, 10 * NS_PER_MS, NS_PER_MS);
 	cr_assert_eq(report(&w).rtt.last_ns, 7 * NS_PER_MS);
 	answer(&w, 0, 150 * NS_PER_MS, 0);

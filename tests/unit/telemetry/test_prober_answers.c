@@ -105,7 +105,7 @@ Test(prober_answers, authenticated_it_probes_and_believes_whom_it_has_a_key_of)
 	cr_assert_eq(w.n, 1);
 	cr_assert(address_equal(&w.sent[0].to, &list[0].address));
 	cr_assert_eq(stamp_auth_request_unpack(w.sent[0].packet, STAMP_AUTH_SIZE, key, &request), 0);
-	prober_sent_at(w.prober, w.sent[0].packet, UTC + w.sent[0].at_ns + 2 * NS_PER_MS);
+	prober_sent_at(w.prober, PROBER_STAMP_V4, w.sent[0].packet, UTC + w.sent[0].at_ns + 2 * NS_PER_MS);
 	reply = stamp_reply_to(&request, UTC, UTC, 64, 1);
 	stamp_auth_reply_pack(&reply, other, packet);
 	deliver(&w, 0, 10 * NS_PER_MS, packet, sizeof(packet));

@@ -20,7 +20,7 @@ Test(prober_watch, clients_that_stay_keep_what_was_learnt)
 	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, list + 1, 2), 0);
 	cr_assert_eq(prober_clients(w.prober), 2);
 	/* The kernel's time for a client that has gone. */
-	prober_sent_at(w.prober, w.sent[0].packet, UTC);
+	prober_sent_at(w.prober, PROBER_STAMP_V4, w.sent[0].packet, UTC);
 	w.n = 0;
 	world_run_until(&w, w.now_ns + INTERVAL);
 	while (!address_equal(&w.sent[w.n - 1].to, &list[1].address))

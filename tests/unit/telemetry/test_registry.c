@@ -353,3 +353,86 @@ Test(registry, an_empty_file_admits_nobody)
 	cr_assert_eq(say(&f, 0, &f.here, r, f.key_a), REGISTRY_IGNORED);
 	registry_free(f.registry);
 }
+
+/* ---- Devices without an agent ------------------------------------------------------------ */
+
+static void remember(const struct device *device, void *userdata)
+{
+	*(struct device *)userdata = *device;
+}
+
+Test(registry, a_device_without_an_agent_is_always_there_and_never_registers)
+{
+	uint8_t no_key[DEVICE_KEY_SIZE] = { 0 };
+	struct registration r = { .counter = 1, .period_ms = 1000 };
+	struct device device = { 0 };
+	struct mg_error err = { 0 };
+	char text[ADDRESS_TEXT_SIZE];
+	struct fixture f;
+
+	setup(&f);
+	registry_free(f.registry);
+	cr_assert_eq(registry_parse("devices", ID_A " door icmp:[2001:db8::7] # a comment\n",
+				    &f.registry, &err), 0, "%s", err.text);
+	registry_expire(f.registry, NS_PER_S * 86400, on_expiry, &f);
+	registry_for_each(f.registry, remember, &device);
+	cr_assert(device.agentless);
+	cr_assert(uuid_equal(&device.id, &f.a));
+	cr_assert_str_eq(address_format(&device.address, text), "[2001:db8::7]:0");
+	cr_assert_null(registry_key(f.registry, &f.a), "none is better than one of zeroes");
+	cr_assert(registry_is_agentless(f.registry, &f.a));
+	cr_assert(!registry_is_agentless(f.registry, &f.b));
+	r.device = f.a;
+	cr_assert_eq(say(&f, 0, &f.here, r, no_key), REGISTRY_IGNORED);
+	cr_assert_eq(registry_counters(f.registry)->unknown_device, 1);
+	registry_free(f.registry);
+}
+
+Test(registry, an_address_to_ping_that_is_none_is_refused)
+{
+	static const char *const wrong[] = { "icmp:", "icmp:192.0.2.7:862", "icmp:2001:db8::7",
+					     "icmp:[2001:db8::7]:1", "icmp:example.org",
+					     "icmp:[2001:db8::7", "icmp:1.2.3.4.5" };
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct registry *registry = NULL;
+		struct mg_error err = { 0 };
+		char line[128];
+
+		snprintf(line, sizeof(line), ID_A " door %s\n", wrong[i]);
+		cr_assert_eq(registry_parse("devices", line, &registry, &err), -EINVAL);
+		cr_assert_not_null(strstr(err.text, "icmp:192.0.2.7"), "%s", err.text);
+		cr_assert_null(registry);
+	}
+}
+
+static void count_gone(const struct device *device, void *userdata)
+{
+	cr_assert(device->agentless);
+	++*(unsigned *)userdata;
+}
+
+Test(registry, a_device_without_an_agent_comes_moves_and_goes_with_the_file)
+{
+	char path[] = "/tmp/test_registry.XXXXXX", text[ADDRESS_TEXT_SIZE];
+	struct device device = { 0 };
+	struct mg_error err = { 0 };
+	unsigned gone = 0;
+	struct fixture f;
+
+	cr_assert_geq(mkstemp(path), 0);
+	setup(&f);
+	write_file(path, ID_A " door icmp:192.0.2.7\n");
+	cr_assert_eq(registry_reload(f.registry, path, count_gone, &gone, &err), 0);
+	write_file(path, ID_A " door icmp:192.0.2.8\n");
+	cr_assert_eq(registry_reload(f.registry, path, count_gone, &gone, &err), 0);
+	registry_for_each(f.registry, remember, &device);
+	cr_assert_str_eq(address_format(&device.address, text), "192.0.2.8:0");
+	cr_assert_eq(gone, 0);
+	write_file(path, ID_A " door " KEY_A "\n");
+	cr_assert_eq(registry_reload(f.registry, path, count_gone, &gone, &err), 0);
+	cr_assert_eq(gone, 1, "it has an agent now, and has not registered yet");
+	cr_assert_eq(registered(&f), 0);
+	unlink(path);
+	registry_free(f.registry);
+}
