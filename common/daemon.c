@@ -161,6 +161,16 @@ static int take_reload_signal(sd_event *loop, struct running *r, struct mg_error
 	return e < 0 ? mg_error_set(err, e, "event loop: %s", strerror(-e)) : 0;
 }
 
+static int serve(sd_event *loop, struct mg_error *err)
+{
+	int r;
+
+	log_info("main", "version=%s ready", PACKAGE_VERSION);
+	sd_notify(0, "READY=1");
+	r = sd_event_loop(loop);
+	return r < 0 ? mg_error_set(err, r, "event loop: %s", strerror(-r)) : 0;
+}
+
 static int run(const struct daemon_program *p, const char *path, void *config, struct mg_error *err)
 {
 	struct running running = { p, path, config, NULL };
@@ -174,11 +184,9 @@ static int run(const struct daemon_program *p, const char *path, void *config, s
 	if (r >= 0)
 		r = p->start(config, loop, &running.daemon, err);
 	if (r >= 0) {
-		log_info("main", "version=%s ready", PACKAGE_VERSION);
-		sd_notify(0, "READY=1");
-		r = sd_event_loop(loop);
-		if (r < 0)
-			mg_error_set(err, r, "event loop: %s", strerror(-r));
+		r = p->confine ? p->confine(err) : 0;
+		if (r >= 0)
+			r = serve(loop, err);
 		sd_notify(0, "STOPPING=1");
 		p->stop(running.daemon);
 		log_info("main", "stopped");

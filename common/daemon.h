@@ -26,6 +26,10 @@ struct daemon_program {
 	int (*start)(void *config, sd_event *loop, void **ret_daemon, struct mg_error *err);
 	void (*stop)(void *daemon);
 
+	/* Gives up what only a start needs, before the first thing from outside is looked at.
+	 * NULL: nothing is. */
+	int (*confine)(struct mg_error *err);
+
 	/* SIGHUP: takes what may change while it runs from `config`, which is like load() made it
 	 * and is unloaded after this; `started_with` is what start() had, and stays. An error
 	 * changes nothing. NULL: SIGHUP ends the daemon. */

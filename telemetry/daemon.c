@@ -8,6 +8,7 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "common/units.h"
+#include "telemetry/confine.h"
 #include "telemetry/node.h"
 #include "telemetry/prober.h"
 #include "telemetry/registry.h"
@@ -332,5 +333,6 @@ const struct daemon_program telemetry_daemon = {
 	.unload = unload,
 	.start = start,
 	.stop = stop,
+	.confine = confine_system_calls,
 	.reload = reload,
 };

@@ -6,6 +6,7 @@
 #include "common/bus.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "telemetry/confine.h"
 #include "telemetry/datagram.h"
 #include "telemetry/exporter.h"
 #include "telemetry/probe_loop.h"
@@ -330,10 +331,13 @@ int node_start(const struct node_config *config, sd_event *loop, struct node **r
 	r = make_parts(n, config, loop, err);
 	if (r == 0)
 		r = make_sources(n, loop, err);
-	if (r == 0)
-		r = make_uplinks(n, config, loop, err);
 	if (r == 0 && !address_is_none(&config->metrics))
 		r = exporter_new(loop, &config->metrics, n->prober, n->registry, &n->exporter, err);
+	/* No socket after these needs any, and the bus is about to make threads. */
+	if (r == 0)
+		r = confine_drop_privileges(err);
+	if (r == 0)
+		r = make_uplinks(n, config, loop, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(n);

@@ -37,6 +37,7 @@ struct node_config {
 
 struct node;
 
+/* Gives up the process's capabilities when its sockets are open (telemetry/confine.h). */
 int node_start(const struct node_config *config, sd_event *loop, struct node **ret,
 	       struct mg_error *err);
 void node_free(struct node *n);

@@ -10,6 +10,7 @@
 #include "common/daemon.h"
 #include "common/log.h"
 #include "common/units.h"
+#include "telemetry/confine.h"
 #include "telemetry/reflector.h"
 
 #define NAME "tagalong-reflector"
@@ -248,6 +249,10 @@ int main(int argc, char **argv)
 		r = reflector_start(&config, loop, &reflector, &err);
 	if (r >= 0)
 		r = take_sleep_signals(loop, reflector, &err);
+	if (r >= 0)
+		r = confine_drop_privileges(&err);
+	if (r >= 0)
+		r = confine_system_calls(&err);
 	if (r >= 0) {
 		log_info("main", "listen=%s ready", address_format(reflector_local(reflector), text));
 		sd_notify(0, "READY=1");

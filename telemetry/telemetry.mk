@@ -3,6 +3,8 @@ noinst_LTLIBRARIES += libtelemetry.la
 libtelemetry_la_SOURCES = \
 	telemetry/client_table.c \
 	telemetry/client_table.h \
+	telemetry/confine.c \
+	telemetry/confine.h \
 	telemetry/daemon.c \
 	telemetry/daemon.h \
 	telemetry/controllers.h \
@@ -45,6 +47,8 @@ libtelemetry_la_SOURCES = \
 	telemetry/uplink.c \
 	telemetry/uplink.h \
 	$(NULL)
+libtelemetry_la_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
+libtelemetry_la_LIBADD = $(SECCOMP_LIBS)
 
 sbin_PROGRAMS += telemetryd
 telemetryd_SOURCES = telemetry/telemetryd.c

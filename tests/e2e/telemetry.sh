@@ -188,6 +188,17 @@ file_has "$tmpdir/tower-a.metrics" '^tagalong_telemetry_client_srtt_seconds.quan
 	fail "tower-a exports no round-trip times"
 say "measured from both towers"
 
+# What came before this and comes after it, the programs do without privileges, each system call looked at.
+confined() {
+	file_has "/proc/$1/status" '^Seccomp:\s2$' && file_has "/proc/$1/status" '^CapEff:\s0+$'
+}
+[ "$(readlink -f "/proc/$tower_a/exe")" = "$(readlink -f "$top_builddir/telemetryd")" ] ||
+	fail "$tower_a is not tower-a"
+if ! nm "$top_builddir/telemetryd" | grep -qE '__asan_init|__tsan_init'; then
+	confined "$tower_a" || fail "telemetryd is not confined"
+	confined "$reflector" || fail "the reflector is not confined"
+fi
+
 # An operator sees it live on a terminal, until ^C.
 migrator rtt phone --json | python3 -c 'import json, sys
 d = json.load(sys.stdin)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 UNIT_TESTS += \
+	tests/unit/telemetry/test_confine \
 	tests/unit/telemetry/test_daemon \
 	tests/unit/telemetry/test_datagram \
 	tests/unit/telemetry/test_echo \
@@ -19,6 +20,7 @@ UNIT_TESTS += \
 	tests/unit/telemetry/test_stamp \
 	tests/unit/telemetry/test_stamp_tlv \
 	$(NULL)
+tests_unit_telemetry_test_confine_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_daemon_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_datagram_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_echo_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
