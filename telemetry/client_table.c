@@ -15,7 +15,7 @@ struct client_table {
 	struct clients wheel[SLOTS];
 	uint64_t used[SLOTS / 64]; /* a bit for each slot that anyone is in */
 	uint64_t tick;             /* the first that is not done with */
-	/* Both indexes have `buckets` chains, a power of two; a keyed hash, for
+	/* All indexes have `buckets` chains, a power of two; a keyed hash, for
 	 * who registers chooses its address. */
 	struct client **chains[CLIENT_INDEXES];
 	size_t buckets;
@@ -39,13 +39,13 @@ static size_t hash_device(const struct client_table *t, const struct uuid *devic
 	return hash(t, device->bytes, UUID_SIZE);
 }
 
-static size_t hash_address(const struct client_table *t, const struct address *a)
+static size_t hash_address(const struct client_table *t, const struct address *a, uint16_t port)
 {
 	struct address same = { 0 };
 
 	/* Only what address_equal() looks at. */
 	same.any.sa_family = a->any.sa_family;
-	address_set_port(&same, address_port(a));
+	address_set_port(&same, port);
 	if (a->any.sa_family == AF_INET)
 		same.v4.sin_addr = a->v4.sin_addr;
 	if (a->any.sa_family == AF_INET6)
@@ -56,8 +56,10 @@ static size_t hash_address(const struct client_table *t, const struct address *a
 static struct client **chain_of(const struct client_table *t, enum client_index index,
 				const struct client *c)
 {
-	size_t h = index == CLIENT_BY_DEVICE ? hash_device(t, &c->device)
-					     : hash_address(t, &c->address);
+	const struct address *a = &c->address;
+	size_t h = index == CLIENT_BY_DEVICE	? hash_device(t, &c->device)
+		   : index == CLIENT_BY_ADDRESS ? hash_address(t, a, address_port(a))
+						: hash_address(t, a, 0);
 
 	return &t->chains[index][h];
 }
@@ -83,13 +85,16 @@ static int set_buckets(struct client_table *t, size_t buckets)
 {
 	struct client **chains[CLIENT_INDEXES];
 
-	for (int i = 0; i < CLIENT_INDEXES; i++)
+	bool is_whole = true;
+
+	for (int i = 0; i < CLIENT_INDEXES; i++) {
 		chains[i] = calloc(buckets, sizeof(struct client *));
-	if (!chains[CLIENT_BY_DEVICE] || !chains[CLIENT_BY_ADDRESS]) {
-		free(chains[CLIENT_BY_DEVICE]);
-		free(chains[CLIENT_BY_ADDRESS]);
-		return -ENOMEM;
+		is_whole &= chains[i] != NULL;
 	}
+	for (int i = 0; i < CLIENT_INDEXES && !is_whole; i++)
+		free(chains[i]);
+	if (!is_whole)
+		return -ENOMEM;
 	t->buckets = buckets;
 	for (int i = 0; i < CLIENT_INDEXES; i++) {
 		struct client *c;
@@ -230,8 +235,8 @@ int client_table_add(struct client_table *t, struct client *c)
 	if (t->n == t->buckets && set_buckets(t, t->buckets * 2) < 0)
 		return -ENOMEM;
 	LIST_INSERT_HEAD(&t->all, c, link);
-	link_client(t, CLIENT_BY_DEVICE, c);
-	link_client(t, CLIENT_BY_ADDRESS, c);
+	for (int i = 0; i < CLIENT_INDEXES; i++)
+		link_client(t, (enum client_index)i, c);
 	wheel_put(t, c);
 	t->n++;
 	return 0;
@@ -241,8 +246,8 @@ void client_table_remove(struct client_table *t, struct client *c)
 {
 	LIST_REMOVE(c, link);
 	wheel_take(t, c);
-	unlink_client(t, CLIENT_BY_DEVICE, c);
-	unlink_client(t, CLIENT_BY_ADDRESS, c);
+	for (int i = 0; i < CLIENT_INDEXES; i++)
+		unlink_client(t, (enum client_index)i, c);
 	t->n--;
 	histogram_clear(&c->histogram);
 	free(c->open);
@@ -272,18 +277,42 @@ struct client *client_table_by_address(const struct client_table *t, const struc
 				       const struct client *after)
 {
 	struct client *c = after ? after->next[CLIENT_BY_ADDRESS]
-				 : t->chains[CLIENT_BY_ADDRESS][hash_address(t, a)];
+				 : t->chains[CLIENT_BY_ADDRESS][hash_address(t, a, address_port(a))];
 
 	while (c && !address_equal(&c->address, a))
 		c = c->next[CLIENT_BY_ADDRESS];
 	return c;
 }
 
+static bool is_at(const struct client *c, const struct address *host)
+{
+	struct address a = c->address;
+
+	address_set_port(&a, 0);
+	return address_equal(&a, host);
+}
+
+struct client *client_table_by_host(const struct client_table *t, const struct address *host)
+{
+	struct client *c = t->chains[CLIENT_BY_HOST][hash_address(t, host, 0)], *found = NULL;
+
+	for (; c; c = c->next[CLIENT_BY_HOST]) {
+		if (!is_at(c, host))
+			continue;
+		if (found)
+			return NULL;
+		found = c;
+	}
+	return found;
+}
+
 void client_table_set_address(struct client_table *t, struct client *c, const struct address *a)
 {
 	unlink_client(t, CLIENT_BY_ADDRESS, c);
+	unlink_client(t, CLIENT_BY_HOST, c);
 	c->address = *a;
 	link_client(t, CLIENT_BY_ADDRESS, c);
+	link_client(t, CLIENT_BY_HOST, c);
 }
 
 void client_table_set_next(struct client_table *t, struct client *c, uint64_t next_ns)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The prober's clients: found by device, by address, and by who is due.
+ * The prober's clients: found by device, by address, by address without the port, and by who is due.
  *
  * Who is due stands on a timing wheel (Varghese, Lauck 1987): a ring of slots of
  * CLIENT_TICK_NS each, which holds everyone at the slot of the time that is next;
@@ -29,7 +29,7 @@ struct probe {
 	bool answered;
 };
 
-enum client_index { CLIENT_BY_DEVICE, CLIENT_BY_ADDRESS, CLIENT_INDEXES };
+enum client_index { CLIENT_BY_DEVICE, CLIENT_BY_ADDRESS, CLIENT_BY_HOST, CLIENT_INDEXES };
 
 struct client {
 	struct uuid device;
@@ -53,6 +53,9 @@ struct client {
 	struct level level;
 	uint64_t last_sample_utc_ns;
 	uint64_t level_utc_ns; /* since when the level is what it is; 0: always */
+	enum prober_method method; /* of the last sample */
+	uint64_t probed_ns;        /* when the last probe left; 0: none did */
+	uint64_t session_ns;       /* the least time that its sessions had this time; 0: none */
 	/* the table's own */
 	LIST_ENTRY(client) link, due;
 	size_t slot; /* of the wheel */
@@ -89,6 +92,9 @@ struct client *client_table_by_device(const struct client_table *t, const struct
 /* Several devices may claim one address: `after` is NULL, or the one before. */
 struct client *client_table_by_address(const struct client_table *t, const struct address *a,
 				       const struct client *after);
+
+/* The only client at that host, whatever the ports; NULL: nobody, or one of several. */
+struct client *client_table_by_host(const struct client_table *t, const struct address *host);
 
 void client_table_set_address(struct client_table *t, struct client *c, const struct address *a);
 void client_table_set_next(struct client_table *t, struct client *c, uint64_t next_ns);

@@ -32,6 +32,7 @@ struct settings {
 	char *timeout;
 	char *window;
 	char *report_interval;
+	char *session_interval;
 	char *metrics;
 	bool authenticated;
 	bool plain_text_bus;
@@ -76,6 +77,7 @@ static const cyaml_schema_field_t settings_fields[] = {
 	STRING_OR_NONE(timeout, struct settings, TEXT_MAX),
 	STRING_OR_NONE(window, struct settings, TEXT_MAX),
 	STRING_OR_NONE(report_interval, struct settings, TEXT_MAX),
+	STRING_OR_NONE(session_interval, struct settings, TEXT_MAX),
 	STRING_OR_NONE(metrics, struct settings, TEXT_MAX),
 	CONFIG_FIELD_BOOL("authenticated", CYAML_FLAG_OPTIONAL, struct settings, authenticated),
 	CONFIG_FIELD_BOOL("plain_text_bus", CYAML_FLAG_OPTIONAL, struct settings, plain_text_bus),
@@ -118,6 +120,8 @@ static int read_rates(const char *path, const struct settings *s, struct node_co
 		{ "window", s->window, NODE_TIMEOUT_MIN_NS, &n->window_ns },
 		{ "report_interval", s->report_interval, NODE_TIMEOUT_MIN_NS,
 		  &n->report_interval_ns },
+		{ "session_interval", s->session_interval, NODE_TIMEOUT_MIN_NS,
+		  &n->session_interval_ns },
 	};
 	int r = 0;
 
@@ -296,6 +300,7 @@ static const char *fixed_and_changed(const struct settings *a, const struct sett
 		{ "listen", a->listen, b->listen },
 		{ "also_listen", a->also_listen, b->also_listen },
 		{ "window", a->window, b->window },
+		{ "session_interval", a->session_interval, b->session_interval },
 		{ "metrics", a->metrics, b->metrics },
 	};
 

@@ -38,6 +38,9 @@ static void write_probes(struct metrics *m, const struct prober *prober)
 	metrics_family(m, METRICS_COUNTER, "tagalong_telemetry_probes_not_sent_total",
 		       "Probes that did not leave because this host's buffers were full.");
 	metrics_value(m, (double)c->not_sent, METRICS_NO_LABELS);
+	metrics_family(m, METRICS_COUNTER, "tagalong_telemetry_session_samples_total",
+		       "Round-trip times that clients' own TCP sessions told.");
+	metrics_value(m, (double)c->sessions, METRICS_NO_LABELS);
 	write_results(m, "tagalong_telemetry_answers_total",
 		      "Datagrams that came as answers to probes, by what became of them.", results,
 		      counts, ARRAY_SIZE(counts));

@@ -12,6 +12,7 @@
 #include "telemetry/probe_loop.h"
 #include "telemetry/registry.h"
 #include "telemetry/reporter.h"
+#include "telemetry/tcp_watch.h"
 #include "telemetry/uplink.h"
 
 #define EXPIRY_NS (250 * NS_PER_MS) /* between two looks for expired registrations */
@@ -32,6 +33,7 @@ struct node {
 	size_t n_uplinks;
 	uint64_t epoch; /* the highest that a controller has told */
 	struct reporter *reporter;
+	struct tcp_watch *sessions; /* NULL: they are not looked at */
 	struct exporter *exporter; /* NULL: no metrics are served */
 	sd_event_source *expiry_timer;
 	uint64_t statistics_ns; /* when they are logged next */
@@ -276,10 +278,15 @@ static int make_parts(struct node *n, const struct node_config *c, sd_event *loo
 	return r < 0 ? mg_error_set(err, r, "cannot start: %s", strerror(-r)) : 0;
 }
 
-static int make_sources(struct node *n, sd_event *loop, struct mg_error *err)
+static int make_sources(struct node *n, const struct node_config *c, sd_event *loop,
+			struct mg_error *err)
 {
-	int r;
+	int r = 0;
 
+	if (c->session_interval_ns)
+		r = tcp_watch_new(loop, n->prober, c->session_interval_ns, &n->sessions);
+	if (r < 0)
+		return mg_error_set(err, r, "cannot look at TCP sessions: %s", strerror(-r));
 	r = sd_event_add_time(loop, &n->expiry_timer, CLOCK_MONOTONIC, 0, 0, on_expiry_timer, n);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(n->expiry_timer, SD_EVENT_ON);
@@ -330,7 +337,7 @@ int node_start(const struct node_config *config, sd_event *loop, struct node **r
 	n->retell_ns = clock_mono_ns() + RETELL_NS;
 	r = make_parts(n, config, loop, err);
 	if (r == 0)
-		r = make_sources(n, loop, err);
+		r = make_sources(n, config, loop, err);
 	if (r == 0 && !address_is_none(&config->metrics))
 		r = exporter_new(loop, &config->metrics, n->prober, n->registry, &n->exporter, err);
 	/* No socket after these needs any, and the bus is about to make threads. */
@@ -370,6 +377,7 @@ void node_free(struct node *n)
 		return;
 	sd_event_source_disable_unref(n->expiry_timer);
 	exporter_free(n->exporter);
+	tcp_watch_free(n->sessions);
 	reporter_free(n->reporter);
 	for (size_t i = 0; i < n->n_uplinks; i++)
 		uplink_free(n->uplinks[i]);

@@ -32,6 +32,7 @@ struct node_config {
 	uint64_t timeout_ns;        /* after which a probe is lost */
 	uint64_t window_ns;         /* of the minimum */
 	uint64_t report_interval_ns;
+	uint64_t session_interval_ns; /* between two looks at TCP sessions; 0: there are none */
 	struct address metrics; /* HTTP; none: not served */
 };
 

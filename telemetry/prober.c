@@ -41,6 +41,8 @@ struct prober {
 	unsigned squeeze; /* doublings that keep it within the budget */
 	struct send_times send_times[PROBER_CHANNELS];
 	uint8_t echo_key[ECHO_KEY_SIZE];
+	struct client **told; /* those whose sessions were told of */
+	size_t n_told, room_told;
 	struct prober_counters counters;
 };
 
@@ -65,6 +67,7 @@ void prober_free(struct prober *p)
 	if (!p)
 		return;
 	client_table_free(p->clients);
+	free(p->told);
 	free(p);
 }
 
@@ -210,7 +213,6 @@ static void update_quiet(struct prober *p, uint64_t now_ns, struct client *c)
 {
 	bool is_here = !address_is_none(&c->registered);
 	bool quiet = c->idle || (is_here ? c->registered_asleep : c->told_asleep);
-
 	uint64_t before = rate_of(c);
 
 	if (quiet == c->quiet)
@@ -292,6 +294,9 @@ static void remove_client(struct prober *p, struct client *c)
 	update_rate(p, c, before);
 	for (unsigned i = 0; i < PROBER_CHANNELS; i++)
 		send_times_forget(&p->send_times[i], c);
+	for (size_t i = 0; i < p->n_told; i++)
+		if (p->told[i] == c)
+			p->told[i--] = p->told[--p->n_told];
 	client_table_remove(p->clients, c);
 }
 
@@ -380,6 +385,7 @@ static void count_sent(struct prober *p, uint64_t now_ns, struct client *c,
 		return;
 	}
 	p->counters.sent++;
+	c->probed_ns = now_ns;
 	c->sequence++;
 	rtt_count_sent(&c->rtt);
 	probe = add_open(p, c);
@@ -572,9 +578,10 @@ static bool round_trip(const struct probe *probe, const struct stamp_reply *repl
 	return true;
 }
 
-static void learn(struct prober *p, struct client *c, uint64_t now_ns, uint64_t rtt_ns,
-		  uint64_t received_utc_ns)
+static void learn(struct prober *p, struct client *c, enum prober_method method, uint64_t now_ns,
+		  uint64_t rtt_ns, uint64_t received_utc_ns)
 {
+	c->method = method;
 	rtt_add_sample(&c->rtt, now_ns, rtt_ns);
 	/* Without memory the quantiles lack a sample; all else stays true. */
 	(void)histogram_add(&c->histogram, rtt_ns);
@@ -600,7 +607,8 @@ static void accept_reply(struct prober *p, uint64_t now_ns, struct client *c, st
 		p->counters.implausible++;
 	} else {
 		probe->answered = true;
-		learn(p, c, now_ns, rtt, received_utc_ns);
+		learn(p, c, is_echo(channel_to(&c->address)) ? PROBER_ECHO : PROBER_STAMP, now_ns,
+		      rtt, received_utc_ns);
 		p->counters.accepted++;
 	}
 }
@@ -669,6 +677,61 @@ void prober_receive(struct prober *p, uint64_t now_ns, const struct address *fro
 		p->counters.forged++;
 }
 
+/* ---- Sessions ------------------------------------------------------------------------ */
+
+static bool remember_told(struct prober *p, struct client *c)
+{
+	if (p->n_told == p->room_told) {
+		size_t room = p->room_told ? 2 * p->room_told : 64;
+		struct client **told = reallocarray(p->told, room, sizeof(struct client *));
+
+		if (!told)
+			return false;
+		p->told = told;
+		p->room_told = room;
+	}
+	p->told[p->n_told++] = c;
+	return true;
+}
+
+void prober_add_session(struct prober *p, const struct address *host, uint64_t rtt_ns)
+{
+	struct client *c = client_table_by_host(p->clients, host);
+
+	if (!c || c->quiet || rtt_ns == 0 || (c->session_ns == 0 && !remember_told(p, c)))
+		return;
+	if (c->session_ns == 0 || rtt_ns < c->session_ns)
+		c->session_ns = rtt_ns;
+}
+
+/* Probes wait, in the client's phase, until its sessions ought to have been told of again. */
+static void put_off(struct prober *p, uint64_t now_ns, struct client *c, uint64_t patience_ns)
+{
+	uint64_t interval = interval_of(p, c), until = now_ns + patience_ns;
+
+	if (c->next_ns >= until || c->probed_ns == 0 ||
+	    now_ns - c->probed_ns >= PROBER_SESSION_PROBES * interval)
+		return;
+	client_table_set_next(p->clients, c,
+			      c->next_ns + ((until - c->next_ns) / interval + 1) * interval);
+}
+
+void prober_take_sessions(struct prober *p, uint64_t now_ns, uint64_t now_utc_ns,
+			  uint64_t patience_ns)
+{
+	for (size_t i = 0; i < p->n_told; i++) {
+		struct client *c = p->told[i];
+
+		if (!c->quiet) {
+			learn(p, c, PROBER_TCP, now_ns, c->session_ns, now_utc_ns);
+			put_off(p, now_ns, c, patience_ns);
+			p->counters.sessions++;
+		}
+		c->session_ns = 0;
+	}
+	p->n_told = 0;
+}
+
 /* ---- What is worth what ---------------------------------------------------------------- */
 
 static bool read_figures(const struct client *c, uint64_t now_ns, struct rtt_figures *ret)
@@ -693,7 +756,7 @@ size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn
 			.device = c->device,
 			.last_sample_utc_ns = c->last_sample_utc_ns,
 			.level_utc_ns = c->level_utc_ns,
-			.method = is_echo(channel_to(&c->address)) ? PROBER_ECHO : PROBER_STAMP,
+			.method = c->method,
 		};
 
 		if (!read_figures(c, now_ns, &report.rtt))

@@ -22,6 +22,9 @@
  * not answered within the timeout, or when PROBER_OPEN_MAX newer ones have
  * left.
  *
+ * The times of a client's own sessions are samples, too, and cost nothing: while they come, it
+ * gets one probe in PROBER_SESSION_PROBES.
+ *
  * A client that is asleep or idle is not probed at all. What had left when that became
  * known is forgotten: nobody was to answer it, so it is not lost. Its figures stay, and
  * their confidence falls with their age.
@@ -38,6 +41,7 @@
 
 #define PROBER_OPEN_MAX 16
 #define PROBER_BATCH 64 /* packets sent in one go before others get their turn */
+#define PROBER_SESSION_PROBES 64
 #define PROBER_INTERVAL_MIN_NS (20 * UINT64_C(1000000))
 #define PROBER_INTERVAL_MAX_NS (3600 * UINT64_C(1000000000))
 
@@ -52,7 +56,7 @@ enum prober_channel {
 	PROBER_CHANNELS
 };
 
-enum prober_method { PROBER_STAMP, PROBER_ECHO };
+enum prober_method { PROBER_STAMP, PROBER_ECHO, PROBER_TCP };
 
 struct prober_packet {
 	const struct address *to;
@@ -91,6 +95,7 @@ struct prober_counters {
 	uint64_t duplicate;   /* that probe had its answer already */
 	uint64_t late;        /* that probe has been given up */
 	uint64_t forged;      /* no such probe was ever sent, or another key */
+	uint64_t sessions;    /* samples of clients' own sessions */
 	uint64_t implausible; /* times that cannot be: a lying reflector, or a clock that stepped */
 };
 
@@ -107,7 +112,7 @@ enum prober_quantile { PROBER_P50, PROBER_P95, PROBER_P99, PROBER_P999, PROBER_Q
 
 struct prober_report {
 	struct uuid device;
-	enum prober_method method;
+	enum prober_method method; /* of the last sample */
 	uint64_t last_sample_utc_ns;
 	uint64_t level_utc_ns; /* of the sample with which the level changed last; 0: never */
 	uint64_t quantiles_ns[PROBER_QUANTILES]; /* of the last one to two thousand samples */
@@ -152,6 +157,15 @@ size_t prober_packet_size(const struct prober *p, enum prober_channel channel);
 /* The kernel's time of sending of one of our packets, all of it. */
 void prober_sent_at(struct prober *p, enum prober_channel channel, const uint8_t *packet,
 		    uint64_t utc_ns);
+
+/* What others know of the path to a host (port 0), such as the kernel by a client's sessions. The least
+ * of what is told counts, when it is taken, if only one client is there. */
+void prober_add_session(struct prober *p, const struct address *host, uint64_t rtt_ns);
+
+/* Takes what was told of sessions as samples. As long as there are some, what is told next
+ * `patience_ns` from now at the latest, a client gets a probe only now and then. */
+void prober_take_sessions(struct prober *p, uint64_t now_ns, uint64_t now_utc_ns,
+			  uint64_t patience_ns);
 
 /* A datagram that came from `from` at `received_utc_ns`; one from no port is an ICMP message. */
 void prober_receive(struct prober *p, uint64_t now_ns, const struct address *from,

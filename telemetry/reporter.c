@@ -44,6 +44,7 @@ static void add_sample(const struct prober_report *report, void *userdata)
 	static const Tagalong__RttMethod methods[] = {
 		[PROBER_STAMP] = TAGALONG__RTT_METHOD__RTT_STAMP,
 		[PROBER_ECHO] = TAGALONG__RTT_METHOD__RTT_ICMP,
+		[PROBER_TCP] = TAGALONG__RTT_METHOD__RTT_TCP,
 	};
 	struct reporter *r = userdata;
 	Tagalong__RttSample *s = &r->samples[r->n];

@@ -44,6 +44,10 @@ libtelemetry_la_SOURCES = \
 	telemetry/stamp.h \
 	telemetry/stamp_tlv.c \
 	telemetry/stamp_tlv.h \
+	telemetry/tcp_diag.c \
+	telemetry/tcp_diag.h \
+	telemetry/tcp_watch.c \
+	telemetry/tcp_watch.h \
 	telemetry/uplink.c \
 	telemetry/uplink.h \
 	$(NULL)

@@ -12,6 +12,7 @@ UNIT_TESTS += \
 	tests/unit/telemetry/test_prober_answers \
 	tests/unit/telemetry/test_prober_echo \
 	tests/unit/telemetry/test_prober_pace \
+	tests/unit/telemetry/test_prober_sessions \
 	tests/unit/telemetry/test_prober_watch \
 	tests/unit/telemetry/test_registrar \
 	tests/unit/telemetry/test_registration \
@@ -19,6 +20,8 @@ UNIT_TESTS += \
 	tests/unit/telemetry/test_session_reflector \
 	tests/unit/telemetry/test_stamp \
 	tests/unit/telemetry/test_stamp_tlv \
+	tests/unit/telemetry/test_tcp_diag \
+	tests/unit/telemetry/test_tcp_watch \
 	$(NULL)
 tests_unit_telemetry_test_confine_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_daemon_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
@@ -32,6 +35,7 @@ tests_unit_telemetry_test_prober_LDADD = libtelemetry.la libcommon.la $(UNIT_LDA
 tests_unit_telemetry_test_prober_answers_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_echo_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_pace_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_prober_sessions_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_watch_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registrar_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registration_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
@@ -39,4 +43,6 @@ tests_unit_telemetry_test_registry_LDADD = libtelemetry.la libcommon.la $(UNIT_L
 tests_unit_telemetry_test_stamp_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_session_reflector_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_stamp_tlv_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_tcp_diag_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_tcp_watch_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 EXTRA_DIST += tests/unit/telemetry/prober_world.h
