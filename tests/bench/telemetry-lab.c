@@ -6,6 +6,7 @@
  *     telemetry-lab detector
  *     telemetry-lab reflect PORT            until it is ended
  *     telemetry-lab probe PORT CLIENTS SECONDS
+ *     telemetry-lab sessions SOCKETS
  *
  * The clients are addresses of 127.0.0.0/8, whose probes one reflector answers.
  */
@@ -23,6 +24,7 @@
 #include "common/histogram.h"
 #include "common/philox.h"
 #include "telemetry/probe_loop.h"
+#include "telemetry/tcp_watch.h"
 
 static int fail(const char *what, int error)
 {
@@ -268,6 +270,109 @@ static int probe(uint16_t port, size_t clients, uint64_t seconds)
 	return 0;
 }
 
+/* ---- Sessions ---------------------------------------------------------------------------- */
+
+#define SESSION_PORT 8864
+#define SWEEPS 20
+#define FOREVER (3600 * NS_PER_S)
+
+/* Both ends of a session are sockets of this host: 127.2.x.y, and 127.1.x.y or so. */
+static struct sockaddr_in end_of(uint32_t network, size_t i)
+{
+	return (struct sockaddr_in){ .sin_family = AF_INET,
+				     .sin_addr.s_addr = htonl(network + (uint32_t)i),
+				     .sin_port = htons(network == 0x7f020000u ? SESSION_PORT : 0) };
+}
+
+/* Opens one and lets data go both ways, so that both ends know the time. The descriptors stay
+ * open until we end. */
+static int open_session(int listener, size_t i)
+{
+	struct sockaddr_in from = end_of(0x7f010000u, i), to = end_of(0x7f020000u, i);
+	int far = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), near;
+	char byte = 0;
+
+	if (far < 0 || bind(far, (struct sockaddr *)&from, sizeof(from)) < 0 ||
+	    connect(far, (struct sockaddr *)&to, sizeof(to)) < 0)
+		return -errno;
+	near = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (near < 0 || write(far, &byte, 1) != 1 || read(near, &byte, 1) != 1 ||
+	    write(near, &byte, 1) != 1 || read(far, &byte, 1) != 1)
+		return -errno;
+	return 0;
+}
+
+static int open_sessions(size_t n)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(SESSION_PORT) };
+	struct rlimit files = { 2 * n + 64, 2 * n + 64 };
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), r = 0;
+
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || listener < 0 ||
+	    bind(listener, (struct sockaddr *)&any, sizeof(any)) < 0 || listen(listener, 16) < 0)
+		return -errno;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = open_session(listener, i);
+	return r;
+}
+
+/* Each socket's peer is a client. */
+static int watch_peers(struct prober *prober, size_t sessions)
+{
+	_cleanup_free_ struct prober_watch *list = calloc(2 * sessions, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < 2 * sessions; i++) {
+		memcpy(list[i].device.bytes, &i, sizeof(i));
+		list[i].address.v4 = end_of(i % 2 ? 0x7f010000u : 0x7f020000u, i / 2);
+	}
+	return prober_set_watch_list(prober, clock_mono_ns(), list, 2 * sessions);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int sessions(size_t sockets)
+{
+	struct prober_config config = { .interval_ns = NS_PER_S,
+					.timeout_ns = NS_PER_S,
+					.window_ns = 10 * NS_PER_S };
+	double ms[SWEEPS];
+	struct prober *prober = NULL;
+	struct tcp_watch *watch = NULL;
+	sd_event *loop = NULL;
+	int r = open_sessions(sockets / 2);
+
+	if (r < 0)
+		return fail("sessions", r);
+	r = sd_event_new(&loop);
+	if (r >= 0)
+		r = prober_new(&config, &prober);
+	if (r >= 0)
+		r = watch_peers(prober, sockets / 2);
+	if (r >= 0)
+		r = tcp_watch_new(loop, prober, FOREVER, &watch);
+	for (int i = 0; i < SWEEPS && r >= 0; i++) {
+		uint64_t begun = clock_mono_ns();
+
+		r = tcp_watch_sweep(watch);
+		ms[i] = (double)(clock_mono_ns() - begun) / 1e6;
+	}
+	if (r < 0)
+		return fail("sweep", r);
+	qsort(ms, SWEEPS, sizeof(ms[0]), by_size);
+	printf("sockets %d\nsamples %lu\nsweep_ms %.3f\nsweep_ms_most %.3f\n", r,
+	       prober_counters(prober)->sessions / SWEEPS, ms[SWEEPS / 2], ms[SWEEPS - 1]);
+	fflush(stdout);
+	/* So that another program can be measured over the same sessions. */
+	return getchar() == EOF ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "histogram") == 0)
@@ -279,7 +384,9 @@ int main(int argc, char **argv)
 	if (argc == 5 && strcmp(argv[1], "probe") == 0)
 		return probe((uint16_t)atoi(argv[2]), (size_t)atoll(argv[3]),
 			     (uint64_t)atoll(argv[4]));
+	if (argc == 3 && strcmp(argv[1], "sessions") == 0)
+		return sessions((size_t)atoll(argv[2]));
 	fprintf(stderr, "usage: telemetry-lab histogram | detector | reflect PORT | probe PORT "
-			"CLIENTS SECONDS\n");
+			"CLIENTS SECONDS | sessions SOCKETS\n");
 	return 2;
 }

@@ -13,6 +13,7 @@ import results  # pylint: disable=wrong-import-position
 
 PORT = 8862
 CLIENTS = int(os.environ.get("CLIENTS", "100000"))
+SOCKETS = int(os.environ.get("SOCKETS", "16000"))
 SECONDS = int(os.environ.get("SECONDS", "60"))
 # The others take one target at a time or are far slower: they get less, and are
 # compared by what one probe costs.
@@ -72,6 +73,27 @@ def irtt():
             "cpu_us_per_probe": cpu * 1e6 / (IRTT_SECONDS * 1000)}
 
 
+def sessions(program):
+    """A sweep over all sockets, then ss, ours and its wall time, over the same ones."""
+    with subprocess.Popen([program, "sessions", str(SOCKETS)], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as child:
+        row = {"outcome": "completed"}
+        for line in child.stdout:
+            name, value = line.split()
+            row[name] = float(value)
+            if name == "sweep_ms_most":
+                break
+        begun = time.monotonic()
+        status, _, cpu = run(["ss", "-tin"])
+        row["ss_ms"], row["ss_cpu_ms"] = (time.monotonic() - begun) * 1e3, cpu * 1e3
+        child.stdin.close()
+    if child.returncode != 0 or status != 0 or "sweep_ms" not in row:
+        row["outcome"] = "failed"
+    elif row["samples"] < SOCKETS:
+        row["outcome"] = f"failed: only {row['samples']:.0f} clients got a sample"
+    return row
+
+
 def find_marks(rows):
     def of(scenario, field):
         return results.median([row for row in rows if row["scenario"] == scenario], field)
@@ -87,6 +109,7 @@ def find_marks(rows):
         results.mark("histogram: an insert", of("histogram", "insert_ns"), "ns", 8),
         results.mark("histogram: a client", of("histogram", "bytes_per_client"), "B", 512),
         results.mark_at_least("histogram: merges", of("histogram", "merges_per_s"), "1/s", 1e6),
+        results.mark("sessions: a sweep of 16,000 sockets", of("sessions", "sweep_ms"), "ms", 8),
         results.mark_at_least("detector: samples to a false alarm",
                               of("detector", "false_alarm_samples"), "", 86400 * 0.95),
         results.mark("detector: samples to a step of 3 deviations", of("detector", "step_samples"),
@@ -103,6 +126,7 @@ def main():
     scenarios = {
         "histogram": lambda: lab(program, "histogram"),
         "detector": lambda: lab(program, "detector"),
+        "sessions": lambda: sessions(program),
         "capacity": lambda: capacity(program),
         "fping": fping,
         "irtt": irtt,
