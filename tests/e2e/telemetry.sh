@@ -262,6 +262,21 @@ end_process "$background_pid"
 wait_for 10 knows "at == 'tower-a' and ($good) and a['sent'] > $before"
 say "reloaded"
 
+# A till without an agent comes with the file, too, and is pinged.
+till=123e4567-e89b-42d3-a456-426614174001
+echo "$till till icmp:10.1.1.100" >>"$tmpdir/devices"
+kill -HUP "$tower_a"
+migrator pair set till shop --id "$till" >/dev/null
+answers_to_ping() {
+	migrator rtt till --json 2>/dev/null | python3 -c 'import json, sys
+d = json.load(sys.stdin)
+sys.exit(not any(r["node"] == "tower-a" and r["confidence"] >= 80 and r["srtt_ns"] > 0
+		 for r in d["rtts"]))'
+}
+wait_for 30 answers_to_ping
+migrator pair remove till shop >/dev/null
+say "pinged"
+
 # It roams: another tower, another address.
 before=$(sent tower-a)
 attach 2
