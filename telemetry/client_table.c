@@ -254,6 +254,14 @@ void client_table_remove(struct client_table *t, struct client *c)
 	free(c);
 }
 
+void client_prefetch(const struct client *c)
+{
+	enum { LINE = 64 };
+
+	for (size_t at = 0; at < sizeof(*c); at += LINE)
+		__builtin_prefetch((const char *)c + at, 1);
+}
+
 size_t client_table_count(const struct client_table *t)
 {
 	return t->n;

@@ -32,17 +32,23 @@ struct probe {
 enum client_index { CLIENT_BY_DEVICE, CLIENT_BY_ADDRESS, CLIENT_BY_HOST, CLIENT_INDEXES };
 
 struct client {
+	/* What a sweep over sessions looks at first; together, for it is seldom in the cache. */
+	struct client *next[CLIENT_INDEXES]; /* the table's own */
+	struct address address; /* the one in use; changed by client_table_set_address() */
+	bool quiet;             /* what follows from being asleep or idle: not due until that changes */
+	enum prober_method method; /* of the last sample */
+	uint64_t session_ns;       /* the least time that its sessions had this time; 0: none */
+
 	struct uuid device;
 	struct address told;       /* by the watch list */
 	struct address registered; /* here; goes before that */
-	struct address address;    /* the one in use; changed by client_table_set_address() */
 	bool told_asleep, registered_asleep, idle;
-	bool quiet; /* what follows from these: not due until that changes */
 	uint64_t interval_ns; /* at the fastest; as it is now: interval_of() */
 	bool own_interval;    /* told by the watch list, rather than the default */
 	struct pace pace;
 	uint64_t next_ns; /* due, or CLIENT_NEVER; changed by client_table_set_next() */
 	uint32_t sequence;
+	uint16_t ssid; /* of its STAMP session (RFC 8972, section 3); never 0 */
 	uint32_t list_generation; /* of the last watch list that had it */
 	struct probe *open;       /* a ring with room for `room`; sequence numbers rise by one */
 	uint8_t room, head, length;
@@ -53,16 +59,16 @@ struct client {
 	struct level level;
 	uint64_t last_sample_utc_ns;
 	uint64_t level_utc_ns; /* since when the level is what it is; 0: always */
-	enum prober_method method; /* of the last sample */
-	uint64_t probed_ns;        /* when the last probe left; 0: none did */
-	uint64_t session_ns;       /* the least time that its sessions had this time; 0: none */
+	uint64_t probed_ns; /* when the last probe left; 0: none did */
 	/* the table's own */
 	LIST_ENTRY(client) link, due;
 	size_t slot; /* of the wheel */
-	struct client *next[CLIENT_INDEXES];
 };
 
 struct client_table;
+
+/* Has the processor fetch what a sample changes of a client, while others are dealt with. */
+void client_prefetch(const struct client *c);
 
 int client_table_new(struct client_table **ret);
 

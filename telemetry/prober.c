@@ -22,6 +22,9 @@
 /* A level that is wholly in doubt takes away that part of the confidence. */
 #define DOUBT_WEIGHT 0.25
 
+/* Clients that are fetched while one's session is dealt with. */
+#define SESSIONS_AHEAD 6
+
 /* Rates are in millionths of a probe a second. */
 #define RATE UINT64_C(1000000)
 
@@ -232,6 +235,7 @@ static struct client *add_client(struct prober *p, uint64_t now_ns, const struct
 	if (!c)
 		return NULL;
 	c->device = w->device;
+	c->ssid = (uint16_t)(1 + randombytes_uniform(UINT16_MAX));
 	c->interval_ns = held_interval(p, w->interval_ns);
 	c->next_ns = first_round(p, now_ns, c->interval_ns);
 	rtt_init(&c->rtt, p->config.window_ns, c->interval_ns);
@@ -339,19 +343,6 @@ void prober_set_registered(struct prober *p, uint64_t now_ns, const struct uuid 
 
 /* ---- Sending -------------------------------------------------------------------- */
 
-static bool is_echo(enum prober_channel channel)
-{
-	return channel == PROBER_ECHO_V4 || channel == PROBER_ECHO_V6;
-}
-
-/* Who has no port has no reflector. */
-static enum prober_channel channel_to(const struct address *a)
-{
-	if (a->any.sa_family == AF_INET6)
-		return address_port(a) ? PROBER_STAMP_V6 : PROBER_ECHO_V6;
-	return address_port(a) ? PROBER_STAMP_V4 : PROBER_ECHO_V4;
-}
-
 /* Makes room for one more open probe. Few clients ever have more than two. */
 static struct probe *add_open(struct prober *p, struct client *c)
 {
@@ -401,50 +392,32 @@ static void count_sent(struct prober *p, uint64_t now_ns, struct client *c,
 		.error_estimate = packet->error_estimate,
 	};
 	if (result == 0)
-		send_times_expect(&p->send_times[channel_to(&c->address)], c, packet);
+		send_times_expect(&p->send_times[probe_channel_to(&c->address)], c, packet);
 }
 
 size_t prober_packet_size(const struct prober *p, enum prober_channel channel)
 {
-	if (is_echo(channel))
-		return ECHO_SIZE;
-	return p->config.key_of ? STAMP_AUTH_SIZE : STAMP_SIZE;
+	return probe_packet_size(channel, p->config.key_of);
 }
 
-static const uint8_t *key_of(const struct prober *p, const struct client *c)
+static struct probe_identity identity_of(const struct prober *p, const struct client *c)
 {
-	return p->config.key_of(&c->device, p->config.userdata);
+	return (struct probe_identity){
+		.device = &c->device,
+		.authenticated = p->config.key_of,
+		.stamp_key = p->config.key_of ? p->config.key_of(&c->device, p->config.userdata)
+					      : NULL,
+		.echo_key = p->echo_key,
+		.echo_identifier = p->config.echo_identifier,
+	};
 }
 
 static bool can_probe(const struct prober *p, const struct client *c)
 {
 	if (address_is_none(&c->address))
 		return false;
-	return !p->config.key_of || is_echo(channel_to(&c->address)) || key_of(p, c);
-}
-
-static void pack_echo(const struct prober *p, const struct client *c,
-		      const struct stamp_request *request, uint8_t *packet)
-{
-	struct echo e = {
-		.identifier = p->config.echo_identifier,
-		.sequence = request->sequence,
-		.t1 = request->t1,
-	};
-
-	e.token = echo_token(p->echo_key, &c->device, &e);
-	echo_request_pack(&e, c->address.any.sa_family == AF_INET6, packet);
-}
-
-static void pack_probe(const struct prober *p, const struct client *c, enum prober_channel channel,
-		       const struct stamp_request *request, uint8_t *packet)
-{
-	if (is_echo(channel))
-		pack_echo(p, c, request, packet);
-	else if (p->config.key_of)
-		stamp_auth_request_pack(request, key_of(p, c), packet);
-	else
-		stamp_request_pack(request, packet);
+	return !p->config.key_of || probe_channel_is_echo(probe_channel_to(&c->address)) ||
+	       identity_of(p, c).stamp_key;
 }
 
 /* All of them to be probed on one channel. */
@@ -455,13 +428,16 @@ static void send_on(struct prober *p, uint64_t now_ns, enum prober_channel chann
 	struct prober_packet packets[PROBER_BATCH];
 	struct stamp_request request = {
 		.t1 = stamp_time_pack(STAMP_NTP, t1),
-		.error_estimate = is_echo(channel) ? 0 : p->config.error_estimate,
+		.error_estimate = probe_channel_is_echo(channel) ? 0 : p->config.error_estimate,
 	};
 
 	for (size_t i = 0; i < n; i++) {
+		const struct probe_identity who = identity_of(p, clients[i]);
+
+		request.ssid = clients[i]->ssid;
 		request.sequence = clients[i]->sequence;
 		packets[i].to = &clients[i]->address;
-		pack_probe(p, clients[i], channel, &request, packets[i].data);
+		probe_packet_pack(channel, &who, &request, packets[i].data);
 	}
 	p->config.send(channel, packets, n, p->config.userdata);
 	for (size_t i = 0; i < n; i++) {
@@ -477,7 +453,7 @@ static void send_probes(struct prober *p, uint64_t now_ns, struct client **clien
 		size_t k = 0;
 
 		for (size_t i = 0; i < n; i++)
-			if (channel_to(&clients[i]->address) == channel)
+			if (probe_channel_to(&clients[i]->address) == channel)
 				these[k++] = clients[i];
 		if (k)
 			send_on(p, now_ns, channel, these, k);
@@ -530,23 +506,6 @@ static struct probe *find_probe(struct client *c, uint32_t sequence)
 	return i < c->length ? open_at(c, i) : NULL;
 }
 
-/* What is ours in a packet of our own; -EBADMSG for what is none. */
-static int peek_request(const struct prober *p, enum prober_channel channel, const uint8_t *packet,
-			struct stamp_request *ret)
-{
-	struct echo e;
-
-	if (is_echo(channel)) {
-		echo_request_peek(packet, &e);
-		*ret = (struct stamp_request){ .sequence = e.sequence, .t1 = e.t1 };
-	} else if (p->config.key_of) {
-		stamp_auth_request_peek(packet, ret);
-	} else {
-		return stamp_request_unpack(packet, STAMP_SIZE, ret);
-	}
-	return 0;
-}
-
 void prober_sent_at(struct prober *p, enum prober_channel channel, const uint8_t *packet,
 		    uint64_t utc_ns)
 {
@@ -554,7 +513,7 @@ void prober_sent_at(struct prober *p, enum prober_channel channel, const uint8_t
 	struct client *c;
 	struct probe *probe;
 
-	if (peek_request(p, channel, packet, &request) < 0)
+	if (probe_packet_peek(channel, p->config.key_of, packet, &request) < 0)
 		return;
 	c = send_times_take(&p->send_times[channel], &request);
 	probe = c ? find_probe(c, request.sequence) : NULL;
@@ -607,48 +566,23 @@ static void accept_reply(struct prober *p, uint64_t now_ns, struct client *c, st
 		p->counters.implausible++;
 	} else {
 		probe->answered = true;
-		learn(p, c, is_echo(channel_to(&c->address)) ? PROBER_ECHO : PROBER_STAMP, now_ns,
-		      rtt, received_utc_ns);
+		learn(p, c,
+		      probe_channel_is_echo(probe_channel_to(&c->address)) ? PROBER_ECHO
+									   : PROBER_STAMP,
+		      now_ns, rtt, received_utc_ns);
 		p->counters.accepted++;
 	}
-}
-
-/* As an answer that spent no time inside. */
-static int unpack_echo(const struct prober *p, const struct client *c, const void *data,
-		       struct stamp_reply *ret)
-{
-	struct echo e;
-	int r = echo_reply_unpack(data, ECHO_SIZE, c->address.any.sa_family == AF_INET6, &e);
-
-	if (r < 0)
-		return r;
-	if (e.token != echo_token(p->echo_key, &c->device, &e))
-		return -EBADE;
-	*ret = (struct stamp_reply){ .sender = { .sequence = e.sequence, .t1 = e.t1 } };
-	return 0;
-}
-
-static int unpack_reply(const struct prober *p, const struct client *c, const void *data,
-			struct stamp_reply *ret)
-{
-	const uint8_t *key;
-
-	if (is_echo(channel_to(&c->address)))
-		return unpack_echo(p, c, data, ret);
-	if (!p->config.key_of)
-		return stamp_reply_unpack(data, STAMP_SIZE, ret);
-	key = key_of(p, c);
-	return key ? stamp_auth_reply_unpack(data, STAMP_AUTH_SIZE, key, ret) : -ENOKEY;
 }
 
 void prober_receive(struct prober *p, uint64_t now_ns, const struct address *from,
 		    uint64_t received_utc_ns, const void *data, size_t len)
 {
 	struct client *c = client_table_by_address(p->clients, from, NULL);
+	enum prober_channel channel = probe_channel_to(from);
 	bool was_sent = false;
 	struct stamp_reply reply;
 
-	if (len != prober_packet_size(p, channel_to(from))) {
+	if (len != prober_packet_size(p, channel)) {
 		p->counters.wrong_length++;
 		return;
 	}
@@ -657,9 +591,10 @@ void prober_receive(struct prober *p, uint64_t now_ns, const struct address *fro
 		return;
 	}
 	for (; c; c = client_table_by_address(p->clients, from, c)) {
+		const struct probe_identity who = identity_of(p, c);
 		struct probe *probe;
 
-		if (unpack_reply(p, c, data, &reply) < 0)
+		if (probe_packet_unpack(channel, &who, data, &reply) < 0)
 			continue;
 		probe = find_probe(c, reply.sender.sequence);
 		if (probe && is_answer_to(probe, &reply.sender)) {
@@ -722,6 +657,8 @@ void prober_take_sessions(struct prober *p, uint64_t now_ns, uint64_t now_utc_ns
 	for (size_t i = 0; i < p->n_told; i++) {
 		struct client *c = p->told[i];
 
+		if (i + SESSIONS_AHEAD < p->n_told)
+			client_prefetch(p->told[i + SESSIONS_AHEAD]);
 		if (!c->quiet) {
 			learn(p, c, PROBER_TCP, now_ns, c->session_ns, now_utc_ns);
 			put_off(p, now_ns, c, patience_ns);

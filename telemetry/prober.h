@@ -37,7 +37,7 @@
 #include "common/histogram.h"
 #include "common/rtt.h"
 #include "common/uuid.h"
-#include "telemetry/stamp.h"
+#include "telemetry/probe_packet.h"
 
 #define PROBER_OPEN_MAX 16
 #define PROBER_BATCH 64 /* packets sent in one go before others get their turn */
@@ -46,15 +46,6 @@
 #define PROBER_INTERVAL_MAX_NS (3600 * UINT64_C(1000000000))
 
 struct prober;
-
-/* What probes leave and answers come on: a socket each. */
-enum prober_channel {
-	PROBER_STAMP_V4,
-	PROBER_STAMP_V6,
-	PROBER_ECHO_V4,
-	PROBER_ECHO_V6,
-	PROBER_CHANNELS
-};
 
 enum prober_method { PROBER_STAMP, PROBER_ECHO, PROBER_TCP };
 

@@ -5,7 +5,6 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <linux/sock_diag.h>
 #include <linux/tcp.h>
 #include <string.h>
 
@@ -16,23 +15,21 @@
 
 struct request {
 	struct nlmsghdr header;
-	struct inet_diag_req_v2 body;
+	struct inet_diag_req body;
 };
 
 _Static_assert(sizeof(struct request) == TCP_DIAG_REQUEST_SIZE, "a request's size");
 
-void tcp_diag_request(int family, uint32_t sequence, uint8_t ret[TCP_DIAG_REQUEST_SIZE])
+void tcp_diag_request(uint32_t sequence, uint8_t ret[TCP_DIAG_REQUEST_SIZE])
 {
 	const struct request request = {
 		.header = {
 			.nlmsg_len = sizeof(request),
-			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			.nlmsg_type = TCPDIAG_GETSOCK,
 			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
 			.nlmsg_seq = sequence,
 		},
 		.body = {
-			.sdiag_family = (uint8_t)family,
-			.sdiag_protocol = IPPROTO_TCP,
 			.idiag_ext = 1 << (INET_DIAG_INFO - 1),
 			.idiag_states = 1 << ESTABLISHED,
 		},
@@ -154,7 +151,7 @@ int tcp_diag_read(const void *data, size_t len, uint32_t sequence, tcp_diag_fn f
 			return 1;
 		if (h.nlmsg_type == NLMSG_ERROR)
 			return read_error(&body);
-		if (h.nlmsg_type == SOCK_DIAG_BY_FAMILY)
+		if (h.nlmsg_type == TCPDIAG_GETSOCK)
 			r = read_session(&body, fn, userdata);
 		if (r < 0)
 			return r;

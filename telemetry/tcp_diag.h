@@ -15,7 +15,7 @@
 
 #include "common/address.h"
 
-#define TCP_DIAG_REQUEST_SIZE 72
+#define TCP_DIAG_REQUEST_SIZE 76
 
 struct tcp_session {
 	struct address peer; /* port 0; an IPv4 peer of an IPv6 socket is one of IPv4 */
@@ -23,8 +23,9 @@ struct tcp_session {
 	uint64_t sent_ns_ago, acknowledged_ns_ago; /* the last data, the last ACK */
 };
 
-/* Asks for all established sessions of a family; what comes carries `sequence`. */
-void tcp_diag_request(int family, uint32_t sequence, uint8_t ret[TCP_DIAG_REQUEST_SIZE]);
+/* Asks for all established sessions, of both families in one pass over the kernel's table, which
+ * the newer request cannot; what comes carries `sequence`. */
+void tcp_diag_request(uint32_t sequence, uint8_t ret[TCP_DIAG_REQUEST_SIZE]);
 
 typedef void (*tcp_diag_fn)(const struct tcp_session *session, void *userdata);
 

@@ -33,12 +33,12 @@ static void on_session(const struct tcp_session *s, void *userdata)
 }
 
 /* The kernel makes a dump while it is received, so there is nothing to wait for. */
-static int dump(struct tcp_watch *w, int family)
+static int dump(struct tcp_watch *w)
 {
 	uint8_t request[TCP_DIAG_REQUEST_SIZE];
 	int r = 0;
 
-	tcp_diag_request(family, ++w->sequence, request);
+	tcp_diag_request(++w->sequence, request);
 	if (send(w->fd, request, sizeof(request), 0) < 0)
 		return -errno;
 	while (r == 0) {
@@ -55,14 +55,13 @@ static int dump(struct tcp_watch *w, int family)
 
 int tcp_watch_sweep(struct tcp_watch *w)
 {
-	int v4, v6;
+	int r;
 
 	w->sessions = 0;
-	v4 = dump(w, AF_INET);
-	v6 = dump(w, AF_INET6);
+	r = dump(w);
 	/* The next sweep is one interval away, and may be late. */
 	prober_take_sessions(w->prober, clock_mono_ns(), clock_utc_ns(), 2 * w->interval_ns);
-	return v4 < 0 ? v4 : v6 < 0 ? v6 : w->sessions;
+	return r < 0 ? r : w->sessions;
 }
 
 static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata)

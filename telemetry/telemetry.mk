@@ -22,6 +22,8 @@ libtelemetry_la_SOURCES = \
 	telemetry/pace.h \
 	telemetry/probe_loop.c \
 	telemetry/probe_loop.h \
+	telemetry/probe_packet.c \
+	telemetry/probe_packet.h \
 	telemetry/prober.c \
 	telemetry/prober.h \
 	telemetry/reflector.c \

@@ -143,6 +143,35 @@ Test(prober, quantiles_and_the_level_are_told)
 	world_end(&w);
 }
 
+/* So that a reflector tells sessions apart that come from one address. */
+Test(prober, every_client_is_a_session_of_its_own)
+{
+	enum { CLIENTS = 50 };
+	struct prober_watch list[CLIENTS];
+	unsigned different = 0;
+	struct world w;
+
+	world_start(&w);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		list[i] = client(i + 1);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, CLIENTS), 0);
+	world_run_until(&w, 2 * INTERVAL - 1);
+	cr_assert_eq(w.n, 2 * CLIENTS);
+	for (size_t i = 0; i < CLIENTS; i++) {
+		struct stamp_request first, second, neighbour;
+
+		stamp_request_unpack(w.sent[i].packet, STAMP_SIZE, &first);
+		stamp_request_unpack(w.sent[CLIENTS + i].packet, STAMP_SIZE, &second);
+		stamp_request_unpack(w.sent[(i + 1) % CLIENTS].packet, STAMP_SIZE, &neighbour);
+		cr_assert(address_equal(&w.sent[i].to, &w.sent[CLIENTS + i].to));
+		cr_assert_neq(first.ssid, 0);
+		cr_assert_eq(first.ssid, second.ssid);
+		different += first.ssid != neighbour.ssid;
+	}
+	cr_assert_geq(different, CLIENTS - 2);
+	world_end(&w);
+}
+
 /* ---- Scheduling --------------------------------------------------------------------- */
 
 Test(prober, probes_are_spread_evenly)
