@@ -44,6 +44,7 @@ struct world {
 	char devices[64];
 	bool authenticated;
 	const char *loopback; /* of node and device */
+	struct address also_listen; /* of the node */
 	uint64_t start_utc_ns;
 	struct node *node;
 	struct reflector *reflector;
@@ -168,6 +169,7 @@ static void start_node(struct world *w)
 		.report_interval_ns = 50 * NS_PER_MS,
 	};
 
+	config.also_listen = w->also_listen;
 	cr_assert_eq(address_parse(w->loopback, 0, &config.listen), 0);
 	if (w->node)
 		config.listen = *node_local(w->node);
@@ -326,6 +328,50 @@ Test(node, it_registers_tells_and_measures_over_ipv6)
 	w.heard.reports = 0;
 	RUN_UNTIL(&w, w.heard.reports >= 2 && w.heard.confidence > 80);
 	cr_assert_gt(w.heard.sent, sent);
+	cr_assert_eq(w.heard.gone, 0);
+	teardown(&w);
+}
+
+static struct address free_port(const char *loopback)
+{
+	struct mg_error err = { 0 };
+	struct address a;
+	int fd;
+
+	cr_assert_eq(address_parse(loopback, 0, &a), 0);
+	cr_assert_eq(datagram_open(&a, &fd, &err), 0, "%s", err.text);
+	cr_assert_eq(datagram_local(fd, &a), 0);
+	close(fd);
+	return a;
+}
+
+Test(node, a_device_that_comes_back_over_ipv6_is_the_same)
+{
+	char before[ADDRESS_TEXT_SIZE];
+	struct world w;
+	uint64_t sent;
+
+	setup(&w);
+	w.reflector_config.interval_ns = SELDOM;
+	RUN_UNTIL(&w, w.heard.hellos);
+	w.also_listen = free_port("[::1]:0");
+	w.heard.hellos = 0;
+	start_node(&w);
+	RUN_UNTIL(&w, w.heard.hellos);
+	start_reflector(&w);
+	RUN_UNTIL(&w, w.heard.seen);
+	send_watch_list(&w, NULL);
+	RUN_UNTIL(&w, w.heard.reports >= 5);
+	sent = w.heard.sent;
+	strcpy(before, w.heard.address);
+	stop_reflector(&w);
+	w.loopback = "[::1]:0";
+	start_reflector_at(&w, &w.also_listen);
+	RUN_UNTIL(&w, strcmp(before, w.heard.address) != 0);
+	expect_local_address(&w);
+	w.heard.reports = 0;
+	RUN_UNTIL(&w, w.heard.reports >= 2 && w.heard.confidence > 80);
+	cr_assert_gt(w.heard.sent, sent, "its probes are counted on");
 	cr_assert_eq(w.heard.gone, 0);
 	teardown(&w);
 }
