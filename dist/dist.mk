@@ -30,4 +30,38 @@ dist_examples_DATA = \
 dist_doc_DATA = HACKING.md README.md SECURITY.md LICENSE docs/guide.md docs/studies.md
 
 bashcompletiondir = $(datadir)/bash-completion/completions
-dist_bashcompletion_DATA = migrator/cli/completion/migrator
+dist_bashcompletion_DATA = migrator/cli/completion/migrator dist/completion/telemetryd
+# bash looks for a file of the program's name.
+completed_alike = edgesim migratord placementd tagalong-reflector
+install-data-hook:
+	for name in $(completed_alike); do \
+		ln -sf telemetryd "$(DESTDIR)$(bashcompletiondir)/$$name" || exit; \
+	done
+uninstall-hook:
+	for name in $(completed_alike); do rm -f "$(DESTDIR)$(bashcompletiondir)/$$name"; done
+
+# Debian packages, in deb/ of the build folder, made of what "make dist" packs.
+debian_files = \
+	dist/debian/changelog \
+	dist/debian/control \
+	dist/debian/copyright \
+	dist/debian/edgesim.install \
+	dist/debian/rules \
+	dist/debian/source/format \
+	dist/debian/tagalong-client.install \
+	dist/debian/tagalong-common.dirs \
+	dist/debian/tagalong-common.install \
+	dist/debian/tagalong-migrator.install \
+	dist/debian/tagalong-placement.install \
+	dist/debian/tagalong-reflector.install \
+	dist/debian/tagalong-telemetry.install \
+	$(NULL)
+EXTRA_DIST += $(debian_files)
+deb: dist
+	rm -rf deb && $(MKDIR_P) deb
+	cp '$(distdir).tar.xz' 'deb/$(PACKAGE)_$(VERSION).orig.tar.xz'
+	tar -C deb -xf '$(distdir).tar.xz'
+	cp -R 'deb/$(distdir)/dist/debian' 'deb/$(distdir)/debian'
+	cd 'deb/$(distdir)' && MAKEFLAGS= dpkg-buildpackage --build=binary --no-sign
+	lintian --fail-on error,warning deb/*.changes
+.PHONY: deb

@@ -38,3 +38,24 @@ cd "$tmpdir"
 touch web.yaml
 expect "web.yaml" migrator vm start w
 expect "web.yaml" migrator --config w
+
+# The other programs, by a completion of their own.
+PATH=$top_builddir:$PATH
+# shellcheck source=dist/completion/telemetryd
+. "$top_srcdir/dist/completion/telemetryd"
+completes() {
+	COMP_WORDS=("$@")
+	COMP_CWORD=$(($# - 1))
+	_tagalong
+	echo "${COMPREPLY[*]}"
+}
+for program in edgesim migratord placementd tagalong-reflector telemetryd; do
+	complete -p "$program" | grep -q _tagalong || fail "$program is not completed"
+	expect "--version" "$program" --ver
+done
+expect "--config --check-config" telemetryd --c
+expect "web.yaml" telemetryd --config w
+expect "--sleep-interval --stateful" tagalong-reflector --s
+expect "references replay run" edgesim r
+expect "--shard" edgesim run --s
+expect "web.yaml" edgesim run w

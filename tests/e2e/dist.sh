@@ -51,6 +51,9 @@ for file in migrator migratord telemetryd placementd tagalong-reflector edgesim 
 	migratord.service placementd.service telemetryd.service tagalong.conf vm.yaml guide.md; do
 	grep -qx "$file" "$tmpdir/installed" || fail "$file is not installed"
 done
+for program in edgesim migrator migratord placementd tagalong-reflector telemetryd; do
+	[ -s "$(find "$tmpdir/root" -path "*/completions/$program")" ] || fail "$program is not completed"
+done
 find "$tmpdir/root" -type f -perm /6000 | grep . && fail "something is installed set-user-id"
 MAKEFLAGS='' make -s -C "$top_builddir" uninstall DESTDIR="$tmpdir/root" >"$tmpdir/uninstall.log" 2>&1
 left=$(find "$tmpdir/root" ! -type d)
