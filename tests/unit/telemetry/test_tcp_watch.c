@@ -44,11 +44,17 @@ static void on_report(const struct prober_report *report, void *userdata)
 	w->reports++;
 }
 
-/* A session from 127.77.0.1, which is the client's, to a socket that listens at `listen`. */
+/* The client's; tests that run at the same time see each other's sessions. */
+static uint32_t client_host(void)
+{
+	return 0x7f4d0000u | ((uint32_t)getpid() & 0xffff);
+}
+
+/* A session from the client to a socket that listens at `listen_at`. */
 static void connect_from_client(struct world *w, const char *listen_at, const char *connect_to)
 {
 	struct sockaddr_in from = { .sin_family = AF_INET,
-				    .sin_addr.s_addr = htonl(0x7f4d0001) };
+				    .sin_addr.s_addr = htonl(client_host()) };
 	const int off = 0;
 	struct address a, to;
 	socklen_t len = sizeof(a);
@@ -82,7 +88,9 @@ static void setup(struct world *w, uint64_t interval_ns)
 							 .send = discard,
 							 .now_utc = now_utc },
 				&w->prober), 0);
-	cr_assert_eq(address_parse("127.77.0.1:862", 0, &watch.address), 0);
+	watch.address.v4 = (struct sockaddr_in){ .sin_family = AF_INET,
+						 .sin_addr.s_addr = htonl(client_host()),
+						 .sin_port = htons(862) };
 	cr_assert_eq(prober_set_watch_list(w->prober, clock_mono_ns(), &watch, 1), 0);
 	cr_assert_eq(tcp_watch_new(w->loop, w->prober, interval_ns, &w->watch), 0);
 }
