@@ -31,11 +31,12 @@ dist_doc_DATA = HACKING.md README.md SECURITY.md LICENSE docs/guide.md docs/stud
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = migrator/cli/completion/migrator dist/completion/telemetryd
-# bash looks for a file of the program's name.
+# bash looks for a file of the program's name; a package with one program has no other's.
 completed_alike = edgesim migratord placementd tagalong-reflector
 install-data-hook:
 	for name in $(completed_alike); do \
-		ln -sf telemetryd "$(DESTDIR)$(bashcompletiondir)/$$name" || exit; \
+		$(INSTALL_DATA) '$(srcdir)/dist/completion/telemetryd' \
+			"$(DESTDIR)$(bashcompletiondir)/$$name" || exit; \
 	done
 uninstall-hook:
 	for name in $(completed_alike); do rm -f "$(DESTDIR)$(bashcompletiondir)/$$name"; done
