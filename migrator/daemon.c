@@ -16,6 +16,7 @@
 #include "migrator/incoming.h"
 #include "migrator/node_config.h"
 #include "migrator/outgoing.h"
+#include "migrator/relay.h"
 #include "migrator/share.h"
 #include "migrator/vm.h"
 
@@ -55,6 +56,8 @@ static int open_host(struct node *n, struct mg_error *err)
 	r = directory_make(c->state_dir, 0755, err);
 	if (r == 0)
 		r = directory_make(c->ram_dir, 0755, err);
+	if (r == 0 && c->relay_dir)
+		r = directory_make(c->relay_dir, 0755, err);
 	if (r == 0 && c->huge_page_dir)
 		r = open_huge_pages(c->huge_page_dir, err);
 	return r < 0 ? r : guest_host_probe(&n->host, err);
@@ -207,6 +210,7 @@ static void close_daemon(void *daemon)
 		outgoing_free(LIST_FIRST(&n->outgoing));
 	while (!LIST_EMPTY(&n->incoming))
 		incoming_free(LIST_FIRST(&n->incoming));
+	relays_free(n);
 	luggage_stop_telling(n);
 	base_image_stop(n);
 	while (!LIST_EMPTY(&n->vms))
@@ -265,6 +269,8 @@ static int start(void *config, sd_event *loop, void **ret, struct mg_error *err)
 	LIST_INIT(&n->farewells);
 	LIST_INIT(&n->waiting);
 	LIST_INIT(&n->base_addings);
+	LIST_INIT(&n->relays);
+	LIST_INIT(&n->relay_targets);
 	r = open_daemon(d, err);
 	if (r < 0) {
 		close_daemon(d);

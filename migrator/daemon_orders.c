@@ -15,6 +15,7 @@
 #include "migrator/incoming.h"
 #include "migrator/node_config.h"
 #include "migrator/outgoing.h"
+#include "migrator/relay.h"
 #include "migrator/vm.h"
 
 #define LIST_MAX 1000 /* moves in one answer: well below the size of a message */
@@ -31,6 +32,7 @@ static bool is_peer_message(const Envelope *e)
 	case TAGALONG__ENVELOPE__BODY_PEER_FORGET:
 	case TAGALONG__ENVELOPE__BODY_PEER_IMAGE_QUERY:
 	case TAGALONG__ENVELOPE__BODY_PEER_BASE_QUERY:
+	case TAGALONG__ENVELOPE__BODY_PEER_RELAY:
 		return true;
 	default:
 		return false;
@@ -48,6 +50,7 @@ static bool is_order(const Envelope *e)
 	case TAGALONG__ENVELOPE__BODY_VM_STOP:
 	case TAGALONG__ENVELOPE__BODY_VM_ADOPT:
 	case TAGALONG__ENVELOPE__BODY_VM_RECEIVE:
+	case TAGALONG__ENVELOPE__BODY_VM_RELAY:
 		return true;
 	default:
 		return false;
@@ -126,10 +129,10 @@ static void on_cancel(struct node *n, struct bus_socket *s, const struct bus_pee
 	struct outgoing *o = outgoing_find(n, &id);
 	struct mg_error err = { 0 };
 
-	if (!o)
-		mg_error_set(&err, -ENOENT, "no such move leaves %s", n->config->name);
-	else
+	if (o)
 		(void)outgoing_cancel(o, who(from), &err);
+	else if (!relay_cancel(n, &id, who(from)))
+		mg_error_set(&err, -ENOENT, "no such move leaves %s", n->config->name);
 	if (err.code)
 		bus_reply_failure(s, from, e, &err);
 	else
@@ -248,7 +251,9 @@ static void on_move_query(struct node *n, struct bus_socket *s, const struct bus
 		bus_reply_failure(s, from, e, &err);
 		return;
 	}
-	list.moves = calloc(count + 1, sizeof(*list.moves));
+	list.moves = calloc(count + relay_infos(n, e->move_query, NULL) + 1, sizeof(*list.moves));
+	if (list.moves) /* they are journaled once they are over */
+		list.n_moves = relay_infos(n, e->move_query, list.moves);
 	for (size_t i = 0; list.moves && i < count; i++)
 		list.moves[list.n_moves++] = newest(n, &rows[i]);
 	answer.body_case = TAGALONG__ENVELOPE__BODY_MOVE_LIST;
@@ -295,6 +300,9 @@ void daemon_on_order(struct daemon *d, struct bus_socket *s, const struct bus_pe
 	case TAGALONG__ENVELOPE__BODY_VM_RECEIVE:
 		foreign_receive_for(n, s, from, e);
 		break;
+	case TAGALONG__ENVELOPE__BODY_VM_RELAY:
+		relay_order(n, s, from, e);
+		break;
 	case TAGALONG__ENVELOPE__BODY_VM_QUERY:
 		on_vm_query(n, s, from, e);
 		break;
@@ -331,6 +339,8 @@ static void on_peer(struct node *n, struct bus_socket *s, const struct bus_peer 
 {
 	struct uuid id;
 
+	if (relay_target_message(n, s, from, e))
+		return;
 	if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_BASE_QUERY) {
 		base_image_answer(n, s, from, e);
 		return;
@@ -362,7 +372,8 @@ void daemon_on_router(struct bus_socket *s, const struct bus_peer *from, const E
 	if (is_peer_message(e)) {
 		on_peer(&d->node, s, from, e);
 	} else if (e->body_case == TAGALONG__ENVELOPE__BODY_DONE) {
-		(void)outgoing_take_answer(&d->node, e->reply_to);
+		if (!outgoing_take_answer(&d->node, e->reply_to))
+			relay_take_answer(&d->node, e->reply_to);
 	} else if (e->body_case != TAGALONG__ENVELOPE__BODY_FAILURE) {
 		daemon_on_order(d, s, from, e);
 	}

@@ -15,6 +15,7 @@
 #include "migrator/daemon_internal.h"
 #include "migrator/incoming.h"
 #include "migrator/node_config.h"
+#include "migrator/relay.h"
 
 #define GREETING_TIMEOUT_NS (5 * NS_PER_S)
 #define GREETING_MAX 64 /* connections that have not said HELLO */
@@ -70,6 +71,8 @@ static int on_hello(sd_event_source *source, int fd, uint32_t events, void *user
 	g->io = sd_event_source_disable_unref(g->io); /* others will wait for the socket */
 	if (in)
 		incoming_data(in, TAKE_FD(g->fd), &g->hello);
+	else if (r == 0 && relay_target_data(g->listener->node, g->fd, &g->hello))
+		g->fd = -1;
 	else
 		log_info("data", "connection closed: %s", r < 0 ? err.text : "no such move here");
 	greeting_free(g);

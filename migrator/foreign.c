@@ -287,6 +287,7 @@ struct waiting {
 	LIST_ENTRY(waiting) link;
 	char name[VM_NAME_MAX + 1];
 	char *monitor;
+	char *listens; /* NULL: it is given a descriptor by its monitor */
 };
 
 static struct waiting *find_waiting(struct node *n, const char *name)
@@ -306,10 +307,18 @@ const char *foreign_waiting(struct node *n, const char *name)
 	return w ? w->monitor : NULL;
 }
 
+char *foreign_listens(struct node *n, const char *name)
+{
+	struct waiting *w = find_waiting(n, name);
+
+	return w ? TAKE_PTR(w->listens) : NULL;
+}
+
 static void forget(struct waiting *w)
 {
 	LIST_REMOVE(w, link);
 	free(w->monitor);
+	free(w->listens);
 	free(w);
 }
 
@@ -339,6 +348,11 @@ static int note_waiting(struct node *n, const Tagalong__VmReceive *order, struct
 	if (!vm_name_is_valid(order->name) || order->monitor[0] != '/')
 		return mg_error_set(err, -EINVAL, "it takes the name of a VM, and the absolute path "
 				    "of a monitor's socket");
+	if (order->listens && strncmp(order->listens, "unix:/", 6) != 0 &&
+	    strncmp(order->listens, "tcp:", 4) != 0)
+		return mg_error_set(err, -EINVAL, "'%.64s' is neither unix:PATH nor tcp:ADDRESS:PORT: "
+				    "with -incoming fd: or exec: only whoever started it can reach it",
+				    order->listens);
 	if (vm_find(n, order->name))
 		return mg_error_set(err, -EEXIST, "%s has a VM named '%s' already", n->config->name,
 				    order->name);
@@ -346,7 +360,10 @@ static int note_waiting(struct node *n, const Tagalong__VmReceive *order, struct
 	if (r < 0)
 		return r;
 	w = calloc(1, sizeof(*w));
-	if (!w || !(w->monitor = strdup(order->monitor))) {
+	if (!w || !(w->monitor = strdup(order->monitor)) ||
+	    (order->listens && !(w->listens = strdup(order->listens)))) {
+		if (w)
+			free(w->monitor);
 		free(w);
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	}

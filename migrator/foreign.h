@@ -20,6 +20,10 @@ void foreign_receive_for(struct node *n, struct bus_socket *s, const struct bus_
 /* The monitor of the one that waits for this VM; NULL: none, so we start one. */
 const char *foreign_waiting(struct node *n, const char *name);
 
+/* The address of its -incoming, which is the caller's from now on; NULL: it has none, or no memory is
+ * left. */
+char *foreign_listens(struct node *n, const char *name);
+
 /* It waits no more. */
 void foreign_take(struct node *n, const char *name);
 

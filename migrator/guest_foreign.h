@@ -13,4 +13,8 @@
  * -ENOENT and -ECONNREFUSED: nobody; -ESRCH: who made it is no more. */
 int guest_foreign_find(const char *path, pid_t *ret_pid, int *ret_pidfd, struct mg_error *err);
 
+/* Connects to where QEMU waits for a stream, "unix:PATH" or "tcp:ADDRESS:PORT" as in its -incoming. The
+ * socket is blocking. -EINVAL for any other address; -ETIMEDOUT after a second. */
+int guest_foreign_connect(const char *address, int *ret, struct mg_error *err);
+
 #endif

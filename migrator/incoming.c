@@ -407,6 +407,7 @@ void incoming_free(struct incoming *in)
 	bus_socket_free(in->ask);
 	sd_event_source_disable_unref(in->tick);
 	move_clear(&in->m);
+	free(in->listens);
 	free(in);
 }
 

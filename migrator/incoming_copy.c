@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "migrator/guest_foreign.h"
 #include "migrator/incoming_internal.h"
 #include "migrator/node_config.h"
 #include "migrator/outflow.h"
@@ -155,6 +156,17 @@ static void on_getfd(struct qmp *q, int r, json_t *result, const struct mg_error
 		incoming_give_up(in, "QEMU's monitor does not answer");
 }
 
+/* Our end; in->qemu_fd is QEMU's, should it be given that. */
+static int connect_qemu(struct incoming *in, int *ret, struct mg_error *err)
+{
+	int r;
+
+	if (in->listens)
+		return guest_foreign_connect(in->listens, ret, err);
+	r = outflow_socketpair(ret, &in->qemu_fd);
+	return r < 0 ? mg_error_set(err, r, "no socketpair: %s", strerror(-r)) : 0;
+}
+
 static int start_inflow(struct incoming *in, int fd, const struct link_hello *hello,
 			struct mg_error *err)
 {
@@ -179,9 +191,9 @@ static int start_inflow(struct incoming *in, int fd, const struct link_hello *he
 
 	if (ram_fd < 0)
 		return mg_error_set(err, ram_fd, "cannot open the guest's RAM");
-	r = outflow_socketpair(&config.qemu_fd, &in->qemu_fd);
+	r = connect_qemu(in, &config.qemu_fd, err);
 	if (r < 0)
-		return mg_error_set(err, r, "no socketpair: %s", strerror(-r));
+		return r;
 	memcpy(config.link.key, in->session_key, sizeof(config.link.key));
 	if (in->m.row.luggage) /* else no page is sent by its hash */
 		image_hash_key(in->m.row.luggage->image_key.data, config.link.page_secret);
@@ -189,7 +201,8 @@ static int start_inflow(struct incoming *in, int fd, const struct link_hello *he
 	explicit_bzero(&config.link, sizeof(config.link));
 	if (r < 0) {
 		close(config.qemu_fd);
-		close(TAKE_FD(in->qemu_fd));
+		if (in->qemu_fd >= 0)
+			close(TAKE_FD(in->qemu_fd));
 	}
 	return r;
 }
@@ -220,6 +233,8 @@ void incoming_data(struct incoming *in, int fd, const struct link_hello *hello)
 	if (!first)
 		return;
 	in->deadline_ns = 0;
+	if (in->listens)
+		return;
 	if (qmp_command_with_fd(q, "getfd", json_pack("{s:s}", "fdname", FD_NAME), in->qemu_fd,
 				INCOMING_COMMAND_NS, on_getfd, in) < 0)
 		incoming_give_up(in, "QEMU's monitor does not answer");

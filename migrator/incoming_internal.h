@@ -52,6 +52,7 @@ struct incoming {
 	bool commanding;
 	unsigned pending;
 	int qemu_fd;
+	char *listens; /* where its QEMU takes the stream; NULL: it is given a descriptor */
 	struct incoming_disks *disks; /* incoming_disk.c; NULL: none come */
 	bool hung_up; /* the source ended the data connection: its word says why */
 	unsigned connections; /* data connections that the source will make */

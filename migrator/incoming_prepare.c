@@ -91,7 +91,7 @@ static unsigned agree_connections(const Tagalong__MoveLimits *l)
 
 /* The one that waits for it is where it goes; whatever the source says of monitors is not
  * for us. */
-static int take_waiting(struct node *n, const Tagalong__PeerPrepare *p)
+static int take_waiting(struct incoming *in, struct node *n, const Tagalong__PeerPrepare *p)
 {
 	const char *monitor = p->warm ? NULL : foreign_waiting(n, p->spec->name);
 
@@ -99,6 +99,7 @@ static int take_waiting(struct node *n, const Tagalong__PeerPrepare *p)
 	p->spec->monitor = monitor ? strdup(monitor) : NULL;
 	if (!monitor)
 		return 0;
+	in->listens = foreign_listens(n, p->spec->name);
 	foreign_take(n, p->spec->name);
 	return p->spec->monitor ? 0 : -ENOMEM;
 }
@@ -112,7 +113,7 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 
 	if (!in)
 		return mg_error_set(err, -ENOMEM, "out of memory");
-	r = take_waiting(n, p);
+	r = take_waiting(in, n, p);
 	if (r == 0)
 		r = move_init(&in->m, n, &id, true, p->spec, &incarnation);
 	if (r == 0)

@@ -9,7 +9,9 @@
 #include <sodium.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include "common/address.h"
 #include "common/cleanup.h"
 #include "common/cursor.h"
 #include "migrator/frame.h"
@@ -62,6 +64,24 @@ void link_tune_socket(int fd)
 				 sizeof(options[i].value));
 	if (flags >= 0)
 		(void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
+int link_connect(const char *endpoint)
+{
+	struct address a;
+	int fd, r;
+
+	if (address_parse(endpoint, 0, &a) < 0)
+		return -EINVAL;
+	fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, &a.any, address_len(&a)) < 0 && errno != EINPROGRESS) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
 }
 
 /* ---- Greetings ---------------------------------------------------------------- */

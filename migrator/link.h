@@ -60,6 +60,10 @@ struct link_hello {
  * and hands socket, HELLO and session key to inflow_start(). */
 int link_read_hello(int fd, struct link_hello *hello, struct mg_error *err);
 
+/* Begins to connect to "ADDRESS:PORT". Returns the socket, non-blocking: EPOLLOUT says that there is an
+ * answer, SO_ERROR which; -EINVAL when that is no address, or what else connect(2) says. */
+int link_connect(const char *endpoint);
+
 /* Whether this HELLO may take the place of the connection that `config` describes: its tag
  * fits, its stream is the same, and its incarnation is a later one. Returns 0, or as
  * link_answer_hello(). */

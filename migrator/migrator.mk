@@ -126,6 +126,9 @@ libmigrator_la_SOURCES = \
 	migrator/receiver.h \
 	migrator/reference.c \
 	migrator/reference.h \
+	migrator/relay.c \
+	migrator/relay.h \
+	migrator/relay_target.c \
 	migrator/return_path.c \
 	migrator/return_path.h \
 	migrator/ring.c \
@@ -141,6 +144,8 @@ libmigrator_la_SOURCES = \
 	migrator/steer.c \
 	migrator/steer.h \
 	migrator/stream_frame.c \
+	migrator/stream_head.c \
+	migrator/stream_head.h \
 	migrator/stream_frame.h \
 	migrator/streamwriter.c \
 	migrator/streamwriter.h \

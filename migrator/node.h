@@ -23,6 +23,8 @@ struct waiting;
 struct image_store;
 struct share;
 struct disk_digests;
+struct relay;
+struct relay_target;
 
 struct node {
 	sd_event *loop;
@@ -43,6 +45,9 @@ struct node {
 	LIST_HEAD(, farewell) farewells; /* luggage.c */
 	LIST_HEAD(, waiting) waiting; /* foreign.c */
 	LIST_HEAD(, base_adding) base_addings; /* base_image.c */
+	LIST_HEAD(, relay) relays; /* relay.c */
+	LIST_HEAD(, relay_target) relay_targets; /* relay_target.c */
+	uint64_t relayed_bytes; /* of memory, for the copies of both */
 	struct image_store *images;
 	struct share *share; /* what the outgoing moves share; made by the first of them */
 	struct disk_digests *digests; /* of the bases of disks */

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "common/address.h"
 #include "common/clock.h"
@@ -10,6 +11,7 @@
 #include "common/keys.h"
 #include "common/units.h"
 #include "migrator/link.h"
+#include "migrator/vm_spec.h"
 
 #define TEXT_MAX 4096
 #define IMAGE_BUDGET_DEFAULT (UINT64_C(4) << 30)
@@ -60,6 +62,7 @@ static const cyaml_schema_field_t fields[] = {
 	OPTIONAL_STRING("qemu", qemu),
 	OPTIONAL_STRING("qemu_user", qemu_user),
 	OPTIONAL_STRING("cgroup", cgroup),
+	OPTIONAL_STRING("relay_dir", relay_dir),
 	OPTIONAL_STRING("image_dir", image_dir),
 	OPTIONAL_STRING("image_budget", image_budget),
 	OPTIONAL_STRING("image_max_age", image_max_age),
@@ -102,6 +105,17 @@ static int check_addresses(const struct node_config *c, const char *file, struct
 	if (strncmp(c->listen, "tcp://", 6) != 0 && strncmp(c->listen, "ipc://", 6) != 0)
 		return mg_error_set(err, -EINVAL, "%s: listen: '%.64s' is not tcp://IP:PORT", file,
 				    c->listen);
+	return 0;
+}
+
+/* The socket of any VM in it has to fit into a sockaddr_un. */
+static int check_relay_dir(const struct node_config *c, const char *file, struct mg_error *err)
+{
+	size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - VM_NAME_MAX - 2;
+
+	if (c->relay_dir && (c->relay_dir[0] != '/' || strlen(c->relay_dir) > most))
+		return mg_error_set(err, -EINVAL, "%s: relay_dir: '%.64s' is not an absolute path of "
+				    "%zu characters at most", file, c->relay_dir, most);
 	return 0;
 }
 
@@ -163,6 +177,8 @@ static int check(struct node_config *c, const char *file, struct mg_error *err)
 		return mg_error_set(err, -EINVAL, "%s: 'key' and 'allow' are needed, unless "
 				    "plain_text_bus says that anybody may give orders", file);
 	r = check_controllers(c, file, err);
+	if (r == 0)
+		r = check_relay_dir(c, file, err);
 	if (r < 0)
 		return r;
 	if (c->plain_text_bus && !c->plain_text_data)

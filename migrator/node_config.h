@@ -38,6 +38,7 @@ struct node_config {
 	char *qemu;
 	char *qemu_user; /* NULL: as ourselves */
 	char *cgroup;    /* NULL: none */
+	char *relay_dir; /* where relays have their sockets; NULL: there are none */
 	char *image_dir;     /* NULL: "images" in state_dir */
 	char *image_budget;  /* as written; image_budget_bytes is what it means */
 	char *image_max_age; /* as written; image_max_age_ns is what it means */

@@ -16,7 +16,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "common/address.h"
 #include "common/log.h"
 #include "migrator/disk.h"
 #include "migrator/disk_pipe.h"
@@ -200,20 +199,13 @@ static int on_connected(sd_event_source *source, int fd, uint32_t events, void *
 static void try_to_connect(struct mirror *m)
 {
 	struct outgoing *o = m->all->o;
-	struct address a;
 	int fd;
 
 	drop_try(m);
 	try_later(m);
-	fd = address_parse(o->data_endpoint, 0, &a) < 0
-		     ? -1
-		     : socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = link_connect(o->data_endpoint);
 	if (fd < 0)
 		return;
-	if (connect(fd, &a.any, address_len(&a)) < 0 && errno != EINPROGRESS) {
-		close(fd);
-		return;
-	}
 	m->connecting_fd = fd;
 	(void)sd_event_add_io(o->m.node->loop, &m->connecting, fd, EPOLLOUT, on_connected, m);
 }

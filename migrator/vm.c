@@ -58,7 +58,7 @@ void vm_used(struct node *n, uint64_t *ret_memory, uint32_t *ret_vcpus)
 {
 	struct vm *vm;
 
-	*ret_memory = 0;
+	*ret_memory = n->relayed_bytes;
 	*ret_vcpus = 0;
 	LIST_FOREACH(vm, &n->vms, link) {
 		if (!vm->guest && vm->place != VM_OURS)

@@ -13,6 +13,7 @@ libmigratorcli_la_SOURCES = \
 	migrator/cli/cmd_move.c \
 	migrator/cli/cmd_operate.c \
 	migrator/cli/cmd_pair.c \
+	migrator/cli/cmd_relay.c \
 	migrator/cli/cmd_rtt.c \
 	migrator/cli/cmd_status.c \
 	migrator/cli/cmd_vm.c \

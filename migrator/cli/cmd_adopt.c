@@ -55,6 +55,7 @@ enum cli_exit cmd_vm_receive(const struct cli *cli, struct mg_error *err)
 		return code;
 	receive.name = cli->operands[0];
 	receive.monitor = (char *)cli->options.qmp;
+	receive.listens = (char *)cli->options.incoming;
 	request.body_case = TAGALONG__ENVELOPE__BODY_VM_RECEIVE;
 	request.vm_receive = &receive;
 	code = client_call(s.client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,

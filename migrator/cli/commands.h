@@ -16,7 +16,7 @@ typedef enum cli_exit command_fn(const struct cli *cli, struct mg_error *err);
 command_fn cmd_node_list, cmd_node_drain, cmd_node_undrain, cmd_node_evacuate;
 command_fn cmd_node_quarantine, cmd_node_release, cmd_node_maintain, cmd_node_unmaintain;
 command_fn cmd_vm_start, cmd_vm_list, cmd_vm_show, cmd_vm_stop, cmd_vm_freeze, cmd_vm_thaw;
-command_fn cmd_vm_adopt, cmd_vm_receive;
+command_fn cmd_vm_adopt, cmd_vm_receive, cmd_relay;
 command_fn cmd_pair_set, cmd_pair_front, cmd_pair_replace, cmd_pair_remove, cmd_pair_list;
 command_fn cmd_affinity_set, cmd_affinity_remove, cmd_affinity_list;
 command_fn cmd_move, cmd_warm, cmd_cancel, cmd_resolve;

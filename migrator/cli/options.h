@@ -20,7 +20,7 @@ enum option_bit {
 	OPTION_BLACKOUT_MAX = 1 << 3,
 	OPTION_CONFIG = 1 << 4,
 	OPTION_DETACH = 1 << 5,
-	OPTION_DISCARD = 1 << 6,
+	OPTION_VERDICT = 1 << 6,
 	OPTION_DRY_RUN = 1 << 7,
 	OPTION_FORCE = 1 << 8,
 	OPTION_ID = 1 << 9,
@@ -29,7 +29,7 @@ enum option_bit {
 	OPTION_MOVE_TIMEOUT = 1 << 12,
 	OPTION_NODE = 1 << 13,
 	OPTION_ON = 1 << 14,
-	OPTION_RUN_HERE = 1 << 15,
+	OPTION_INCOMING = 1 << 15,
 	OPTION_TIMEOUT = 1 << 16,
 	OPTION_TO = 1 << 17,
 	OPTION_VM = 1 << 18,
@@ -57,7 +57,7 @@ struct options {
 	uint64_t attempts;
 	uint64_t timeout_ns;     /* for an answer */
 	uint64_t limit, connections;
-	const char *config, *from, *id, *if_not_converging, *node, *on, *qmp, *to, *vm;
+	const char *config, *from, *id, *if_not_converging, *incoming, *node, *on, *priority, *qmp, *to, *vm;
 	bool warm; /* set by 'migrator warm', which is a move that stops short */
 };
 

@@ -39,10 +39,10 @@ adopt() {
 	migrator_at a vm adopt "$tmpdir/web.yaml" --qmp "$tmpdir/$1.qmp"
 }
 
-# awaits NODE NAME: a QEMU of that name waits there for the guest.
+# awaits NODE NAME [ADDRESS]: a QEMU of that name waits there for the guest.
 awaits() {
-	foreign "$2" pc-q35-7.2,suppress-vmdesc=on -incoming defer
-	migrator_at "$1" vm receive web --qmp "$tmpdir/$2.qmp"
+	foreign "$2" pc-q35-7.2,suppress-vmdesc=on -incoming "${3:-defer}"
+	migrator_at "$1" vm receive web --qmp "$tmpdir/$2.qmp" ${3:+--incoming "$3"}
 }
 
 # moves FROM TO CONSOLE [NEW CONSOLE]: and all that the guest had in its memory is there.
@@ -123,10 +123,16 @@ awaits a third
 moves b a "$ours" "$(foreign_console third)"
 wait_for 10 copy_is_empty a
 
-say "from one of others to the next"
-awaits b fourth
+say "from one of others to the next, which listens at a socket"
+ends 1 "neither unix:PATH nor tcp" migrator_at b vm receive web --qmp "$tmpdir/third.qmp" --incoming fd:7
+awaits b fourth "unix:$tmpdir/fourth.stream"
 moves a b "$(foreign_console third)" "$(foreign_console fourth)"
-migrator_at b vm stop web >/dev/null
-wait_for 10 process_ended "$foreign_pid"
+
+say "and back to one that listens at a port"
+awaits a fifth "tcp:127.0.0.1:$(free_port)"
+fifth_pid=$foreign_pid
+moves b a "$(foreign_console fourth)" "$(foreign_console fifth)"
+migrator_at a vm stop web >/dev/null
+wait_for 10 process_ended "$fifth_pid"
 runs_once
 [ -z "$(find "$nodes_ram" -type f)" ] || fail "RAM files are left behind"

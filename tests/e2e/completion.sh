@@ -24,7 +24,7 @@ expect() {
 	[ "$got" = "$wanted" ] || fail "'$*' completes to '$got', not '$wanted'"
 }
 
-expect "affinity cancel controllers history image keys move node pair pause priority resolve resume rtt status summary vm warm why" migrator ""
+expect "affinity cancel controllers history image keys move node pair pause priority relay resolve resume rtt status summary vm warm why" migrator ""
 expect "status" migrator st
 expect "adopt freeze list receive show start stop thaw" migrator vm ""
 expect "start stop" migrator vm st

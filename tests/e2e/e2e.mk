@@ -14,6 +14,7 @@ E2E_TESTS = \
 	tests/e2e/isolation.sh \
 	tests/e2e/kill-commit.sh \
 	tests/e2e/kill-random.sh \
+	tests/e2e/libvirt.sh \
 	tests/e2e/move.sh \
 	tests/e2e/operations.sh \
 	tests/e2e/orders.sh \

@@ -13,6 +13,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_frame \
 	tests/unit/migrator/test_frame_reader \
 	tests/unit/migrator/test_guest \
+	tests/unit/migrator/test_guest_foreign \
 	tests/unit/migrator/test_image \
 	tests/unit/migrator/test_image_store \
 	tests/unit/migrator/test_inflow \
@@ -34,6 +35,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_stall \
 	tests/unit/migrator/test_steer \
 	tests/unit/migrator/test_stream_frame \
+	tests/unit/migrator/test_stream_head \
 	tests/unit/migrator/test_tail \
 	tests/unit/migrator/test_vm_spec \
 	tests/unit/migrator/test_write_back \
@@ -59,6 +61,8 @@ tests_unit_migrator_test_launch_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD
 tests_unit_migrator_test_pace_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_history_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_guest_foreign_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_stream_head_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_reference_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_preflight_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_qcow2_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)

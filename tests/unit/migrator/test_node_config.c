@@ -67,6 +67,9 @@ Test(node_config, says_what_is_wrong)
 		{ BASE KEYS "memory: 8G\ndata_connections: few\n", "data_connections" },
 		{ BASE KEYS "memory: 8G\ncolour: red\n", "colour" },
 		{ BASE KEYS, "memory" },
+		{ BASE KEYS "memory: 8G\nrelay_dir: relays\n", "relay_dir" },
+		{ BASE KEYS "memory: 8G\nrelay_dir: /a/path/that/leaves/too/little/of/the/108/"
+		  "bytes/for/the/name/of/a/VM\n", "relay_dir" },
 		{ BASE KEYS "memory: 8G\nimage_budget: some\n", "image_budget" },
 		{ BASE KEYS "memory: 8G\nimage_max_age: 7\n", "image_max_age" },
 		{ BASE KEYS "memory: 8G\ncontroller:\n  endpoint: tcp://x:1\n", "controller" },
