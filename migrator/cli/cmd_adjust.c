@@ -31,21 +31,27 @@ static enum cli_exit adjust(const struct cli *cli, Tagalong__MoveAdjust *change,
 	return code;
 }
 
-enum cli_exit cmd_priority(const struct cli *cli, struct mg_error *err)
+enum cli_exit priority_parse(const char *text, Tagalong__MovePriority *ret, struct mg_error *err)
 {
 	static const char *const names[] = { "low", "normal", "high" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(text, names[i]) != 0)
+			continue;
+		*ret = (Tagalong__MovePriority)(TAGALONG__MOVE_PRIORITY__PRIORITY_LOW + i);
+		return CLI_OK;
+	}
+	return cli_fail(err, CLI_USAGE, "priority: '%.40s' is none: say high, normal or low", text);
+}
+
+enum cli_exit cmd_priority(const struct cli *cli, struct mg_error *err)
+{
 	Tagalong__MoveAdjust change = TAGALONG__MOVE_ADJUST__INIT;
 	char result[32];
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(cli->operands[1], names[i]) != 0)
-			continue;
-		change.has_priority = true;
-		change.priority = (Tagalong__MovePriority)(TAGALONG__MOVE_PRIORITY__PRIORITY_LOW + i);
-	}
-	if (!change.has_priority)
-		return cli_fail(err, CLI_USAGE, "priority: '%s' is none: say high, normal or low",
-				cli->operands[1]);
+	if (priority_parse(cli->operands[1], &change.priority, err) != CLI_OK)
+		return CLI_USAGE;
+	change.has_priority = true;
 	snprintf(result, sizeof(result), "%s priority", cli->operands[1]);
 	return adjust(cli, &change, result, err);
 }

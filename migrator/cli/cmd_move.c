@@ -57,6 +57,10 @@ static enum cli_exit send_order(const struct cli *cli, struct session *s, struct
 	reason.text = why;
 	if (limits_set(&limits, &cli->options, err) != CLI_OK)
 		return CLI_USAGE;
+	if (cli->options.priority &&
+	    priority_parse(cli->options.priority, &order.priority, err) != CLI_OK)
+		return CLI_USAGE;
+	order.has_priority = cli->options.priority != NULL;
 	if (s->direct && settings_find_node(s->settings, cli->operands[1], &target, err) < 0)
 		return CLI_USAGE;
 	order.move = (ProtobufCBinaryData){ .len = UUID_SIZE, .data = id->bytes };

@@ -53,4 +53,7 @@ enum cli_exit ask_moves(const struct cli *cli, struct session *s, const char *vm
 enum cli_exit find_move(const struct cli *cli, struct session *s, const char *text,
 			struct uuid *ret, struct mg_error *err);
 
+/* "high", "normal" or "low". */
+enum cli_exit priority_parse(const char *text, Tagalong__MovePriority *ret, struct mg_error *err);
+
 #endif

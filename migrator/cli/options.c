@@ -42,6 +42,8 @@ static const struct option_row {
 	    "give the move up when for so long there was not less to go (default: never)"),
 	ROW(OPTION_CONVERGENCE, "attempts", 0, "N", KIND_COUNT, attempts,
 	    "how often in all, when a stop has to be undone (default: 3)"),
+	ROW(OPTION_PRIORITY, "priority", 0, "LEVEL", KIND_TEXT, priority,
+	    "before other moves or after them: high, normal, low (default: normal)"),
 	ROW(OPTION_FORCE, "force", 'f', NULL, KIND_FLAG, force,
 	    "also when a controller has charge of the VM, and past checks that may be forced"),
 	ROW(OPTION_COPY_BASES, "copy-bases", 0, NULL, KIND_FLAG, copy_bases,

@@ -45,6 +45,7 @@ enum option_bit {
 	OPTION_QMP = 1 << 28,
 	OPTION_TOP = 1 << 29,
 	OPTION_APART = 1 << 30,
+	OPTION_PRIORITY = 1u << 31,
 };
 
 /* What was given; what was not is 0, false or NULL. */

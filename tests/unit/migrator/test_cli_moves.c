@@ -150,7 +150,7 @@ Test(cli_moves, an_order_carries_its_limits)
 	start_script(&f, &s);
 	fake_run(&f, "move", "web", "tower-b", "--node", "tower-a", "--blackout", "20ms",
 		 "--blackout-max", "1s", "--bandwidth", "200Mbit", "--timeout", "1m", "--force",
-		 "--detach", NULL);
+		 "--priority", "high", "--detach", NULL);
 	assert_exit(f, CLI_OK);
 	assert_has(f.out, "ordered move ");
 	order = f.request->move_order;
@@ -162,6 +162,7 @@ Test(cli_moves, an_order_carries_its_limits)
 	cr_assert_eq(order->limits->bandwidth_bps, 200000000);
 	cr_assert_eq(order->limits->timeout_ns, 60 * NS_PER_S);
 	cr_assert(order->force);
+	cr_assert_eq(order->priority, TAGALONG__MOVE_PRIORITY__PRIORITY_HIGH);
 	cr_assert_not(order->dry_run);
 	cr_assert_str_eq(order->reason->code, "operator");
 	fake_run(&f, "move", "web", "tower-b", "--detach", NULL);
@@ -169,6 +170,10 @@ Test(cli_moves, an_order_carries_its_limits)
 	cr_assert_null(order->target_endpoint, "the controller knows it");
 	cr_assert_null(order->target_public_key);
 	cr_assert_not(order->limits->has_blackout_ns);
+	cr_assert_not(order->has_priority, "the controller chooses");
+	fake_run(&f, "move", "web", "tower-b", "--priority", "highest", NULL);
+	assert_exit(f, CLI_USAGE);
+	assert_has(f.err, "high, normal or low");
 	fake_run(&f, "move", "web", "tower-c", "--node", "tower-a", NULL);
 	assert_exit(f, CLI_USAGE);
 	assert_has(f.err, "no node 'tower-c' under nodes: in");
