@@ -100,3 +100,24 @@ bool address_equal(const struct address *a, const struct address *b)
 		       memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr)) == 0;
 	return true;
 }
+
+int address_elsewhere(const char *endpoint, const char *host, char *ret, size_t size)
+{
+	static const char scheme[] = "tcp://";
+	char text[ADDRESS_TEXT_SIZE];
+	struct address there, here;
+	bool bare_v6 = host[0] != '[' && strchr(host, ':') != strrchr(host, ':');
+
+	snprintf(text, sizeof(text), bare_v6 ? "[%s]" : "%s", host);
+	if (strncmp(endpoint, scheme, sizeof(scheme) - 1) == 0)
+		endpoint += sizeof(scheme) - 1;
+	if (address_parse(endpoint, 0, &there) < 0 ||
+	    address_parse(text, address_port(&there), &here) < 0)
+		return -EINVAL;
+	address_set_port(&here, address_port(&there));
+	address_format(&here, text);
+	if (strlen(text) >= size)
+		return -ENOBUFS;
+	memcpy(ret, text, strlen(text) + 1);
+	return 0;
+}

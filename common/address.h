@@ -29,6 +29,10 @@ int address_parse(const char *text, uint16_t default_port, struct address *ret);
 /* Writes "ADDRESS:PORT", "none" for none; returns `text`. */
 const char *address_format(const struct address *a, char text[ADDRESS_TEXT_SIZE]);
 
+/* Another host (with or without brackets and a port) with the port of `endpoint`, which is "ADDRESS:PORT" or the same behind "tcp://".
+ * -EINVAL when either is none, -ENOBUFS. */
+int address_elsewhere(const char *endpoint, const char *host, char *ret, size_t size);
+
 /* The length that bind(2) and sendmsg(2) want; 0 for none. */
 socklen_t address_len(const struct address *a);
 

@@ -12,6 +12,7 @@
 
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"
 #define ZAP_DOMAIN "tagalong"
+#define V4_IN_V6 "::ffff:" /* how a socket of both tells of an IPv4 address */
 #define HEARTBEAT_INTERVAL_MS 1000
 #define HEARTBEAT_TIMEOUT_MS 3000
 #define RECONNECT_MS 50
@@ -235,8 +236,12 @@ static bool is_still_allowed(const struct bus *bus, const struct bus_peer *peer,
 static bool peer_from_message(struct bus *bus, zmq_msg_t *m, struct bus_peer *peer)
 {
 	const char *user = bus->plain_text ? NULL : zmq_msg_gets(m, "User-Id");
+	const char *address = zmq_msg_gets(m, "Peer-Address");
 	char role[16], key[KEY_TEXT_SIZE];
 
+	if (address && strncmp(address, V4_IN_V6, sizeof(V4_IN_V6) - 1) == 0)
+		address += sizeof(V4_IN_V6) - 1;
+	snprintf(peer->address, sizeof(peer->address), "%s", address ? address : "");
 	peer->role = PEER_ROLE_NONE;
 	if (!user || sscanf(user, "%15s %63s %40s", role, peer->name, key) != 3)
 		return bus->plain_text;

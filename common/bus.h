@@ -41,6 +41,7 @@ struct bus_config {
 struct bus_peer {
 	enum peer_role role;
 	char name[PEER_NAME_SIZE];
+	char address[48]; /* that its connection comes from, without a port; "" if not known */
 	uint8_t route[32];
 	size_t route_len;
 };

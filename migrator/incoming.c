@@ -276,6 +276,19 @@ static void ask_source(struct incoming *in)
 		in->asked_ns = now;
 }
 
+/* While its connection is lost: so the source hears where this node is, which may have another
+ * address by now. */
+static void speak_up(struct incoming *in)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (!in->ask || !in->inflow || !in->deadline_ns || now - in->asked_ns < ASK_NS)
+		return;
+	in->asked_ns = now;
+	(void)peer_send_word(in->ask, NULL, NULL, &in->m.row.id,
+			     TAGALONG__ENVELOPE__BODY_PEER_QUERY, NULL);
+}
+
 static void settle(struct incoming *in)
 {
 	struct vm *vm = in->vm;
@@ -361,6 +374,8 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 				     : in->inflow ? inflow_loss(in->inflow)->text
 						  : "the source did not connect in time");
 	}
+	if (in->live && in->m.row.stage == JOURNAL_PREPARED)
+		speak_up(in);
 	if (in->waits_for_image && in->m.row.stage == JOURNAL_BEGUN && in->live)
 		incoming_become_prepared(in);
 	if (in->m.row.stage == JOURNAL_PREPARED)

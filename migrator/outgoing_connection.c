@@ -129,21 +129,18 @@ static int on_connected(sd_event_source *source, int fd, uint32_t events, void *
 static void try_to_connect(struct data_connection *c)
 {
 	struct outgoing *o = c->o;
-	struct address a;
 	int fd;
 
-	if (address_parse(o->data_endpoint, 0, &a) < 0) {
+	/* In turn: either may be the one that does not lead there. */
+	c->was_found = o->found_endpoint[0] && !c->was_found;
+	fd = link_connect(c->was_found ? o->found_endpoint : o->data_endpoint);
+	if (fd == -EINVAL) {
 		outgoing_give_up(o, "%s says '%.64s' is where its data goes, which is no address",
 				 o->m.row.peer, o->data_endpoint);
 		return;
 	}
-	fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || (connect(fd, &a.any, address_len(&a)) < 0 && errno != EINPROGRESS)) {
-		int error = errno;
-
-		if (fd >= 0)
-			close(fd);
-		failed(c, error);
+	if (fd < 0) {
+		failed(c, -fd);
 		return;
 	}
 	c->fd = fd;
@@ -183,6 +180,33 @@ static int on_again(sd_event_source *source, uint64_t now, void *userdata)
 	(void)now;
 	try_again(userdata);
 	return 0;
+}
+
+/* One that has lost its connection asks what becomes of the move, from where it is now. That may be
+ * another address than the one it had; or one that nobody else can reach. */
+void connection_heard(struct outgoing *o, const struct bus_peer *from)
+{
+	char found[sizeof(o->found_endpoint)];
+
+	if (!o->lost_since_ns || (from->name[0] && strcmp(from->name, o->m.row.peer) != 0) ||
+	    address_elsewhere(o->data_endpoint, from->address, found, sizeof(found)) < 0 ||
+	    strcmp(found, o->data_endpoint) == 0 || strcmp(found, o->found_endpoint) == 0)
+		return;
+	log_info("outgoing", "move=%s vm=%s %s is heard from %s", o->m.id_text, o->m.row.info->vm,
+		 o->m.row.peer, from->address);
+	memcpy(o->found_endpoint, found, sizeof(found));
+}
+
+/* The move goes on there. */
+static void follow(struct outgoing *o)
+{
+	char *port = strrchr(o->found_endpoint, ':');
+
+	memcpy(o->data_endpoint, o->found_endpoint, sizeof(o->data_endpoint));
+	log_info("outgoing", "move=%s vm=%s %s has moved to %s", o->m.id_text, o->m.row.info->vm,
+		 o->m.row.peer, o->data_endpoint);
+	*port = '\0';
+	outgoing_follow(o, o->found_endpoint);
 }
 
 static void begin_outage(struct outgoing *o)
@@ -226,8 +250,11 @@ void connection_resumed(struct outgoing *o)
 
 	if (!o->lost_since_ns)
 		return;
+	if (o->found_endpoint[0] && o->data[0].was_found)
+		follow(o);
+	o->found_endpoint[0] = '\0';
 	for (unsigned i = 0; i < o->connections; i++)
-		o->data[i].lost = false;
+		o->data[i].lost = o->data[i].was_found = false;
 	f->link_down = false;
 	f->has_reconnects = true;
 	f->reconnects++;

@@ -93,6 +93,7 @@ struct outgoing {
 	struct arrived *arrived; /* the target's image, as the VM's arrival told; or */
 	struct image_manifest *held; /* what the target has of the VM already; NULL: nothing */
 	char data_endpoint[128];
+	char found_endpoint[128]; /* where it is by its own word, since it was lost; or "" */
 	unsigned connections;   /* side by side: wanted, then what the target agreed to */
 	struct data_connection {
 		struct outgoing *o;
@@ -102,6 +103,7 @@ struct outgoing {
 		sd_event_source *connecting, *again_later;
 		uint32_t incarnation; /* how many there were of it */
 		bool lost;            /* since all were there last */
+		bool was_found;       /* the last try was at the found endpoint */
 	} data[LINK_LANES_MAX];
 	uint64_t lost_since_ns; /* one of them; 0: they are there, or the first ones still to come */
 	bool unheard;           /* the target, since it was lost */
@@ -182,6 +184,9 @@ void retry_tick(struct outgoing *o);
 /* Makes the way to the target, unless there is one. */
 int outgoing_connect(struct outgoing *o, struct mg_error *err);
 
+/* The target has moved to another address: that way leads there from now on. */
+void outgoing_follow(struct outgoing *o, const char *host);
+
 /* What would block the move here has been looked for: asks the target. */
 void outgoing_prepare(struct outgoing *o);
 
@@ -223,6 +228,9 @@ void connection_lost(struct outgoing *o);
 void connection_resumed(struct outgoing *o);
 void connection_tick(struct outgoing *o);
 void connection_end(struct outgoing *o);
+
+/* The target was heard from there. */
+void connection_heard(struct outgoing *o, const struct bus_peer *from);
 
 /* ---- outgoing_sharing.c ---- */
 

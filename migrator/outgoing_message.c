@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "common/address.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "migrator/fault.h"
@@ -125,6 +126,8 @@ void outgoing_answer_query(struct node *n, struct bus_socket *s, const struct bu
 
 	fault_before("receive", "query");
 	(void)outgoing_find_for_peer(n, &id, &o, &stage);
+	if (o)
+		connection_heard(o, from);
 	if (stage == JOURNAL_COMMIT || stage == JOURNAL_DONE)
 		peer_send_commit(s, from, e, &id, o ? stopped_ns(o) : 0);
 	else if (stage == JOURNAL_ABORTED || stage == JOURNAL_REVOKED)
@@ -144,6 +147,20 @@ int outgoing_connect(struct outgoing *o, struct mg_error *err)
 		return 0;
 	return bus_connect(o->m.node->bus, BUS_DEALER, row->peer_endpoint, row->peer_key,
 			   on_peer_message, o, &o->peer, err);
+}
+
+void outgoing_follow(struct outgoing *o, const char *host)
+{
+	struct journal_move *row = &o->m.row;
+	char address[ADDRESS_TEXT_SIZE];
+
+	if (address_elsewhere(row->peer_endpoint, host, address, sizeof(address)) < 0)
+		return; /* a name, which is looked up whenever there is no connection */
+	snprintf(row->peer_endpoint, sizeof(row->peer_endpoint), "tcp://%s", address);
+	bus_socket_free(o->peer);
+	o->peer = NULL;
+	o->unheard = true;
+	(void)outgoing_connect(o, NULL); /* else the next word does */
 }
 
 static int64_t send_prepare(struct outgoing *o)

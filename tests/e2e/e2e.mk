@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # End-to-end tests: one script each, all in this list; functions.sh is what they share.
 E2E_TESTS = \
+	tests/e2e/address.sh \
 	tests/e2e/adopt.sh \
 	tests/e2e/cli-placementd.sh \
 	tests/e2e/cli.sh \

@@ -63,3 +63,30 @@ Test(address, equal_means_family_address_and_port)
 			cr_assert_eq(address_equal(&a, &b), i == k);
 		}
 }
+
+Test(address, another_host_has_the_same_port)
+{
+	static const struct {
+		const char *endpoint, *host, *there; /* NULL: refused */
+	} cases[] = {
+		{ "192.0.2.7:862", "192.0.2.8", "192.0.2.8:862" },
+		{ "tcp://192.0.2.7:862", "192.0.2.8", "192.0.2.8:862" },
+		{ "192.0.2.7:862", "192.0.2.8:9", "192.0.2.8:862" },
+		{ "192.0.2.7:862", "2001:db8::7", "[2001:db8::7]:862" },
+		{ "[2001:db8::7]:862", "[2001:db8::8]", "[2001:db8::8]:862" },
+		{ "tcp://tower-a:862", "192.0.2.8", NULL },
+		{ "192.0.2.7:862", "", NULL },
+		{ "192.0.2.7:862", "tower-b", NULL },
+		{ "ipc:///run/x", "192.0.2.8", NULL },
+	};
+	char text[32], small[8];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int r = address_elsewhere(cases[i].endpoint, cases[i].host, text, sizeof(text));
+
+		cr_assert_eq(r, cases[i].there ? 0 : -EINVAL, "%zu: %d", i, r);
+		if (r == 0)
+			cr_assert_str_eq(text, cases[i].there);
+	}
+	cr_assert_eq(address_elsewhere("192.0.2.7:862", "192.0.2.8", small, sizeof(small)), -ENOBUFS);
+}
