@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "migrator/move.h"
 #include "migrator/tap.h"
 #include "migrator/vm.h"
 
@@ -19,6 +20,7 @@
 static const uint64_t looks_ns[] = { NS_PER_S / 2, 2 * NS_PER_S, 5 * NS_PER_S, 10 * NS_PER_S };
 
 struct announcement {
+	struct uuid move; /* that it came with */
 	sd_event_source *timer;
 	uint64_t begun_ns;
 	unsigned looks;
@@ -64,6 +66,18 @@ static void look_later(struct vm *vm)
 		announce_end(vm);
 }
 
+/* In the move's record, too: whoever ordered it has long been told that it succeeded. */
+static void warn(struct vm *vm, const Tagalong__Network *lost)
+{
+	const struct announcement *a = vm->announcement;
+	char text[256];
+
+	snprintf(text, sizeof(text), "bridge %s has not learnt that %s is here, %u times announced; its "
+		 "clients may have to find it again by themselves", lost->bridge, lost->mac, a->looks);
+	log_warning("announce", "vm=%s %s", vm->spec->name, text);
+	move_warn(vm->node, &a->move, text);
+}
+
 static int on_look(sd_event_source *source, uint64_t now, void *userdata)
 {
 	struct vm *vm = userdata;
@@ -80,15 +94,13 @@ static int on_look(sd_event_source *source, uint64_t now, void *userdata)
 		announce(vm);
 		look_later(vm);
 	} else {
-		log_warning("announce", "vm=%s bridge %s has not learnt that %s is here, %u times "
-			    "announced; its clients may have to find it again by themselves",
-			    vm->spec->name, lost->bridge, lost->mac, a->looks);
+		warn(vm, lost);
 		announce_end(vm);
 	}
 	return 0;
 }
 
-void announce_begin(struct vm *vm)
+void announce_begin(struct vm *vm, const struct uuid *move)
 {
 	if (vm->spec->n_networks == 0)
 		return;
@@ -96,6 +108,7 @@ void announce_begin(struct vm *vm)
 	vm->announcement = calloc(1, sizeof(*vm->announcement));
 	if (!vm->announcement)
 		return;
+	vm->announcement->move = *move;
 	vm->announcement->begun_ns = clock_mono_ns();
 	announce(vm);
 	look_later(vm);

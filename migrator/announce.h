@@ -9,10 +9,12 @@
 #ifndef MIGRATOR_ANNOUNCE_H
 #define MIGRATOR_ANNOUNCE_H
 
+struct uuid;
 struct vm;
 
-/* The guest of `vm` has begun to run here. What does not succeed is logged. */
-void announce_begin(struct vm *vm);
+/* The guest of `vm` has begun to run here. What does not succeed is logged, and a warning in the
+ * record of the move, whose name this is between the two nodes. */
+void announce_begin(struct vm *vm, const struct uuid *move);
 
 /* Forgets about it; also when nothing was begun. */
 void announce_end(struct vm *vm);

@@ -162,7 +162,7 @@ static void on_resolve(struct node *n, struct bus_socket *s, const struct bus_pe
 	struct uuid id = uuid_of(&e->move_resolve->move);
 	bool run_here = e->move_resolve->verdict == TAGALONG__MOVE_RESOLVE__VERDICT__RUN_HERE;
 	struct outgoing *o = outgoing_find(n, &id);
-	struct incoming *in = incoming_find(n, &id);
+	struct incoming *in = incoming_find_order(n, &id);
 	struct mg_error err = { 0 };
 
 	if (o)
@@ -218,23 +218,57 @@ static MoveInfo *newest(struct node *n, const struct journal_move *row)
 	return in ? (MoveInfo *)incoming_info(in) : row->info;
 }
 
+static int take_row(struct journal_move *row, struct journal_move **ret, size_t *ret_n)
+{
+	*ret = calloc(1, sizeof(**ret));
+	if (!*ret) {
+		journal_move_clear(row);
+		return -ENOMEM;
+	}
+	**ret = *row;
+	*ret_n = 1;
+	return 0;
+}
+
+/* At the target each attempt is a row of its own, of one name to those who ask: the latest. */
+static int find_attempt(struct node *n, const struct uuid *order, struct journal_move **ret,
+			size_t *ret_n)
+{
+	const struct journal_filter all = { .limit = LIST_MAX };
+	struct journal_move *rows, found = { 0 };
+	size_t count;
+	int r = journal_moves(n->journal, &all, &rows, &count);
+
+	if (r < 0)
+		return r;
+	*ret = NULL;
+	*ret_n = 0;
+	for (size_t i = 0; i < count && !found.info; i++) {
+		if (memcmp(rows[i].info->move.data, order->bytes, UUID_SIZE) != 0)
+			continue;
+		found = rows[i];
+		rows[i] = (struct journal_move){ 0 };
+	}
+	journal_moves_free(rows, count);
+	return found.info ? take_row(&found, ret, ret_n) : 0;
+}
+
 static int find_moves(struct node *n, const Tagalong__MoveQuery *q, struct journal_move **ret,
 		      size_t *ret_n)
 {
 	struct journal_filter filter = { .vm = q->vm, .limit = LIST_MAX };
-	struct uuid id = uuid_of(&q->move);
-	int r;
+	struct journal_move row = { 0 };
+	struct uuid id;
 
 	if (q->has_limit && q->limit && q->limit < LIST_MAX)
 		filter.limit = q->limit;
 	if (!q->has_move)
 		return journal_moves(n->journal, &filter, ret, ret_n);
-	*ret = calloc(1, sizeof(**ret));
-	if (!*ret)
-		return -ENOMEM;
-	r = journal_find(n->journal, &id, *ret);
-	*ret_n = r == 0;
-	return 0;
+	id = uuid_of(&q->move);
+	if (journal_find(n->journal, &id, &row) == 0 && !row.incoming)
+		return take_row(&row, ret, ret_n);
+	journal_move_clear(&row);
+	return find_attempt(n, &id, ret, ret_n);
 }
 
 static void on_move_query(struct node *n, struct bus_socket *s, const struct bus_peer *from,

@@ -24,6 +24,16 @@ struct incoming *incoming_find(struct node *n, const struct uuid *id)
 	return NULL;
 }
 
+struct incoming *incoming_find_order(struct node *n, const struct uuid *order)
+{
+	struct incoming *in;
+
+	LIST_FOREACH(in, &n->incoming, link) /* newest first */
+		if (memcmp(in->m.row.info->move.data, order->bytes, UUID_SIZE) == 0)
+			return in;
+	return NULL;
+}
+
 const MoveInfo *incoming_info(const struct incoming *in)
 {
 	return in->m.row.info;
@@ -147,7 +157,7 @@ static void on_vm_event(struct vm *vm, const char *event, json_t *data, uint64_t
 		return;
 	if (!in->resumed_utc_ns) {
 		in->resumed_utc_ns = utc_ns;
-		announce_begin(vm);
+		announce_begin(vm, &in->m.row.id);
 	}
 	in->qemu = COMMIT_QEMU_RUNNING; /* sooner than the answer to cont */
 	incoming_reconcile(in);
@@ -177,7 +187,9 @@ static const struct vm_watcher watcher = {
 
 void incoming_watch(struct incoming *in, struct vm *vm)
 {
-	vm_watch(vm, &watcher, in, &in->m.row.id);
+	struct uuid order = uuid_of(&in->m.row.info->move);
+
+	vm_watch(vm, &watcher, in, &order);
 }
 
 /* ---- Deciding -------------------------------------------------------------------- */

@@ -21,7 +21,11 @@ void incoming_message(struct node *n, struct bus_socket *s, const struct bus_pee
 /* Takes up a move that an earlier run left open. Takes the row over. */
 int incoming_restore(struct node *n, struct journal_move *row);
 
+/* By the name that the two nodes have for it. */
 struct incoming *incoming_find(struct node *n, const struct uuid *id);
+
+/* The latest attempt at what was ordered. */
+struct incoming *incoming_find_order(struct node *n, const struct uuid *order);
 
 /* A data connection with its HELLO read. Takes the socket over. */
 void incoming_data(struct incoming *in, int fd, const struct link_hello *hello);

@@ -107,7 +107,7 @@ static int take_waiting(struct incoming *in, struct node *n, const Tagalong__Pee
 static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming **ret,
 		 struct mg_error *err)
 {
-	struct uuid id = uuid_of(&p->move), incarnation = uuid_random();
+	struct uuid id = uuid_of(&p->move), incarnation = uuid_random(), order;
 	struct incoming *in = incoming_new(n);
 	int r;
 
@@ -116,6 +116,10 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 	r = take_waiting(in, n, p);
 	if (r == 0)
 		r = move_init(&in->m, n, &id, true, p->spec, &incarnation);
+	if (r == 0 && p->has_order_id) {
+		order = uuid_of(&p->order_id);
+		r = move_set_order(&in->m, &order);
+	}
 	if (r == 0)
 		r = move_set_nodes(&in->m, p->source_node, n->config->name, p->source_endpoint,
 				   p->source_public_key);
@@ -160,6 +164,20 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 	return 0;
 }
 
+/* A source that is told EAGAIN asks again, for as long as its move may take. */
+static int check_turn(struct node *n, struct mg_error *err)
+{
+	const struct incoming *in;
+	uint32_t busy = 0;
+
+	LIST_FOREACH(in, &n->incoming, link)
+		busy += !in->m.row.settled && !move_state_is_final(in->m.row.info->state);
+	if (n->config->moves_in == 0 || busy < n->config->moves_in)
+		return 0;
+	return mg_error_set(err, -EAGAIN, "%u moves at most may arrive at a time",
+			    n->config->moves_in);
+}
+
 void incoming_prepare(struct node *n, struct bus_socket *s, const struct bus_peer *from,
 		      const Envelope *e)
 {
@@ -179,6 +197,10 @@ void incoming_prepare(struct node *n, struct bus_socket *s, const struct bus_pee
 		answer.body_case = TAGALONG__ENVELOPE__BODY_PEER_PREPARED;
 		answer.peer_prepared = &prepared;
 		bus_reply(s, from, e, &answer);
+		return;
+	}
+	if (r == 0 && check_turn(n, &err) < 0) {
+		bus_reply_failure(s, from, e, &err);
 		return;
 	}
 	if (r == 0)

@@ -58,6 +58,17 @@ int move_init(struct move *m, struct node *n, const struct uuid *id, bool incomi
 	return 0;
 }
 
+int move_set_order(struct move *m, const struct uuid *order)
+{
+	MoveInfo *info = m->row.info;
+
+	info->attempt_id = info->move;
+	info->has_attempt_id = true;
+	info->move = (ProtobufCBinaryData){ 0 };
+	uuid_format(order, m->id_text);
+	return set_bytes(&info->move, order);
+}
+
 int move_set_nodes(struct move *m, const char *source, const char *target, const char *endpoint,
 		   const char *key)
 {
@@ -117,11 +128,14 @@ static MoveState state_of_stage(enum journal_stage stage)
 
 void move_restore(struct move *m, struct node *n, struct journal_move *row)
 {
+	struct uuid order;
+
 	if (!row->settled && !move_state_is_final(row->info->state))
 		row->info->state = state_of_stage(row->stage);
 	*m = (struct move){ .node = n, .row = *row, .begun_mono_ns = clock_mono_ns() };
 	*row = (struct journal_move){ 0 };
-	uuid_format(&m->row.id, m->id_text);
+	order = uuid_of(&m->row.info->move);
+	uuid_format(&order, m->id_text);
 	/* The controller is told, whoever ordered it: an operator's connection is gone. */
 	m->follower = !m->row.incoming && n->controller;
 	if (!m->row.reported && !m->follower)
@@ -217,6 +231,19 @@ void move_explain(struct move *m, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	m->row.info->failure = strdup(text);
+}
+
+void move_warn(struct node *n, const struct uuid *attempt, const char *text)
+{
+	struct journal_move row;
+
+	if (journal_find(n->journal, attempt, &row) < 0)
+		return;
+	free(row.info->warning);
+	row.info->warning = strdup(text);
+	if (row.settled) /* else it is about to be written by its owner */
+		(void)journal_write(n->journal, &row, NULL);
+	journal_move_clear(&row);
 }
 
 Tagalong__MoveFigures *move_figures(struct move *m)

@@ -34,6 +34,9 @@ int move_init(struct move *m, struct node *n, const struct uuid *id, bool incomi
 int move_set_nodes(struct move *m, const char *source, const char *target, const char *endpoint,
 		   const char *key);
 
+/* Operators know it by another name than the two nodes do. 0 or -ENOMEM. */
+int move_set_order(struct move *m, const struct uuid *order);
+
 /* One that an earlier run journaled; takes the row over. */
 void move_restore(struct move *m, struct node *n, struct journal_move *row);
 
@@ -51,6 +54,10 @@ void move_show(struct move *m, MoveState state);
 
 /* Sets info->failure; `fmt` NULL clears it. */
 void move_explain(struct move *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Notes in the record of a move that has succeeded what its operator should know of. By the
+ * name that the two nodes have for it. */
+void move_warn(struct node *n, const struct uuid *attempt, const char *text);
 
 /* Why it was ordered and for which device (NULL: not said); copied. 0 or -ENOMEM. */
 int move_set_cause(struct move *m, const Tagalong__MoveReason *reason,

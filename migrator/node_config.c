@@ -59,6 +59,7 @@ static const cyaml_schema_field_t fields[] = {
 	OPTIONAL_STRING("shadow_memory", shadow_memory),
 	CYAML_FIELD_UINT("vcpus", CYAML_FLAG_DEFAULT, struct node_config, vcpus),
 	CYAML_FIELD_UINT("moves_out", CYAML_FLAG_OPTIONAL, struct node_config, moves_out),
+	CYAML_FIELD_UINT("moves_in", CYAML_FLAG_OPTIONAL, struct node_config, moves_in),
 	OPTIONAL_STRING("qemu", qemu),
 	OPTIONAL_STRING("qemu_user", qemu_user),
 	OPTIONAL_STRING("cgroup", cgroup),

@@ -35,6 +35,7 @@ struct node_config {
 	uint32_t *data_connections; /* of a move that leaves; as written: connections is what it means */
 	uint32_t vcpus;
 	uint32_t moves_out; /* that leave at a time; 0: as many as are ordered */
+	uint32_t moves_in;  /* that arrive at a time; 0: as many as are asked for */
 	char *qemu;
 	char *qemu_user; /* NULL: as ourselves */
 	char *cgroup;    /* NULL: none */

@@ -66,6 +66,7 @@ struct outgoing {
 	enum word word;
 	uint64_t word_since_ns, word_sent_ns;
 	bool word_went, prepare_went;
+	bool peer_is_busy; /* it has said so: it takes no more moves at the moment */
 	uint64_t quit_after_ns; /* the source's QEMU, once all is done */
 	uint64_t tell_until_ns; /* an abort that nobody needs to hear: 0 for ever */
 	/* QEMU */

@@ -90,6 +90,14 @@ static void on_failure(struct outgoing *o, const Tagalong__Failure *f)
 		log_warning("outgoing", "move=%s %s refuses: %s", o->m.id_text, o->m.row.peer, f->text);
 		return;
 	}
+	if (f->code == EAGAIN) { /* others arrive there: our turn comes, or the time is over */
+		if (!o->peer_is_busy)
+			log_info("outgoing", "move=%s vm=%s waits: at %s %s", o->m.id_text,
+				 o->m.row.info->vm, o->m.row.peer, f->text);
+		o->peer_is_busy = true;
+		o->word_since_ns = clock_mono_ns();
+		return;
+	}
 	o->peer_stage = PEER(NEVER); /* it has nothing */
 	outgoing_give_up(o, "%s: %s", o->m.row.peer, f->text);
 	outgoing_reconcile(o);
@@ -197,6 +205,8 @@ static int64_t send_prepare(struct outgoing *o)
 	p.reason = o->m.row.info->reason;
 	p.has_device = o->m.row.info->has_device;
 	p.device = o->m.row.info->device;
+	p.has_order_id = o->m.row.info->has_attempt_id;
+	p.order_id = o->m.row.info->move;
 	p.has_warm = p.warm = o->warm;
 	p.has_may_come_again = true;
 	p.may_come_again = !o->warm && o->retry.made < o->retry.most;

@@ -47,7 +47,7 @@ static void reset(struct outgoing *o)
 	bus_socket_free(o->peer); /* late words about the last attempt go nowhere */
 	o->peer = NULL;
 	o->word = WORD_NONE;
-	o->word_went = o->prepare_went = o->unheard = o->commanding = false;
+	o->word_went = o->prepare_went = o->peer_is_busy = o->unheard = o->commanding = false;
 	o->tell_until_ns = o->stop_utc_ns = o->lost_since_ns = 0;
 	o->step = COPY_NONE;
 	o->handshakes = 0;

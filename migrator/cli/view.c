@@ -130,6 +130,7 @@ const struct column view_move_columns[] = {
 	{ "SENT", "wire_bytes", COLUMN_SIZE },
 	{ "REASON", "reason", COLUMN_TEXT },
 	{ "PROBLEM", "failure", COLUMN_TEXT },
+	{ "WARNING", "warning", COLUMN_TEXT },
 	{ NULL },
 };
 
@@ -591,6 +592,7 @@ json_t *view_move(const Tagalong__MoveInfo *move)
 		put_text(o, "reason_text", move->reason->text);
 	}
 	put_text(o, "failure", move->failure);
+	put_text(o, "warning", move->warning);
 	put_number(o, "begun_utc_ns", move->has_begun_utc_ns, move->begun_utc_ns);
 	put_number(o, "ended_utc_ns", move->has_ended_utc_ns, move->ended_utc_ns);
 	put_id(o, "device_id", move->has_device, &move->device);

@@ -43,6 +43,8 @@ moves 0 a b --blackout 1s --blackout-max 4s --attempts 5
 last "$tmpdir/progress" 'm["state"] == "done" and m["attempt"] >= 2'
 last "$tmpdir/progress" 'any(l["state"] == "queued" and "longer than 4000 ms" in l.get("failure", "") for l in lines)'
 last "$tmpdir/progress" 'm["blackout_ns"] < 8e9'
+id=$(tail -n 1 "$tmpdir/progress" | sed 's/.*"move": *"\([0-9a-f-]*\)".*/\1/')
+[ "$(move_state b "$id")" = "done" ] || fail "b knows the attempt that succeeded by another name"
 last "$tmpdir/progress" 'm["wire_bytes"] + m["image_bytes"] < max(l.get("wire_bytes", 0) for l in first) / 4'
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 

@@ -88,6 +88,25 @@ ends 0 'resumed' migrator_at a resume "$first"
 wait_for 120 state_is "$first" "done"
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 
+say "one arrives at a time, and the next when it is called off"
+node_stop a
+node_configure a "image_budget: 0" "moves_in: 1"
+node_start a
+begin_move b a --bandwidth 10Mbit
+arrives() {
+	[ "$(move_state b "$move")" = copying ]
+}
+wait_for 30 arrives
+waits=$(order b move one a --detach --json --priority high | sed -n 's/.*"move": *"\([0-9a-f-]*\)".*/\1/p')
+wait_for 30 file_has "$tmpdir/b.log" "move=$waits .*waits: at a 1 moves at most"
+[ "$(move_state a "$waits")" = none ] || fail "a has begun with the second"
+migrator_at b cancel "$move" >/dev/null
+came() {
+	[ "$(move_state b "$waits")" = "done" ]
+}
+wait_for 120 came
+vm_runs_at a one || fail "it does not run at a"
+
 if [ -z "${LATER:-}" ]; then # a minute and more: part of "make soak"
 	runs_once
 	exit 0

@@ -19,6 +19,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_inflow \
 	tests/unit/migrator/test_journal \
 	tests/unit/migrator/test_launch \
+	tests/unit/migrator/test_move \
 	tests/unit/migrator/test_node_config \
 	tests/unit/migrator/test_pace \
 	tests/unit/migrator/test_page \
@@ -61,6 +62,7 @@ tests_unit_migrator_test_launch_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD
 tests_unit_migrator_test_pace_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_history_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_move_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_guest_foreign_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_stream_head_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_reference_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
