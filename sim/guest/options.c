@@ -104,6 +104,8 @@ int guest_options_set(struct guest_options *o, const char *text, bool running)
 		return parse_ratio(value, &o->ratio);
 	if (KEY("bits"))
 		return parse_bits(value, &o->bits);
+	if (KEY("touch"))
+		return size_parse(value, &o->touch);
 	if (KEY("disk"))
 		return parse_disk(o, value);
 	if (KEY("ip") || KEY("gw") || KEY("mtu"))
@@ -171,6 +173,8 @@ int guest_options_finish(struct guest_options *o)
 	if (o->mem == 0 || o->mem / PATTERN_PAGE > UINT32_MAX)
 		return -EINVAL;
 	if (o->ws < PATTERN_PAGE || o->ws > o->mem)
+		return -EINVAL;
+	if (o->touch && (o->touch < PATTERN_TOUCH_LEAST || o->touch > PATTERN_PAGE))
 		return -EINVAL;
 	return 0;
 }

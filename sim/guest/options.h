@@ -18,6 +18,7 @@ struct guest_options {
 	uint64_t rate;     /* bytes rewritten a second */
 	uint64_t ws;       /* bytes that rewriting touches: the first of `mem` */
 	uint64_t verify;   /* bytes verified a second */
+	uint64_t touch;    /* bytes of a page that rewriting it changes; 0: all of them */
 	char disk[32];     /* block device to write and read back; "" for none */
 };
 

@@ -55,11 +55,20 @@ static uint64_t page_checksum(const uint64_t *page)
 	return a ^ a >> 32;
 }
 
+/* The words behind the label that differ in every write. */
+static void touch(const struct pattern *p, uint64_t *body, uint64_t index, uint64_t generation)
+{
+	uint64_t state = noise_seed(p, index, generation);
+
+	for (uint32_t i = 0; i < p->touch_bytes / 8 - LABEL_WORDS; i++)
+		body[i] = noise_next(&state) & p->noise_mask;
+}
+
 void pattern_fill(const struct pattern *p, void *page, uint64_t index, uint64_t generation)
 {
 	uint64_t *words = page, *body = words + LABEL_WORDS;
 	struct pattern_label *label = page;
-	uint64_t state = noise_seed(p, index, generation), rest;
+	uint64_t state = noise_seed(p, index, p->touch_bytes ? 0 : generation), rest;
 	uint32_t i;
 
 	label->seed = p->seed;
@@ -71,6 +80,8 @@ void pattern_fill(const struct pattern *p, void *page, uint64_t index, uint64_t 
 	rest = noise_next(&state);
 	for (; i < BODY_WORDS; i++)
 		body[i] = rest;
+	if (p->touch_bytes)
+		touch(p, body, index, generation);
 	label->checksum = page_checksum(words);
 }
 

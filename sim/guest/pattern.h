@@ -14,11 +14,13 @@
 #include <stdint.h>
 
 #define PATTERN_PAGE 4096
+#define PATTERN_TOUCH_LEAST 40 /* the label and a word */
 
 struct pattern {
 	uint64_t seed;
 	uint64_t noise_mask;  /* of a noise word */
 	uint32_t noise_words; /* words of a page's body that have no repetition */
+	uint32_t touch_bytes; /* at a page's beginning, by which two writes of it differ; 0: in all */
 };
 
 /* What a page begins with, in the machine's byte order. */
@@ -41,7 +43,8 @@ enum page_state {
 
 /* `ratio` is what LZ4 shall make of a page: 1.0 (nothing) to 10. Noise has `bits`
  * (1 to 8) bits of information a byte: fewer than 8 are for compressors that
- * also have an entropy stage, such as zstd; LZ4 sees no difference down to 5. */
+ * also have an entropy stage, such as zstd; LZ4 sees no difference down to 5. Two writes of a page
+ * differ in all of it, unless touch_bytes is set afterwards. */
 void pattern_init(struct pattern *p, uint64_t seed, double ratio, unsigned bits);
 
 /* Writes the whole page. `page` is aligned to 8 bytes. */

@@ -305,6 +305,7 @@ int main(void)
 	start_thread(run_network, 20);
 	check_memory(o.mem);
 	pattern_init(&pattern, o.seed, o.ratio, o.bits);
+	pattern.touch_bytes = (uint32_t)o.touch;
 	r = memory_init(&guest.memory, &pattern, o.mem / PATTERN_PAGE);
 	if (r < 0)
 		give_up("memory", r);

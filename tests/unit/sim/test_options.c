@@ -82,6 +82,14 @@ Test(options, what_does_not_fit_together)
 	setup();
 	cr_assert_eq(take("tagguest.mem=100"), 0);
 	cr_assert_eq(guest_options_finish(&o), -EINVAL);
+	setup();
+	cr_assert_eq(take("tagguest.touch=256"), 0);
+	cr_assert_eq(guest_options_finish(&o), 0);
+	cr_assert_eq(o.touch, 256);
+	cr_assert_eq(take("tagguest.touch=4097"), 0);
+	cr_assert_eq(guest_options_finish(&o), -EINVAL);
+	cr_assert_eq(take("tagguest.touch=39"), 0);
+	cr_assert_eq(guest_options_finish(&o), -EINVAL, "the label always changes");
 }
 
 Test(options, changes_at_run_time)

@@ -52,6 +52,34 @@ Test(pattern, swapped_words_show)
 	}
 }
 
+static unsigned differing_bytes(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < PATTERN_PAGE; i++)
+		n += page[i] != other[i];
+	return n;
+}
+
+Test(pattern, a_touch_changes_its_beginning_only)
+{
+	pattern_fill(&pattern, other, 7, 4);
+	cr_assert_gt(differing_bytes(), PATTERN_PAGE / 2, "all of it, as a rule");
+	pattern.touch_bytes = 256;
+	pattern_fill(&pattern, page, 7, 3);
+	pattern_fill(&pattern, other, 7, 4);
+	cr_assert_eq(memcmp(page + 256, other + 256, PATTERN_PAGE - 256), 0);
+	cr_assert_gt(differing_bytes(), 200);
+	cr_assert_eq(pattern_check(&pattern, other, 7, 4, &found), PAGE_SOUND);
+	cr_assert_eq(pattern_check(&pattern, other, 7, 5, &found), PAGE_STALE);
+	other[4000] ^= 1;
+	cr_assert_eq(pattern_check(&pattern, other, 7, 4, &found), PAGE_TORN);
+	pattern.touch_bytes = PATTERN_TOUCH_LEAST;
+	pattern_fill(&pattern, page, 7, 3);
+	pattern_fill(&pattern, other, 7, 4);
+	cr_assert_leq(differing_bytes(), PATTERN_TOUCH_LEAST);
+}
+
 Test(pattern, other_generations)
 {
 	cr_assert_eq(pattern_check(&pattern, page, 7, 4, &found), PAGE_STALE);
