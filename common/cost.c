@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/cost.h"
 
+#include <math.h>
+
 #include "common/clock.h"
 
 #define ROUNDS_MAX 30
 #define WIRE_PERMILLE_GUESS 600
+#define LEAST_PROGRESS 16 /* part of what a round begins with */
 
 static uint64_t muldiv(uint64_t a, uint64_t b, uint64_t c)
 {
@@ -36,7 +39,7 @@ uint64_t cost_transfer_ns(const struct cost_facts *f, uint64_t guest_bytes)
 uint64_t cost_fixed_blackout_ns(const struct cost_facts *f)
 {
 	/* The tail's way there, READY back, COMMIT there: 1.5 round trips. */
-	return add(COST_QEMU_NS + muldiv(COST_TAIL_BYTES, NS_PER_S, link_bps(f)),
+	return add((f->qemu_ns ? f->qemu_ns : COST_QEMU_NS) + muldiv(COST_TAIL_BYTES, NS_PER_S, link_bps(f)),
 		   muldiv(f->rtt_ns, 3, 2));
 }
 
@@ -58,6 +61,16 @@ static uint32_t confidence(const struct cost_facts *f, const struct cost *c)
 	return points;
 }
 
+/* What is written in that time, each page counted once: written to at random, a working set
+ * fills up the slower the fuller it is. */
+static uint64_t dirtied_in(const struct cost_facts *f, uint64_t ns)
+{
+	uint64_t written = muldiv(f->dirty_bps, ns, NS_PER_S);
+	double set = (double)f->working_set_bytes;
+
+	return f->working_set_bytes ? (uint64_t)(-set * expm1(-(double)written / set)) : written;
+}
+
 void cost_predict(const struct cost_facts *f, struct cost *ret)
 {
 	uint64_t fixed = cost_fixed_blackout_ns(f), left = f->remaining_bytes;
@@ -76,11 +89,9 @@ void cost_predict(const struct cost_facts *f, struct cost *ret)
 		c.keeps_promise = c.blackout_ns <= f->promise_ns;
 		if (c.keeps_promise || c.rounds == ROUNDS_MAX)
 			break;
-		dirtied = muldiv(f->dirty_bps, round_ns, NS_PER_S);
-		if (f->working_set_bytes && dirtied > f->working_set_bytes)
-			dirtied = f->working_set_bytes;
-		if (c.rounds && dirtied >= left) /* one more round would leave no less */
-			break;
+		dirtied = dirtied_in(f, round_ns);
+		if (c.rounds && dirtied >= left - left / LEAST_PROGRESS)
+			break; /* one more round would leave no less */
 		c.rounds++;
 		c.bytes = add(c.bytes, wire_bytes(&now, left));
 		c.total_ns = add(c.total_ns, round_ns);

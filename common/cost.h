@@ -30,11 +30,12 @@
 
 struct cost_facts {
 	uint64_t remaining_bytes; /* guest bytes still to go; before a move the RAM in use */
-	uint64_t working_set_bytes; /* what is being rewritten over and over; 0: unknown */
+	uint64_t working_set_bytes; /* what is being rewritten at random; 0: unknown */
 	uint64_t dirty_bps;       /* guest bytes rewritten a second */
 	uint64_t link_bps;        /* bytes a second on the wire; 0: not measured */
 	uint32_t wire_permille;   /* wire bytes for 1000 guest bytes; 0: not measured */
 	uint32_t again_permille;  /* of what is written meanwhile and sent again; 0: the same */
+	uint64_t qemu_ns;         /* from stop to run, of QEMU and daemons alone; 0: not measured */
 	uint64_t start_ns;        /* before the first byte goes; COST_START_NS, or 0 when it is over */
 	uint64_t rtt_ns;
 	uint64_t promise_ns;      /* the blackout to keep */

@@ -364,8 +364,8 @@ static void print_fidelity(void)
 	print_error("total time", &f.total);
 	print_error("blackout", &f.blackout);
 	print_error("blackout, were it 0.15 of the total time", &f.rule);
-	printf("guests use %.1f MB more than their memory, %.3f of it on the wire\n",
-	       f.own_bytes / 1e6, f.wire);
+	printf("guests use %.1f MB more than their memory, %.3f of it on the wire; a move takes %.2f s more, "
+	       "its blackout %.1f ms\n", f.own_bytes / 1e6, f.wire, f.start_ns / 1e9, f.stop_ns / 1e6);
 }
 
 /* ---- The command ------------------------------------------------------------------------ */

@@ -69,6 +69,24 @@ static int compare(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
+static double median(const double *sorted, size_t n)
+{
+	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+}
+
+/* Of all but one; n: of all. */
+static double median_but(const double *values, size_t n, size_t but)
+{
+	double sorted[MEASURED_MOVES_MAX];
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (i != but)
+			sorted[k++] = values[i];
+	qsort(sorted, k, sizeof(*sorted), compare);
+	return median(sorted, k);
+}
+
 static struct error_figures summarize(double *errors, size_t n)
 {
 	double sum = 0;
@@ -78,19 +96,30 @@ static struct error_figures summarize(double *errors, size_t n)
 		sum += errors[i];
 	return (struct error_figures){
 		.mean = sum / (double)n,
-		.median = n % 2 ? errors[n / 2] : (errors[n / 2 - 1] + errors[n / 2]) / 2,
+		.median = median(errors, n),
 		.p90 = errors[(size_t)ceil(0.9 * (double)n) - 1],
 	};
 }
 
-static double error_of(double predicted_ns, uint64_t measured_us)
+static double ns(uint64_t us)
 {
-	return fabs(predicted_ns / ((double)measured_us * NS_PER_US) - 1);
+	return (double)us * NS_PER_US;
+}
+
+/* With what all other moves took beyond the model. */
+static void correct(const double *predicted_ns, const double *beyond_ns, size_t n, double *ret_errors)
+{
+	for (size_t i = 0; i < n; i++) {
+		double measured = predicted_ns[i] + beyond_ns[i];
+
+		ret_errors[i] = fabs((predicted_ns[i] + median_but(beyond_ns, n, i)) / measured - 1);
+	}
 }
 
 void fidelity_score(const struct measured_move *moves, size_t n, struct fidelity *ret)
 {
 	double total[MEASURED_MOVES_MAX], blackout[MEASURED_MOVES_MAX], rule[MEASURED_MOVES_MAX];
+	double start[MEASURED_MOVES_MAX], stop[MEASURED_MOVES_MAX];
 	struct line all = fit(moves, n, n);
 
 	for (size_t i = 0; i < n; i++) {
@@ -98,14 +127,20 @@ void fidelity_score(const struct measured_move *moves, size_t n, struct fidelity
 		struct line others = fit(moves, n, i);
 		struct cost cost = predict(m, &others);
 
-		total[i] = error_of((double)cost.total_ns, m->total_us);
-		blackout[i] = error_of((double)cost.blackout_ns, m->blackout_us);
-		rule[i] = error_of(RULE * (double)m->total_us * NS_PER_US, m->blackout_us);
+		total[i] = (double)cost.total_ns;
+		blackout[i] = (double)cost.blackout_ns;
+		start[i] = ns(m->total_us) - total[i];
+		stop[i] = ns(m->blackout_us) - blackout[i];
+		rule[i] = fabs(RULE * ns(m->total_us) / ns(m->blackout_us) - 1);
 	}
+	correct(total, start, n, total);
+	correct(blackout, stop, n, blackout);
 	*ret = (struct fidelity){
 		.moves = n,
 		.own_bytes = all.own_bytes,
 		.wire = all.wire,
+		.start_ns = median_but(start, n, n),
+		.stop_ns = median_but(stop, n, n),
 		.total = summarize(total, n),
 		.blackout = summarize(blackout, n),
 		.rule = summarize(rule, n),

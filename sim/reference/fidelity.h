@@ -3,7 +3,9 @@
  * How well common/cost.h, by which moves are simulated, predicts moves that were measured
  * (moves.def; docs/benchmarks.md tells how). Two figures of the guest, what it uses besides
  * its working memory and what a byte of it is on the wire, are fitted to what went over
- * the wire in all other moves, by least squares. All else is what the move was told.
+ * the wire in all other moves, by least squares; and two of the machines, what a move takes beyond the
+ * model's time and a blackout beyond the model's, to the medians of all other moves. All else is what the
+ * move was told.
  *
  * Beside it stands the rule that a blackout is 0.15 of the time that a move takes, as MobFogSim has
  * it (Puliafito et al., 2020).
@@ -37,6 +39,7 @@ struct fidelity {
 	size_t moves;
 	double own_bytes;                           /* besides the working memory, fitted to all */
 	double wire;                                /* of a byte, fitted to all */
+	double start_ns, stop_ns;                   /* beyond the model, fitted to all */
 	struct error_figures total, blackout, rule; /* rule: 0.15 of the measured total time */
 };
 

@@ -49,8 +49,22 @@ Test(cost, a_guest_hotter_than_the_link_costs_its_working_set)
 	f.working_set_bytes = 30 * MB;
 	cost_predict(&f, &c);
 	cr_assert(!c.keeps_promise);
-	cr_assert_eq(c.blackout_ns, cost_fixed_blackout_ns(&f) + 300 * NS_PER_MS);
+	cr_assert_float_eq((double)c.blackout_ns,
+			   (double)(cost_fixed_blackout_ns(&f) + 300 * NS_PER_MS), 1e3);
 	cr_assert_lt(c.confidence, 60);
+}
+
+Test(cost, a_working_set_fills_up_the_slower_the_fuller_it_is)
+{
+	struct cost_facts f = sample();
+	struct cost c;
+
+	/* 2 s of 20 MB/s into 40 MB: 25.3 MB are left, then 4.7, then 0.9, then 0.19. */
+	f.dirty_bps = 20 * MB;
+	f.working_set_bytes = 40 * MB;
+	cost_predict(&f, &c);
+	cr_assert_eq(c.rounds, 4);
+	cr_assert_float_eq((double)c.total_ns - (double)c.blackout_ns, 2.3097e9, 1e6);
 }
 
 Test(cost, more_of_anything_never_costs_less)

@@ -52,6 +52,27 @@ Test(fidelity, what_the_model_says_is_no_error)
 	cr_assert_gt(f.rule.median, 1);
 }
 
+Test(fidelity, what_machines_take_beyond_is_fitted)
+{
+	struct measured_move moves[MOVES];
+	struct fidelity f;
+
+	make(moves, 1);
+	for (unsigned i = 0; i < MOVES; i++) {
+		moves[i].total_us += 900000;
+		moves[i].blackout_us += 7000;
+	}
+	fidelity_score(moves, MOVES, &f);
+	cr_assert_lt(f.total.p90, 1e-4);
+	cr_assert_lt(f.blackout.p90, 1e-3);
+	cr_assert_float_eq(f.start_ns, 900e6, 1e6);
+	cr_assert_float_eq(f.stop_ns, 7e6, 1e5);
+	/* By the others: what is one's own only stays an error. */
+	moves[2].blackout_us *= 2;
+	fidelity_score(moves, MOVES, &f);
+	cr_assert_float_eq(f.blackout.mean, 0.5 / MOVES, 0.02);
+}
+
 Test(fidelity, one_move_that_is_off_is_seen_as_that)
 {
 	struct measured_move moves[MOVES];
