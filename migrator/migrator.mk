@@ -143,6 +143,8 @@ libmigrator_la_SOURCES = \
 	migrator/stall.h \
 	migrator/steer.c \
 	migrator/steer.h \
+	migrator/survey.c \
+	migrator/survey.h \
 	migrator/stream_frame.c \
 	migrator/stream_head.c \
 	migrator/stream_head.h \

@@ -387,12 +387,15 @@ int64_t peer_send_state(struct bus_socket *s, const struct bus_peer *to, const E
 {
 	Tagalong__PeerState state = TAGALONG__PEER_STATE__INIT;
 	Envelope e = TAGALONG__ENVELOPE__INIT;
+	uint64_t now = clock_utc_ns();
 
 	state.move = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)move->bytes };
 	state.stage = stage;
 	state.why = (char *)why;
 	state.has_resumed_utc_ns = resumed_utc_ns != 0;
 	state.resumed_utc_ns = resumed_utc_ns;
+	state.has_resumed_for_ns = resumed_utc_ns && now >= resumed_utc_ns;
+	state.resumed_for_ns = state.has_resumed_for_ns ? now - resumed_utc_ns : 0;
 	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_STATE;
 	e.peer_state = &state;
 	set_reply_to(&e, request);

@@ -10,6 +10,7 @@
 #include <systemd/sd-event.h>
 
 #include "common/bus.h"
+#include "migrator/forecast.h"
 #include "migrator/guest.h"
 #include "migrator/journal.h"
 
@@ -51,6 +52,7 @@ struct node {
 	struct image_store *images;
 	struct share *share; /* what the outgoing moves share; made by the first of them */
 	struct disk_digests *digests; /* of the bases of disks */
+	struct stop_cost stop_cost; /* of the moves that have left */
 };
 
 /* Something that the controller should see at once has changed. */

@@ -29,6 +29,7 @@
 #define RATE_PERIOD_NS (50 * NS_PER_MS)
 #define RATE_SHIFT 2
 #define NO_BLOCK UINT32_MAX
+#define SURVEY_PERIOD_NS NS_PER_S
 /* What a warming leaves: more than QEMU would stop the guest for (what its socket takes in a
  * millisecond), and little of the whole. */
 #define WARM_LEFT_MAX 4096
@@ -37,8 +38,11 @@
 struct counters { /* written by the thread, read by the owner */
 	_Atomic uint64_t wire_bytes, guest_bytes, stream_bytes, tail_bytes, pages[PAGE_COUNTS];
 	_Atomic uint64_t accepted_bps, link_bps, link_rtt_ns, queued_bytes, stopped_mono_ns;
-	_Atomic uint64_t resent_bytes;
+	_Atomic uint64_t resent_bytes, stopped_bytes;
 	_Atomic uint32_t passes;
+	_Atomic uint64_t first_wire_bytes, left_wire_bytes, left_data_bytes; /* the survey's */
+	_Atomic uint64_t written_bps, working_set;
+	_Atomic uint32_t written_permille;
 };
 
 struct outflow {
@@ -71,6 +75,8 @@ struct outflow {
 	int ram_fd;
 	bool mirror;
 	struct ram_image *ram; /* NULL until it is needed */
+	struct survey *survey; /* NULL: none */
+	uint64_t survey_ns;    /* when it looks again */
 	uint8_t stream_buf[STREAM_FRAME_BYTES];
 	struct streamwriter writer;
 	bool tail_is_next, in_tail;
@@ -265,6 +271,8 @@ static int on_section(void *userdata, enum ramstream_element kind)
 		if (o->share)
 			share_set_urgent(o->share);
 		shorten_queue(o);
+		SET(o, stopped_bytes,
+		    lanes_wire_bytes(&o->lanes) - pace_unacked(&o->lanes.pace));
 		SET(o, stopped_mono_ns, clock_mono_ns());
 		flow_post(&o->flow, OUTFLOW_STOPPED);
 	}
@@ -477,6 +485,41 @@ static void adjust_nice(struct outflow *o)
 		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
 }
 
+/* ---- What is to be expected ----------------------------------------------------------------- */
+
+/* Of a guest whose memory is its own QEMU's there is nothing to be seen beforehand. */
+static void begin_survey(struct outflow *o)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (o->mirror || survey_new(o->ram_fd, o->ram_bytes / RAMSTREAM_PAGE, o->lanes.ref, now,
+				    &o->survey) < 0)
+		return;
+	SET(o, first_wire_bytes, survey_from(o->survey, 0).wire_bytes);
+	o->survey_ns = now + SURVEY_PERIOD_NS;
+}
+
+static void update_survey(struct outflow *o)
+{
+	uint64_t passed = GET(o, passes) ? o->ram_bytes : o->last_offset, now = clock_mono_ns();
+	struct survey_part left;
+	struct survey_writes writes;
+
+	if (!o->survey || o->stopped)
+		return;
+	left = survey_from(o->survey, passed / RAMSTREAM_PAGE);
+	SET(o, left_wire_bytes, left.wire_bytes);
+	SET(o, left_data_bytes, left.data_bytes);
+	if (now < o->survey_ns)
+		return;
+	survey_look(o->survey, o->ram_fd, now);
+	survey_writes(o->survey, &writes);
+	SET(o, written_bps, writes.bps);
+	SET(o, working_set, writes.working_set);
+	SET(o, written_permille, writes.permille);
+	o->survey_ns = now + SURVEY_PERIOD_NS;
+}
+
 static int step(struct outflow *o)
 {
 	uint64_t wait, linger;
@@ -501,6 +544,7 @@ static int step(struct outflow *o)
 		return mg_error_set(&o->flow.error, r, "io_uring: %s", strerror(-r));
 	check_warmed(o);
 	update_stats(o);
+	update_survey(o);
 	r = check_link(o);
 	return r < 0 ? r : check_eof(o);
 }
@@ -542,6 +586,7 @@ static void outflow_run(struct flow *flow)
 	flow_watch_wake(flow);
 	load_held(o);
 	r = index_base(o);
+	begin_survey(o);
 	lanes_start(&o->lanes);
 	while (r >= 0 && !atomic_load(&flow->stopping))
 		r = step(o);
@@ -667,6 +712,13 @@ void outflow_get_stats(struct outflow *o, struct outflow_stats *ret)
 		.resent_bytes = GET(o, resent_bytes),
 		.passes = GET(o, passes),
 		.stopped_mono_ns = GET(o, stopped_mono_ns),
+		.stopped_bytes = GET(o, stopped_bytes),
+		.survey = { .first_wire_bytes = GET(o, first_wire_bytes),
+			    .left_wire_bytes = GET(o, left_wire_bytes),
+			    .left_data_bytes = GET(o, left_data_bytes),
+			    .writes = { .bps = GET(o, written_bps),
+					.working_set = GET(o, working_set),
+					.permille = GET(o, written_permille) } },
 	};
 	for (unsigned k = 0; k < PAGE_COUNTS; k++)
 		ret->pages[k] = GET(o, pages[k]);
@@ -731,6 +783,7 @@ void outflow_free(struct outflow *o)
 	if (o->ram_fd >= 0)
 		close(o->ram_fd);
 	ram_image_free(o->ram);
+	survey_free(o->survey);
 	ramstream_free(o->stream);
 	image_index_free(o->base_index);
 	page_set_exit(&o->asked);

@@ -26,6 +26,7 @@
 #include "migrator/link.h"
 #include "migrator/page.h"
 #include "migrator/share.h"
+#include "migrator/survey.h"
 #include "migrator/tail.h"
 
 struct outflow;
@@ -90,6 +91,8 @@ struct outflow_stats {
 	uint64_t resent_bytes; /* because a connection was lost */
 	uint32_t passes;       /* how often the page addresses started over */
 	uint64_t stopped_mono_ns; /* when END(ram) began; 0 before */
+	uint64_t stopped_bytes;   /* that the peer had acknowledged by then, about */
+	struct survey_stats survey;
 };
 
 int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_event_fn fn,

@@ -611,6 +611,7 @@ void copy_ask_downtime(struct outgoing *o)
 	o->step = COPY_COMMITTED;
 	outflow_get_stats(o->outflow, &stats);
 	fill_figures(o, &stats);
+	forecast_note_stop(o, &stats);
 	o->asking_downtime =
 		outgoing_command(o, "query-migrate", NULL, DOWNTIME_TIMEOUT_NS, on_downtime) >= 0;
 }

@@ -20,30 +20,57 @@ static uint64_t most_of(const struct outgoing *o)
 		       : o->steer.allowed_ns;
 }
 
+/* The stop is steered with care; what is said is what is likely. */
+static void be_likely(const struct stop_cost *c, uint64_t careful_ns, struct cost *cost)
+{
+	if (!careful_ns)
+		return;
+	cost->blackout_ns = cost->blackout_ns - careful_ns + stop_cost_likely(c);
+	cost->total_ns = cost->total_ns - careful_ns + stop_cost_likely(c);
+}
+
 void forecast_show(struct outgoing *o, const struct outflow_stats *s, struct cost_facts *ret_facts,
 		   struct cost *ret)
 {
 	Tagalong__MoveFigures *f = move_figures(&o->m);
 	const struct forecast_sample now = {
 		.now_ns = clock_mono_ns(), .round = f->round, .wire_bytes = s->wire_bytes,
-		.guest_bytes = s->guest_bytes, .link_bps = s->link_bps,
+		.guest_bytes = s->guest_bytes, .link_bps = s->link_bps, .survey = s->survey,
+		.light_bytes = (s->pages[PAGES_ZERO] + s->pages[PAGES_SAME]) * PAGE_SIZE_BYTES,
 	};
 	struct cost_facts facts = {
 		.remaining_bytes = f->remaining_bytes + outgoing_disk_left(o),
 		.dirty_bps = f->dirty_bps,
 		.rtt_ns = s->link_rtt_ns ? s->link_rtt_ns : o->rtt_ns,
 		.promise_ns = o->steer.allowed_ns,
-	};
+	}, expected;
+	uint64_t trips_ns = facts.rtt_ns * 3 / 2;
 
+	facts.qemu_ns = stop_cost_careful(&o->m.node->stop_cost, facts.promise_ns > trips_ns
+					  ? facts.promise_ns - trips_ns : 0);
 	forecast_note(&o->forecast, &now);
 	forecast_facts(&o->forecast, &facts);
-	f->has_left_ns = forecast_predict(&o->forecast, facts, most_of(o), ret);
+	expected = facts;
+	forecast_expect(&o->forecast, &expected);
+	f->has_left_ns = forecast_predict(&o->forecast, expected, most_of(o), ret) &&
+			 forecast_is_known(&o->forecast);
+	be_likely(&o->m.node->stop_cost, expected.qemu_ns, ret);
 	f->left_ns = o->ends_in_ns = ret->total_ns;
 	f->has_blackout_expected_ns = f->has_confidence = f->has_rtt_ns = true;
 	f->blackout_expected_ns = ret->blackout_ns;
 	f->confidence = ret->confidence;
 	f->rtt_ns = facts.rtt_ns;
 	*ret_facts = facts;
+}
+
+void forecast_note_stop(struct outgoing *o, const struct outflow_stats *s)
+{
+	uint64_t rtt_ns = s->link_rtt_ns ? s->link_rtt_ns : o->rtt_ns;
+
+	o->stop_link_ns = rtt_ns * 3 / 2;
+	if (s->link_bps && s->wire_bytes > s->stopped_bytes)
+		o->stop_link_ns += (uint64_t)((double)(s->wire_bytes - s->stopped_bytes) * NS_PER_S /
+					      (double)s->link_bps);
 }
 
 /* ---- Beforehand --------------------------------------------------------------------------- */
@@ -78,7 +105,8 @@ void forecast_end_dry_run(struct outgoing *o)
 	_cleanup_close_ int fd = guest_ram_open(o->vm->guest);
 	Tagalong__MoveFigures *f = move_figures(&o->m);
 	struct cost_facts facts = { .promise_ns = o->promise_ns, .rtt_ns = o->rtt_ns,
-				    .start_ns = COST_START_NS };
+				    .start_ns = COST_START_NS,
+				    .qemu_ns = stop_cost_likely(&o->m.node->stop_cost) };
 	struct cost cost;
 	struct stat st;
 

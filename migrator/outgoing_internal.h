@@ -114,6 +114,7 @@ struct outgoing {
 	struct steer steer;
 	struct stall stall;
 	struct forecast forecast;
+	uint64_t stop_link_ns; /* of the blackout: the link's */
 	uint64_t ends_in_ns; /* were there no more rounds than it takes */
 	struct retry {
 		uint32_t made, most; /* attempts */
@@ -162,6 +163,9 @@ int outgoing_command(struct outgoing *o, const char *name, json_t *arguments, ui
 /* Shows what to expect. *ret_facts are those of the stop: what the link alone would take. */
 void forecast_show(struct outgoing *o, const struct outflow_stats *s, struct cost_facts *ret_facts,
 		   struct cost *ret);
+
+/* All has been sent: what of the blackout the link will have taken. */
+void forecast_note_stop(struct outgoing *o, const struct outflow_stats *s);
 
 /* The target would take it and the way there is measured: shows what to expect, and ends. */
 void forecast_end_dry_run(struct outgoing *o);

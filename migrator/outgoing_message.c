@@ -27,6 +27,15 @@ static uint64_t stopped_ns(const struct outgoing *o)
 
 /* ---- Words from the target ------------------------------------------------------------------ */
 
+/* Until the guest ran there; less exactly with a target that does not say since when it does. */
+static uint64_t blackout_ns(const struct outgoing *o, const Tagalong__PeerState *state)
+{
+	uint64_t until_heard = clock_utc_ns() - o->stop_utc_ns;
+	uint64_t since = state->has_resumed_for_ns ? state->resumed_for_ns + o->rtt_ns / 2 : 0;
+
+	return since < until_heard ? until_heard - since : until_heard;
+}
+
 void outgoing_peer_state(struct outgoing *o, const Tagalong__PeerState *state)
 {
 	bool settled = o->peer_stage == PEER(RAN) || o->peer_stage == PEER(NEVER);
@@ -41,7 +50,9 @@ void outgoing_peer_state(struct outgoing *o, const Tagalong__PeerState *state)
 		Tagalong__MoveFigures *f = move_figures(&o->m);
 
 		f->has_blackout_ns = true;
-		f->blackout_ns = clock_utc_ns() - o->stop_utc_ns;
+		f->blackout_ns = blackout_ns(o, state);
+		if (o->stop_link_ns)
+			stop_cost_note(&o->m.node->stop_cost, f->blackout_ns, o->stop_link_ns);
 	}
 	if (o->live && o->m.row.stage <= JOURNAL_PREPARED &&
 	    (state->stage == PEER(NEVER) || state->stage == PEER(UNKNOWN)))

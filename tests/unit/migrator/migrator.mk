@@ -35,6 +35,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_share \
 	tests/unit/migrator/test_stall \
 	tests/unit/migrator/test_steer \
+	tests/unit/migrator/test_survey \
 	tests/unit/migrator/test_stream_frame \
 	tests/unit/migrator/test_stream_head \
 	tests/unit/migrator/test_tail \
@@ -76,6 +77,7 @@ tests_unit_migrator_test_return_path_LDADD = libmigrator.la libcommon.la $(UNIT_
 tests_unit_migrator_test_share_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_stall_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_steer_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_survey_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_stream_frame_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_tail_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_vm_spec_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
