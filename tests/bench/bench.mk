@@ -4,6 +4,7 @@ BENCHMARKS = \
 	bench-fidelity \
 	bench-migration \
 	bench-placement \
+	bench-promise \
 	bench-sim \
 	bench-telemetry \
 	$(NULL)
@@ -33,13 +34,19 @@ TESTS += tests/bench/test_bench.py
 dist_check_SCRIPTS += tests/bench/test_bench.py
 EXTRA_DIST += \
 	docs/benchmarks.md \
+	tests/bench/crowd.py \
+	tests/bench/echo.py \
 	tests/bench/fidelity.py \
+	tests/bench/floor.py \
 	tests/bench/guest.py \
 	tests/bench/lab.py \
 	tests/bench/marks.py \
 	tests/bench/migration.py \
 	tests/bench/page.py \
 	tests/bench/placement.py \
+	tests/bench/pressure.py \
+	tests/bench/promise.py \
+	tests/bench/promise_marks.py \
 	tests/bench/qemu_engine.py \
 	tests/bench/qmp.py \
 	tests/bench/results.py \
@@ -48,6 +55,7 @@ EXTRA_DIST += \
 	tests/bench/simulation.py \
 	tests/bench/tagalong_engine.py \
 	tests/bench/telemetry.py \
+	tests/bench/towers.py \
 	$(NULL)
 
 # Over images that the caller brings: IMAGES="before.img after.img".
@@ -63,6 +71,9 @@ bench-fidelity: all $(GUEST_IMAGE) tests/bench/delay-link$(EXEEXT) tests/bench/e
 
 bench-placement: tests/bench/planning$(EXEEXT)
 	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/placement.py --build .
+
+bench-promise: all $(GUEST_IMAGE) tests/bench/delay-link$(EXEEXT) tests/bench/echo-client$(EXEEXT)
+	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/promise.py --build .
 
 bench-sim: all
 	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 $(srcdir)/tests/bench/simulation.py --build .

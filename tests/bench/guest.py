@@ -77,6 +77,8 @@ def cmdline(scenario, link, seed):
              f"tagguest.mem={settings['mem']} tagguest.rate={rate_of(scenario, link)}",
              f"tagguest.ws={settings['ws']} tagguest.seed={seed} {COMPRESS}",
              f"tagguest.ip={lab.GUEST_ADDRESS}/24"]
+    if "touch" in settings:
+        words.append(f"tagguest.touch={settings['touch']}")
     if "verify" in settings:
         words.append(f"tagguest.verify={settings['verify']}")
     if "unit" in settings:
@@ -111,20 +113,23 @@ class Console:
         except FileNotFoundError:
             return ""
 
-    def report(self):
-        """The last whole report as a dictionary, or None."""
+    def reports(self):
+        """All whole reports as dictionaries."""
         text = self._text()
         wrong = re.search(r"^tagguest (error|fatal) .*|.*(Kernel panic|BUG: ).*", text, re.M)
         if wrong:
             raise GuestError(wrong.group(0))
-        reports = re.findall(r"^tagguest report (.*) end$", text, re.M)
-        if not reports:
-            return None
-        report = {key: int(value) for key, value in
-                  (word.split("=") for word in reports[-1].split())}
-        if report["errors"]:
-            raise GuestError(f"{report['errors']} errors")
-        return report
+        reports = [{key: int(value) for key, value in
+                    (word.split("=") for word in report.split())}
+                   for report in re.findall(r"^tagguest report (.*) end$", text, re.M)]
+        if reports and reports[-1]["errors"]:
+            raise GuestError(f"{reports[-1]['errors']} errors")
+        return reports
+
+    def report(self):
+        """The last whole one, or None."""
+        reports = self.reports()
+        return reports[-1] if reports else None
 
     def wait(self, condition, what, seconds):
         deadline = time.monotonic() + seconds

@@ -122,6 +122,10 @@ class QemuEngine:
     def own_memory(self, peak):
         return peak.most - peak.first
 
+    def address(self):
+        """Where the target listens, and the source connects."""
+        return f"tcp:{self.network.hosts['b'].address}:{MIGRATION_PORT}"
+
     def move(self, _back=False):
         """Moves the guest from a to b; returns the row's figures and the instants."""
         begin = time.time()
@@ -129,7 +133,7 @@ class QemuEngine:
         source, target = self.monitors["a"], self.monitors["b"]
         self._prepare(source)
         self._prepare(target)
-        address = f"tcp:{self.network.hosts['b'].address}:{MIGRATION_PORT}"
+        address = self.address()
         target.command("migrate-incoming", uri=address)
         started = time.time()
         source.command("migrate", uri=address)

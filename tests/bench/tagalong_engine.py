@@ -43,6 +43,8 @@ class TagalongEngine:
         self.ram = f"/dev/shm/{network.name}"
         self.keys = {}
         self.base = {}
+        self.node_settings = {}  # of both migratords, beside what is set here
+        self.lines = []  # what the last move said of itself
 
     def _migrator(self, *arguments):
         return [f"{self.build}/migrator/cli/migrator", *arguments,
@@ -97,6 +99,7 @@ class TagalongEngine:
                 node["key"] = self.keys[side]
             else:
                 settings.update(plain_text_bus=True, plain_text_data=True)
+            settings.update(self.node_settings)
             for path in ("state_dir", "ram_dir"):
                 os.makedirs(settings[path])
             self._write(f"migratord-{side}.yaml", settings)
@@ -203,7 +206,7 @@ class TagalongEngine:
         stopped = source.event_time("STOP", started)
         completed = source.wait_event("MIGRATION", started, 5, status="completed")
         resumed = target.wait_event("RESUME", started, 5)
-        lines = [json.loads(line) for line in output.strip().split("\n")]
+        self.lines = lines = [json.loads(line) for line in output.strip().split("\n")]
         result = lines[-1]
         return {"started": started, "stopped": stopped, "resumed": resumed,
                 "order_s": round(max(resumed, completed) - begin, 3),

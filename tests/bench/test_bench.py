@@ -11,11 +11,13 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import echo       # pylint: disable=wrong-import-position
 import guest      # pylint: disable=wrong-import-position
 import marks      # pylint: disable=wrong-import-position
 import migration  # pylint: disable=wrong-import-position
 import page       # pylint: disable=wrong-import-position
 import predictions # pylint: disable=wrong-import-position
+import promise_marks # pylint: disable=wrong-import-position
 import results    # pylint: disable=wrong-import-position
 import silence    # pylint: disable=wrong-import-position
 import simulation # pylint: disable=wrong-import-position
@@ -52,6 +54,72 @@ class Predictions(unittest.TestCase):
 
     def test_a_move_that_failed_foretold_nothing(self):
         self.assertIsNone(predictions.score([{"state": "aborted"}])["total_error"])
+
+
+    def test_before_a_step_nobody_can_know(self):
+        lines = self.move(lambda n: 100 if n < 6 else 10 - n)
+        self.assertEqual(predictions.score(lines, 6 * 10**9)["total_error"], 0)
+        self.assertGreater(predictions.score(lines, 5 * 10**9)["total_error"], 1)
+
+
+class Echo(unittest.TestCase):
+    @staticmethod
+    def measure(lost=(), swapped=(), late=()):
+        """Ten seconds, a probe a ms, echoed after 0.2 ms; what is late comes at 5.020 s."""
+        came = [(n, n / 1000, 5.020 if n in late else n / 1000 + 0.0002)
+                for n in range(10000) if n not in lost]
+        for n in swapped:
+            came[n], came[n + 1] = came[n + 1], came[n]
+        return echo.measure(sorted(came, key=lambda reply: reply[2]) if late else came,
+                            2.0, 5.0, 5.02)
+
+    def test_nothing_noticed(self):
+        found = self.measure()
+        self.assertEqual((found["lost"], found["lost_beside"], found["reordered"]), (0, 0, 0))
+        self.assertLess(found["gap_ms"], 0.01)
+
+    def test_what_fell_into_the_blackout_may_be_lost(self):
+        found = self.measure(lost=range(4999, 5020))
+        self.assertEqual((found["lost"], found["lost_beside"]), (21, 0))
+        self.assertAlmostEqual(found["gap_ms"], 21, delta=0.1)
+
+    def test_what_is_lost_elsewhere_is_seen(self):
+        found = self.measure(lost=[2500, 4200, 4990, 5010, 5030])
+        self.assertEqual((found["lost"], found["lost_beside"]), (5, 3))
+        self.assertEqual(found["lost_start"], 1)
+
+    def test_order(self):
+        self.assertEqual(self.measure(swapped=[7000, 8000])["reordered"], 2)
+        self.assertEqual(self.measure(late=range(5000, 5020))["reordered"], 0)
+
+
+class PromiseMarks(unittest.TestCase):
+    ROW = {"scenario": "idle-1gbit", "outcome": "completed", "link": "1gbit", "promise_ms": 30,
+           "stop_to_resume_ms": 12.0, "gap_ms": 13.0, "lost_beside": 0, "reordered": 0,
+           "total_error": 0.05, "blackout_error_ms": 3.0}
+    FLOOR = {"scenario": "floor", "outcome": "completed", "stop_to_resume_ms": 8.0}
+
+    def found(self, *rows):
+        return {mark["name"]: mark for mark in promise_marks.find(
+            [{"number": number} | row for number, row in enumerate(rows)])}
+
+    def test_kept(self):
+        found = self.found(*[self.ROW] * 100, self.FLOOR)
+        self.assertTrue(found["30 ms: promise kept"]["holds"])
+        self.assertEqual(found["30 ms: median blackout of 100 moves"]["value"], 1.5)
+        self.assertTrue(found["total time foretold from 20 % on, off by"]["holds"])
+        self.assertFalse(found["150 ms at 25 Mbit/s: promise kept"]["holds"], "nothing measured")
+
+    def test_one_in_a_hundred_may_break(self):
+        broken = self.ROW | {"stop_to_resume_ms": 31.0}
+        self.assertTrue(self.found(*[self.ROW] * 99, broken)["30 ms: promise kept"]["holds"])
+        self.assertFalse(self.found(*[self.ROW] * 98, broken, {
+            "scenario": "idle-1gbit", "outcome": "failed: so", "link": "1gbit",
+            "promise_ms": 30})["30 ms: promise kept"]["holds"], "one failed, too")
+
+    def test_a_probe_that_is_lost_elsewhere_shows(self):
+        found = self.found(self.ROW, self.ROW | {"lost_beside": 1})
+        self.assertFalse(found["cut-over: probes lost beside the blackout"]["holds"])
 
 
 class Silence(unittest.TestCase):

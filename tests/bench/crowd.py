@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ten moves at once over 1 Gbit/s: how long they all take, against one after the other; and how long
+the one in the foreground takes among them, against alone."""
+
+import json
+import subprocess
+import time
+
+import guest
+import lab
+from tagalong_engine import TagalongEngine
+
+SCENARIO = "crowd"
+LINK = "1gbit"
+GUESTS = 10
+ROUNDS = 3
+PROMISE_MS = 100
+MEMORY_KIB = 131064
+GUEST = "tagguest.mem=32M tagguest.rate=64K tagguest.ws=4M tagguest.verify=1M"
+FRONT = "vm0"
+UP_S = 120
+NODE = {"image_budget": 0, "memory": "4G", "vcpus": 32, "qemu": "qemu-system-x86_64"}
+
+
+class Crowd(TagalongEngine):
+    """Guests without a network, of which the daemons' own figures are enough."""
+
+    def __init__(self, network, directory, build):
+        super().__init__(network, directory, {}, False, build)
+        self.node_settings = NODE
+        self.at = "a"
+
+    def _watch(self, side, seconds):
+        lab.prefer(self.network.hosts[side].cgroup.processes())
+
+    def start_all(self, machine):
+        for number in range(GUESTS):
+            self._start_vm(f"vm{number}", machine | {"memory_kib": MEMORY_KIB},
+                           f"console=hvc0 quiet tsc=reliable {GUEST} {guest.COMPRESS} "
+                           f"tagguest.seed={number + 1}", networks=[])
+        self.monitors = {}
+        for number in range(GUESTS):
+            self.console("a", f"vm{number}").wait_up(UP_S)
+
+    def _run_at(self, *arguments):
+        """A command that ends by itself."""
+        return subprocess.Popen(["ip", "netns", "exec", self.network.hosts["a"].namespace,
+                                 *self._migrator(*arguments, "--json")], stdout=subprocess.PIPE,
+                                text=True)
+
+    def _order(self, name):
+        return self._run_at("move", name, self._there(), "--node", self.at, "--blackout",
+                            f"{PROMISE_MS}ms")
+
+    def _raise(self, order):
+        """Puts a move first, and waits for nothing."""
+        move = json.loads(order.stdout.readline())["move"]
+        self._run_at("priority", move, "high", "--node", self.at).wait()
+
+    @staticmethod
+    def _end(order):
+        output, _ = order.communicate(timeout=lab.MOVE_TIMEOUT_S)
+        if order.returncode != 0:
+            raise guest.GuestError("a move failed")
+        return json.loads(output.strip().split("\n")[-1])["elapsed_ns"] / 1e9
+
+    def _there(self):
+        return "b" if self.at == "a" else "a"
+
+    def alone(self):
+        took = self._end(self._order(FRONT))
+        self.at = self._there()
+        time.sleep(1)
+        self._end(self._order(FRONT))
+        self.at = self._there()
+        return took
+
+    def one_after_the_other(self):
+        begin = time.monotonic()
+        for number in range(GUESTS):
+            self._end(self._order(f"vm{number}"))
+        took = time.monotonic() - begin
+        self.at = self._there()
+        return took
+
+    def at_once(self, foreground=False):
+        """How long all of them took, and the first one, which is in the foreground or not."""
+        begin = time.monotonic()
+        orders = [self._order(f"vm{number}") for number in range(GUESTS)]
+        if foreground:
+            self._raise(orders[0])
+        first, *_ = [self._end(order) for order in orders]
+        took = time.monotonic() - begin
+        self.at = self._there()
+        return took, first
+
+
+def measure(bench):
+    wanted = [{"scenario": SCENARIO, "number": number} for number in range(ROUNDS)]
+    for row in wanted:
+        if bench.rows.has(row):
+            continue
+        bench.check_time()
+
+        def one(engine, _directory, row=row):
+            machine = bench.machine("idle")
+            bench.network.shape(LINK)
+            engine.start_all(machine)
+            alone_s = engine.alone()
+            serial_s = engine.one_after_the_other()
+            time.sleep(2)
+            together_s, _ = engine.at_once()
+            time.sleep(2)
+            _, foreground_s = engine.at_once(foreground=True)
+            bench.add(row | {"outcome": "completed", "alone_s": round(alone_s, 3),
+                             "serial_s": round(serial_s, 3), "together_s": round(together_s, 3),
+                             "foreground_s": round(foreground_s, 3)})
+
+        bench.with_engine(row, lambda directory: Crowd(bench.network, directory, bench.build), one)
