@@ -16,7 +16,7 @@
 /* What looking at a page takes that nothing is to be sent of: QEMU's, mostly. */
 #define LIGHT_BYTES 4096.0
 #define LIGHT_NS 2000.0
-#define KNOWN_BYTES (UINT64_C(256) << 10) /* on the wire */
+#define KNOWN_NS (300 * NS_PER_MS) /* before, buffers were filled */
 
 void forecast_init(struct forecast *f)
 {
@@ -92,6 +92,8 @@ void forecast_note(struct forecast *f, const struct forecast_sample *s)
 	if (s->round != f->last.round)
 		next_round(f);
 	f->last = *s;
+	if (!f->flows_ns && s->wire_bytes)
+		f->flows_ns = s->now_ns;
 }
 
 void forecast_excuse(struct forecast *f)
@@ -145,6 +147,8 @@ void forecast_expect(const struct forecast *f, struct cost_facts *facts)
 
 	if (s->first_wire_bytes && f->last.round <= 1)
 		expect_first_round(f, facts);
+	if (f->last.round > 1 && s->writes.permille && !facts->wire_permille)
+		facts->wire_permille = facts->again_permille = s->writes.permille;
 	if (s->writes.bps) {
 		facts->dirty_bps = s->writes.bps;
 		facts->working_set_bytes = s->writes.working_set;
@@ -153,7 +157,7 @@ void forecast_expect(const struct forecast *f, struct cost_facts *facts)
 
 bool forecast_is_known(const struct forecast *f)
 {
-	return f->last.wire_bytes >= KNOWN_BYTES || f->last.round > 1;
+	return f->last.round > 1 || (f->flows_ns && f->last.now_ns > f->flows_ns + KNOWN_NS);
 }
 
 void stop_cost_note(struct stop_cost *c, uint64_t blackout_ns, uint64_t link_ns)

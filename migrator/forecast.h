@@ -30,6 +30,7 @@ struct forecast_sample { /* all of them since the move began */
 
 struct forecast {
 	struct forecast_sample last, round_start;
+	uint64_t flows_ns; /* since when something goes over the wire */
 	uint32_t first_permille, last_permille; /* of the first round, and the last that is over */
 	double link_ns, real_ns; /* of late: what the link took for it, and what it took */
 	double said, sent;       /* of late in the first round: wire bytes by the survey, and in truth */

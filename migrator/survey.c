@@ -2,14 +2,15 @@
 #include "migrator/survey.h"
 
 #include <errno.h>
-#include <lz4.h>
 #include <math.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include "common/clock.h"
 
 #define RECORD_BYTES 8       /* about what a page takes besides its body */
 #define ENOUGH_CHANGES 8     /* samples that have changed, to say how fast */
+#define LEVEL 1              /* of Zstandard, between what links of all rates leave time for */
 #define LOOK_LEAST_NS (200 * NS_PER_MS)
 
 struct sample {
@@ -22,6 +23,7 @@ struct survey {
 	uint64_t pages;
 	size_t count;
 	struct page_hasher hasher; /* of blocks only */
+	ZSTD_CCtx *compressor;
 	struct sample *samples;
 	struct survey_part *from; /* of each sample and those behind it */
 	uint64_t begun_ns, looked_ns;
@@ -46,10 +48,10 @@ static bool is_zero(const uint8_t *data)
 }
 
 /* On the wire, if just these of its blocks are sent. */
-static uint64_t cost_of(const uint8_t *data, uint32_t blocks)
+static uint64_t cost_of(const struct survey *s, const uint8_t *data, uint32_t blocks)
 {
-	char changed[PAGE_SIZE_BYTES], packed[LZ4_COMPRESSBOUND(PAGE_SIZE_BYTES)];
-	int len = 0, n;
+	uint8_t changed[PAGE_SIZE_BYTES], packed[ZSTD_COMPRESSBOUND(PAGE_SIZE_BYTES)];
+	size_t len = 0, n;
 
 	for (unsigned i = 0; i < PAGE_BLOCKS; i++) {
 		if (!(blocks >> i & 1))
@@ -57,23 +59,22 @@ static uint64_t cost_of(const uint8_t *data, uint32_t blocks)
 		memcpy(changed + len, data + i * PAGE_BLOCK_BYTES, PAGE_BLOCK_BYTES);
 		len += PAGE_BLOCK_BYTES;
 	}
-	n = LZ4_compress_fast(changed, packed, len, sizeof(packed), 1);
-	return RECORD_BYTES + (uint64_t)(n > 0 && n < len ? n : len);
+	n = ZSTD_compressCCtx(s->compressor, packed, sizeof(packed), changed, len, LEVEL);
+	return RECORD_BYTES + (ZSTD_isError(n) || n > len ? len : n);
 }
 
-static uint64_t first_cost(const struct reference *ref, uint64_t page, const uint8_t *data)
+static uint64_t first_cost(const struct survey *s, const struct reference *ref, uint64_t page,
+			   const uint8_t *data)
 {
 	struct page_hash hash;
 	struct reference_place place;
 
-	if (!ref)
-		return cost_of(data, UINT32_MAX);
-	if (reference_at(ref, page) != REFERENCE_PAGE && !reference_has_sources(ref))
-		return cost_of(data, UINT32_MAX);
+	if (!ref || (reference_at(ref, page) != REFERENCE_PAGE && !reference_has_sources(ref)))
+		return cost_of(s, data, UINT32_MAX);
 	hash = page_hash(reference_hasher(ref), data);
 	if (reference_same(ref, page, &hash) || reference_find(ref, &hash, &place))
 		return RECORD_BYTES;
-	return cost_of(data, reference_changed(ref, page, data));
+	return cost_of(s, data, reference_changed(ref, page, data));
 }
 
 static uint64_t digest(const uint64_t blocks[PAGE_BLOCKS])
@@ -100,7 +101,8 @@ static int take(struct survey *s, int fd, const struct reference *ref, size_t i)
 	s->from[i] = (struct survey_part){ 0 };
 	if (!is_zero(data))
 		s->from[i] = (struct survey_part){ .data_bytes = PAGE_SIZE_BYTES,
-						   .wire_bytes = first_cost(ref, sample->page, data) };
+						   .wire_bytes = first_cost(s, ref, sample->page,
+									    data) };
 	return 0;
 }
 
@@ -143,7 +145,8 @@ int survey_new(int ram_fd, uint64_t pages, const struct reference *ref, uint64_t
 	s->begun_ns = s->looked_ns = now;
 	s->samples = calloc(s->count + 1, sizeof(*s->samples));
 	s->from = calloc(s->count + 1, sizeof(*s->from));
-	if (!s->samples || !s->from || page_hasher_init(&s->hasher, secret) < 0)
+	s->compressor = ZSTD_createCCtx();
+	if (!s->samples || !s->from || !s->compressor || page_hasher_init(&s->hasher, secret) < 0)
 		return -ENOMEM;
 	r = s->count ? take_all(s, ram_fd, ref) : -ENODATA;
 	if (r < 0)
@@ -157,6 +160,7 @@ void survey_free(struct survey *s)
 	if (!s)
 		return;
 	page_hasher_exit(&s->hasher);
+	ZSTD_freeCCtx(s->compressor);
 	free(s->samples);
 	free(s->from);
 	free(s);
@@ -193,7 +197,7 @@ static void look_at(struct survey *s, struct sample *sample, const uint8_t *data
 		changed |= (uint32_t)(blocks[i] != sample->blocks[i]) << i;
 	s->long_changed++;
 	s->again_pages++;
-	s->again_wire += is_zero(data) ? RECORD_BYTES : cost_of(data, changed);
+	s->again_wire += is_zero(data) ? RECORD_BYTES : cost_of(s, data, changed);
 }
 
 void survey_look(struct survey *s, int ram_fd, uint64_t now)

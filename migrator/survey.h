@@ -10,7 +10,7 @@
  * of it: a guest that writes r bytes a second at random into w has changed w(1 - exp(-rt/w)) of
  * it after t, so the share within a second and the share since the beginning tell both.
  *
- * One thread; about 10 ms to begin with and 5 ms for each further look.
+ * One thread; about 20 ms to begin with and 5 ms for each further look.
  */
 #ifndef MIGRATOR_SURVEY_H
 #define MIGRATOR_SURVEY_H

@@ -23,7 +23,7 @@ static uint64_t next(void)
 	return state ^ state >> 29;
 }
 
-/* Which LZ4 makes half of. */
+/* Which a compressor makes half of. */
 static void fill(uint64_t page)
 {
 	uint64_t *words = (uint64_t *)(memory + page * PAGE_SIZE_BYTES);
