@@ -12,7 +12,8 @@
 #define STOP_DEVIATIONS 2
 #define STALE_ROUNDS 3 /* before steer.h raises what is allowed */
 #define SURVEY_MEMORY_NS 4e9
-#define SURVEY_PRIOR 524288.0 /* wire bytes for which the survey is believed as it is */
+#define SURVEY_PRIOR 4 /* part of the pass for which the survey is believed as it is: memory begins
+			  with a kernel, and is not like that all over */
 /* What looking at a page takes that nothing is to be sent of: QEMU's, mostly. */
 #define LIGHT_BYTES 4096.0
 #define LIGHT_NS 2000.0
@@ -128,7 +129,8 @@ void forecast_facts(const struct forecast *f, struct cost_facts *facts)
 static void expect_first_round(const struct forecast *f, struct cost_facts *facts)
 {
 	const struct survey_stats *s = &f->last.survey;
-	double truth = (f->sent + SURVEY_PRIOR) / (f->said + SURVEY_PRIOR);
+	double prior = (double)s->first_wire_bytes / SURVEY_PRIOR;
+	double truth = (f->sent + prior) / (f->said + prior);
 	double wire = (double)s->left_wire_bytes * truth;
 	uint64_t data = s->left_data_bytes;
 
