@@ -78,6 +78,7 @@ static int start(struct run *run)
 
 	if (r < 0)
 		return r;
+	run->drawn.passed = PHILOX_LANES;
 	tagalong__node_hello__init(&run->hello);
 	run->hello.has_memory_bytes = run->set->host_memory > 0;
 	run->hello.memory_bytes = run->set->host_memory;
@@ -124,10 +125,14 @@ static bool take_event(struct run *run, struct event *ret)
 	if (!e || e->t_ns > run->set->duration_ns)
 		return false;
 	*ret = *e;
-	if (is_probe)
+	if (is_probe) {
+		if (run->drawn.passed >= PHILOX_LANES && run->probes.n >= PHILOX_LANES)
+			phones_draw(run);
+		run->drawn.passed++;
 		ring_pop(&run->probes);
-	else
+	} else {
 		queue_pop(&run->queue);
+	}
 	return true;
 }
 

@@ -202,6 +202,34 @@ static void count(struct run_figures *f, uint64_t rtt_ns, uint64_t target_ns)
 	histogram_add(&f->rtt, rtt_ns);
 }
 
+void phones_draw(struct run *run)
+{
+	struct drawn *d = &run->drawn;
+	uint64_t streams[PHILOX_LANES];
+
+	for (unsigned k = 0; k < PHILOX_LANES; k++) {
+		uint32_t i = (uint32_t)ring_at(&run->probes, k)->what;
+
+		d->phones[k] = i;
+		d->counters[k] = run->phones[i].draws;
+		streams[k] = (uint64_t)PURPOSE_RADIO << 32 | i;
+	}
+	philox_u64_lanes(run->in->seed, streams, d->counters, d->values);
+	d->passed = 0;
+}
+
+/* The phone's next number, drawn ahead or now. */
+static inline uint64_t draw(const struct run *run, uint32_t i)
+{
+	const struct drawn *d = &run->drawn;
+	uint32_t counter = run->phones[i].draws++;
+	unsigned k = d->passed - 1;
+
+	if (k < PHILOX_LANES && d->phones[k] == i && d->counters[k] == counter)
+		return d->values[k];
+	return philox_u64(run->in->seed, (uint64_t)PURPOSE_RADIO << 32 | i, counter);
+}
+
 static void send_probes(struct run *run, uint32_t i, struct point at)
 {
 	struct phone *p = &run->phones[i];
@@ -210,8 +238,7 @@ static void send_probes(struct run *run, uint32_t i, struct point at)
 	double metres = sqrt(distance_squared(at, run->world->towers.at[tower]));
 
 	for (unsigned k = 0; k < p->n_paths; k++) {
-		uint64_t drawn =
-			philox_u64(run->in->seed, (uint64_t)PURPOSE_RADIO << 32 | i, p->draws++);
+		uint64_t drawn = draw(run, i);
 		bool lost = (double)(uint32_t)drawn * 0x1p-32 < run->set->radio.loss;
 		bool mine = paths.hosts[k] == phone_host(p);
 		uint64_t ns;

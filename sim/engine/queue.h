@@ -92,13 +92,17 @@ static inline void queue_pop(struct event_queue *q)
 
 struct event_ring {
 	struct event *events;
-	size_t head, n, room;
+	size_t head, n, mask; /* the room, a power of two, less 1 */
 };
 
-/* -ENOMEM. */
-static inline int ring_init(struct event_ring *r, size_t room)
+/* With room for `n`. -ENOMEM. */
+static inline int ring_init(struct event_ring *r, size_t n)
 {
-	*r = (struct event_ring){ .events = calloc(room, sizeof(*r->events)), .room = room };
+	size_t room = 1;
+
+	while (room < n)
+		room *= 2;
+	*r = (struct event_ring){ .events = calloc(room, sizeof(*r->events)), .mask = room - 1 };
 	return r->events ? 0 : -ENOMEM;
 }
 
@@ -111,23 +115,19 @@ static inline void ring_clear(struct event_ring *r)
 /* The event that comes `ahead` after the first; there is one. */
 static inline const struct event *ring_at(const struct event_ring *r, size_t ahead)
 {
-	size_t at = r->head + ahead;
-
-	return &r->events[at < r->room ? at : at - r->room];
+	return &r->events[(r->head + ahead) & r->mask];
 }
 
 /* Not before any that is there, and there is room. */
 static inline void ring_push(struct event_ring *r, struct event e)
 {
-	size_t at = r->head + r->n++;
-
-	r->events[at < r->room ? at : at - r->room] = e;
+	r->events[(r->head + r->n++) & r->mask] = e;
 }
 
 /* Takes the first event away. The ring is not empty. */
 static inline void ring_pop(struct event_ring *r)
 {
-	r->head = r->head + 1 < r->room ? r->head + 1 : 0;
+	r->head = (r->head + 1) & r->mask;
 	r->n--;
 }
 

@@ -58,6 +58,12 @@ struct run {
 	uint64_t now_ns;
 	struct event_ring probes; /* of phones that are there, an interval after their last */
 	struct event_queue queue; /* all else */
+	/* What the radio draws for the first probes of the ring, made several at once. */
+	struct drawn {
+		uint32_t phones[PHILOX_LANES], counters[PHILOX_LANES];
+		uint64_t values[PHILOX_LANES];
+		unsigned passed; /* of these probes have come */
+	} drawn;
 
 	struct phone *phones;
 	/* The hosts that it probes, set->probing.candidates for each phone: */
@@ -104,6 +110,8 @@ static inline uint32_t phone_host(const struct phone *p)
 
 /* phones.c: the next time that the phone must be asked; UINT64_MAX: never. */
 uint64_t phone_probe(struct run *run, uint32_t i);
+/* Draws for those that the ring has first. */
+void phones_draw(struct run *run);
 /* It will be probed soon: what that touches is fetched into the caches meanwhile. */
 void phone_expect(const struct run *run, uint32_t i);
 void phone_view(const struct run *run, uint32_t i, struct policy_candidate *candidates,

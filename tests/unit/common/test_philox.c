@@ -34,3 +34,19 @@ Test(philox, streams_and_counters_differ)
 	cr_assert_neq(philox_u64(0, 1, 0), philox_u64(0, 0, 1));
 	cr_assert_neq(philox_u64(0, 1ull << 32, 0), philox_u64(0, 0, 0));
 }
+
+Test(philox, lanes_are_streams)
+{
+	for (uint32_t i = 0; i < 1000; i++) {
+		uint64_t key = philox_u64(1, 2, i), stream[PHILOX_LANES], got[PHILOX_LANES];
+		uint32_t counter[PHILOX_LANES];
+
+		for (uint32_t k = 0; k < PHILOX_LANES; k++) {
+			stream[k] = philox_u64(3, k, i);
+			counter[k] = (uint32_t)philox_u64(4, k, i);
+		}
+		philox_u64_lanes(key, stream, counter, got);
+		for (int k = 0; k < PHILOX_LANES; k++)
+			cr_assert_eq(got[k], philox_u64(key, stream[k], counter[k]));
+	}
+}

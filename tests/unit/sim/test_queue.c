@@ -69,7 +69,7 @@ Test(queue, a_ring_is_a_queue_of_even_intervals)
 		cr_assert_not(event_is_before(ring_at(&r, r.n - 1), &e));
 		ring_pop(&r);
 		queue_pop(&q);
-		for (uint64_t copies = philox_u64(1, 3, i) % 3; copies > 0 && r.n < r.room;
+		for (uint64_t copies = philox_u64(1, 3, i) % 3; copies > 0 && r.n < (r.mask + 1);
 		     copies--) {
 			ring_push(&r, again);
 			queue_push(&q, again);
