@@ -70,6 +70,8 @@ static inline unsigned rtt_estimate_confidence(const struct rtt_estimate *e, uin
 	uint64_t age = now_ns > e->last_at_ns ? now_ns - e->last_at_ns : 0;
 	double fresh = 1;
 
+	if (age <= RTT_FRESH_INTERVALS * interval_ns && e->recent_loss == 0)
+		return 100; /* as most of the time */
 	if (age >= RTT_STALE_INTERVALS * interval_ns)
 		return 0;
 	if (age > RTT_FRESH_INTERVALS * interval_ns)

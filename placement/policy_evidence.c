@@ -19,28 +19,6 @@ int policy_check_parameters(const struct policy_parameters *p, struct mg_error *
 	return 0;
 }
 
-bool policy_is_evidence(const struct policy_parameters *p, const struct policy_candidate *c)
-{
-	return c->measured && c->age_ns <= p->max_age_ns && c->confidence >= p->min_confidence;
-}
-
-const struct policy_candidate *policy_here(const struct policy_parameters *p,
-					   const struct policy_view *view)
-{
-	for (size_t i = 0; view->n_visits > 0 && i < view->n_candidates; i++)
-		if (view->candidates[i].node == view->visits[0].node)
-			return policy_is_evidence(p, &view->candidates[i]) ? &view->candidates[i]
-									   : NULL;
-	return NULL;
-}
-
-bool policy_betters(const struct policy_parameters *p, const struct policy_candidate *c,
-		    const struct policy_candidate *here, uint64_t margin_ns)
-{
-	return c != here && c->available && policy_is_evidence(p, c) &&
-	       c->srtt_ns + margin_ns <= here->srtt_ns;
-}
-
 bool policy_is_guarded(const struct policy_parameters *p, const struct policy_view *view,
 		       uint32_t target)
 {

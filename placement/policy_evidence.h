@@ -11,15 +11,31 @@
 int policy_check_parameters(const struct policy_parameters *p, struct mg_error *err);
 
 /* Fresh and certain enough to count. */
-bool policy_is_evidence(const struct policy_parameters *p, const struct policy_candidate *c);
+static inline bool policy_is_evidence(const struct policy_parameters *p,
+				      const struct policy_candidate *c)
+{
+	return c->measured && c->age_ns <= p->max_age_ns && c->confidence >= p->min_confidence;
+}
 
 /* Where the VM is; NULL: nowhere, or there is no evidence. */
-const struct policy_candidate *policy_here(const struct policy_parameters *p,
-					   const struct policy_view *view);
+static inline const struct policy_candidate *policy_here(const struct policy_parameters *p,
+							 const struct policy_view *view)
+{
+	for (size_t i = 0; view->n_visits > 0 && i < view->n_candidates; i++)
+		if (view->candidates[i].node == view->visits[0].node)
+			return policy_is_evidence(p, &view->candidates[i]) ? &view->candidates[i]
+									   : NULL;
+	return NULL;
+}
 
 /* Whether c is available, evident, and better than where the VM is by at least so much. */
-bool policy_betters(const struct policy_parameters *p, const struct policy_candidate *c,
-		    const struct policy_candidate *here, uint64_t margin_ns);
+static inline bool policy_betters(const struct policy_parameters *p,
+				  const struct policy_candidate *c,
+				  const struct policy_candidate *here, uint64_t margin_ns)
+{
+	return c != here && c->available && policy_is_evidence(p, c) &&
+	       c->srtt_ns + margin_ns <= here->srtt_ns;
+}
 
 /* The guard against ping-pong: a VM that went A -> B -> A is not sent to B
  * again before `return_guard` has passed since it had gone to B. */
