@@ -184,6 +184,7 @@ static int find_costs(struct run *run)
 		if (run->phones[end.phone].present && stays_add(&run->stays, end) < 0)
 			return -ENOMEM;
 	}
+	run->f.optimum_unlimited = run->crowded;
 	return optimum_find(&run->world->backhaul, &run->stays, run->set->move_price,
 			    run->crowded ? 0 : capacity_of(run->set), &run->f.optimum);
 }

@@ -101,6 +101,8 @@ struct run_figures {
 	/* As optimum.h has it, in ns of round-trip time times s; the second one is 0 when it was
 	 * not wanted. */
 	double cost, optimum;
+	/* A VM had to start where there was no room, so the optimum is one whose hosts hold all. */
+	bool optimum_unlimited;
 	struct histogram rtt;
 };
 

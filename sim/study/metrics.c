@@ -37,6 +37,7 @@ METRIC(events, (double)f->events)
 METRIC(cost, ratio(f->cost / 1e6, (double)f->user_ns / 1e9))
 METRIC(optimum, ratio(f->optimum / 1e6, (double)f->user_ns / 1e9))
 METRIC(cost_ratio, ratio(f->cost, f->optimum))
+METRIC(unlimited, f->optimum_unlimited)
 
 const struct metric metrics[] = {
 	{ "rtt_mean_ms", "mean round-trip time to the VM, ms", of_rtt_mean },
@@ -56,6 +57,7 @@ const struct metric metrics[] = {
 	{ "events", "events simulated", of_events },
 	{ "cost_ms", "detour to the VM and moves, ms", of_cost },
 	{ "optimum_ms", "offline optimum of detour and moves, ms", of_optimum },
+	{ "optimum_unlimited", "part of the runs whose optimum knows no full hosts", of_unlimited },
 	{ "cost_over_optimum", "cost over the offline optimum", of_cost_ratio },
 };
 const size_t n_metrics = ARRAY_SIZE(metrics);

@@ -180,6 +180,35 @@ static void write_bar(FILE *f, const struct results *r, uint32_t c, size_t metri
 		(isnan(e.half) ? BAR_LEFT + e.mean * scale : high) + 6, y + 14, e.mean);
 }
 
+/* How many runs have a metric that is not 0. */
+static uint32_t count_runs(const struct results *r, const char *metric)
+{
+	uint32_t n = 0;
+
+	for (size_t m = 0; m < n_metrics; m++)
+		for (uint32_t i = 0; strcmp(metrics[m].name, metric) == 0 && i < r->runs; i++)
+			n += r->results[i] && r->results[i]->metrics[m] != 0;
+	return n;
+}
+
+static void explain_optimum(FILE *f, const struct results *r)
+{
+	uint32_t unlimited = count_runs(r, "optimum_unlimited");
+
+	fputs("<p><small>Cost: the detour to the VM's host for the time that a device is there, "
+	      "and a price for each move. The optimum is the least that the same movement could "
+	      "have cost with all of the future known and moves that take no time; where hosts "
+	      "are full, a bound below that. 1 is out of reach of policies that cannot look "
+	      "ahead.</small></p>\n",
+	      f);
+	if (unlimited > 0)
+		fprintf(f,
+			"<p><small><b>In %u of %u runs not all VMs had room.</b> Their optimum is "
+			"one without limits, as if each host held all VMs: nearer to it than here "
+			"may be impossible.</small></p>\n",
+			unlimited, r->n);
+}
+
 static void write_bars(FILE *f, const struct results *r, size_t metric)
 {
 	uint32_t n = r->n_configurations < BARS_MAX ? r->n_configurations : BARS_MAX;
@@ -197,13 +226,7 @@ static void write_bars(FILE *f, const struct results *r, size_t metric)
 		write_bar(f, r, c, metric, max, (int)c * BAR_HEIGHT);
 	fputs("</svg>\n", f);
 	if (strcmp(metrics[metric].name, "cost_over_optimum") == 0)
-		fputs("<p><small>Cost: the detour to the VM's host for the time that a device is "
-		      "there, and a price for each move. The optimum is the least that the same "
-		      "movement could have cost with all of the future known and moves that take "
-		      "no "
-		      "time; where hosts are full, a bound below that. 1 is out of reach of "
-		      "policies that cannot look ahead.</small></p>\n",
-		      f);
+		explain_optimum(f, r);
 }
 
 /* ---- The map

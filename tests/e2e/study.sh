@@ -119,6 +119,12 @@ grep -q 'what is written is kept' said || fail "said $(cat said)"
 grep -q '(0 were there)' said && fail "began anew: $(cat said)"
 same full
 
+# Hosts that cannot hold all: the report tells that the optimum knows no full hosts.
+grep -q 'not all VMs had room' one/report.html && fail "room is said to lack where there are no limits"
+{ sed 's/replications: 4/replications: 1/' study.yaml; echo 'hosts: {memory: 64M}'; } >crowded.yaml
+"$edgesim" run --quiet --out crowded crowded.yaml >/dev/null
+grep -q 'In 6 of 6 runs not all VMs had room' crowded/report.html || fail "the report hides that room lacks"
+
 # Wrong use.
 for wrong in '--threads 0' '--threads x' '--shard 3/2' '--shard 0/2' '--shard 1'; do
 	status=0

@@ -193,9 +193,12 @@ Test(engine, the_optimum_knows_full_hosts)
 	cr_assert_geq(f.optimum, 0.9 * 2 * 20e6 * 120);
 	cr_assert_gt(f.optimum, loose);
 	cr_assert_leq(f.optimum, f.cost);
+	cr_assert(!f.optimum_unlimited);
 	/* Hosts that are too small for all are overfull at once. */
 	scene.setting.host_memory = 2 * scene.setting.vm.memory;
-	cr_assert_eq(run(&scene).optimum, loose);
+	f = run(&scene);
+	cr_assert_eq(f.optimum, loose);
+	cr_assert(f.optimum_unlimited);
 	world_clear(&scene.world);
 }
 
