@@ -32,14 +32,23 @@ static enum commit_action source_lost(const struct commit_source *f)
 	}
 }
 
+static bool is_broken(const struct commit_source *f)
+{
+	return f->qemu == COMMIT_QEMU_BROKEN || (f->post_copy && f->qemu == COMMIT_QEMU_DEAD);
+}
+
 static enum commit_action source_prepared(const struct commit_source *f)
 {
+	if (is_broken(f))
+		return COMMIT_TO_ABORTED;
 	if (f->qemu == COMMIT_QEMU_DEAD)
 		return source_lost(f);
 	if (!f->live)
 		return f->qemu == COMMIT_QEMU_UNKNOWN ? COMMIT_WAIT : COMMIT_TO_ABORTED;
 	if (f->peer == PEER(NEVER))
 		return COMMIT_TO_ABORTED;
+	if (f->post_copy)
+		return f->peer == PEER(READY) ? COMMIT_TO_COMMIT : COMMIT_WAIT;
 	if (f->qemu == COMMIT_QEMU_POSTMIGRATE)
 		return f->peer == PEER(READY) ? COMMIT_TO_COMMIT : COMMIT_TO_ABORTED;
 	return COMMIT_WAIT;
@@ -53,7 +62,9 @@ static enum commit_action source_committed(const struct commit_source *f)
 		return COMMIT_TO_REVOKED;
 	if (f->qemu == COMMIT_QEMU_RUNNING)
 		return COMMIT_STOP;
-	return COMMIT_SEND_COMMIT;
+	if (is_broken(f))
+		return COMMIT_SEND_ABORT; /* nobody can give the target the rest */
+	return f->peer == PEER(TAKING) ? COMMIT_WAIT : COMMIT_SEND_COMMIT;
 }
 
 static enum commit_action source_aborted(const struct commit_source *f)
@@ -64,6 +75,8 @@ static enum commit_action source_aborted(const struct commit_source *f)
 		return f->qemu == COMMIT_QEMU_RUNNING ? COMMIT_STOP : COMMIT_ASK_PEER;
 	if (is_stopped(f->qemu))
 		return COMMIT_CONT;
+	if (f->qemu == COMMIT_QEMU_BROKEN)
+		return COMMIT_QUIT;
 	if (f->peer != PEER(NEVER) && f->peer != PEER(UNKNOWN))
 		return COMMIT_SEND_ABORT;
 	if (f->qemu == COMMIT_QEMU_UNKNOWN || f->qemu == COMMIT_QEMU_BUSY)
@@ -87,6 +100,8 @@ enum commit_action commit_source_next(const struct commit_source *f)
 	case JOURNAL_REVOKED:
 		if (is_stopped(f->qemu))
 			return COMMIT_CONT;
+		if (f->qemu == COMMIT_QEMU_BROKEN)
+			return COMMIT_QUIT;
 		return f->qemu == COMMIT_QEMU_UNKNOWN || f->qemu == COMMIT_QEMU_BUSY
 			       ? COMMIT_WAIT
 			       : COMMIT_SETTLE;
@@ -102,7 +117,8 @@ enum commit_action commit_source_next(const struct commit_source *f)
 
 static enum commit_action target_ready(const struct commit_target *f)
 {
-	if (f->qemu == COMMIT_QEMU_DEAD || f->word == COMMIT_WORD_ABORT)
+	if (f->qemu == COMMIT_QEMU_DEAD || f->qemu == COMMIT_QEMU_BROKEN ||
+	    f->word == COMMIT_WORD_ABORT)
 		return COMMIT_TO_NEVER;
 	if (f->word == COMMIT_WORD_COMMIT)
 		return COMMIT_TO_RUN;
@@ -115,8 +131,13 @@ static enum commit_action target_run(const struct commit_target *f)
 {
 	if (f->refused && f->qemu != COMMIT_QEMU_RUNNING)
 		return COMMIT_TO_NEVER; /* the source still has it whole */
+	if (f->qemu == COMMIT_QEMU_BROKEN ||
+	    (f->partial && f->word == COMMIT_WORD_ABORT && is_alive(f->qemu)))
+		return COMMIT_QUIT; /* it waits for memory that nobody has */
 	if (is_stopped(f->qemu))
 		return COMMIT_CONT;
+	if (f->partial && f->qemu == COMMIT_QEMU_RUNNING)
+		return COMMIT_WAIT;
 	/* Dead: it ran here, or died when it was about to; the source must not
 	 * revive an older state of it. */
 	if (f->qemu == COMMIT_QEMU_RUNNING || f->qemu == COMMIT_QEMU_DEAD)
@@ -205,10 +226,17 @@ enum commit_qemu commit_qemu_state(const char *run_state, const char *migration)
 	/* MigrationStatus of QEMU's qapi/migration.json that will not change by itself. */
 	static const char *const terminal[] = { "none", "completed", "failed", "cancelled", NULL };
 
+	static const char *const broken[] = { "postcopy-paused", "postcopy-recover", NULL };
+
 	if (!run_state)
 		return COMMIT_QEMU_UNKNOWN;
 	if (strcmp(run_state, "postmigrate") == 0)
 		return COMMIT_QEMU_POSTMIGRATE;
+	if (is_one_of(migration, broken))
+		return COMMIT_QEMU_BROKEN;
+	/* The target's, which has loaded the devices then. */
+	if (migration && strcmp(migration, "postcopy-active") == 0 && strcmp(run_state, "paused") == 0)
+		return COMMIT_QEMU_PAUSED;
 	if (strcmp(run_state, "finish-migrate") == 0 || (migration && !is_one_of(migration, terminal)))
 		return COMMIT_QEMU_BUSY;
 	if (is_one_of(run_state, (const char *const[]){ "paused", "prelaunch", "inmigrate", NULL }))

@@ -17,6 +17,12 @@
  * after RUN is journaled, and RUN only follows the source's COMMIT. So at most
  * one of the two QEMUs ever runs the guest.
  *
+ * Post-copy is the one exception to the order: the source's QEMU has handed the guest over before
+ * its memory, and cannot run it any more, whatever is journaled. The decision is still the
+ * source's COMMIT, after READY, and the target's RAN says that all of the memory is there. Until
+ * then the end of either QEMU, or of the stream between them (BROKEN), is the end of
+ * the guest: what is left of it is ended on both sides.
+ *
  * Every action changes a fact, and the rules are asked again until they say
  * WAIT. All of it holds when the process dies between any two steps.
  */
@@ -35,6 +41,7 @@ enum commit_qemu {
 	COMMIT_QEMU_RUNNING,     /* or stopped by the guest's own doing */
 	COMMIT_QEMU_POSTMIGRATE, /* sent whole; cont revives it */
 	COMMIT_QEMU_PAUSED,
+	COMMIT_QEMU_BROKEN,      /* post-copy broke off: it has a part of the guest's memory */
 	COMMIT_QEMU_DEAD,
 };
 
@@ -46,6 +53,7 @@ struct commit_source {
 	enum commit_qemu qemu;
 	unsigned peer; /* PeerStage, or COMMIT_PEER_SILENT */
 	bool live;     /* this process has driven the move so far and still wants it */
+	bool post_copy; /* it was begun: QEMU cannot run the guest any more */
 };
 
 struct commit_target {
@@ -59,6 +67,7 @@ struct commit_target {
 	bool live;   /* the data path is up, or may still come up */
 	bool loaded; /* QEMU has loaded everything */
 	bool refused; /* QEMU answered cont with an error: it has not run */
+	bool partial; /* post-copy: a part of the memory is still at the source */
 };
 
 enum commit_action {

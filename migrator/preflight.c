@@ -24,6 +24,7 @@ static const struct {
 	[PREFLIGHT_BASE_UNFIT] = { "base-unfit", -ENOTSUP, false },
 	[PREFLIGHT_DISK_ROOM] = { "disk-room", -ENOSPC, false },
 	[PREFLIGHT_DEVICE] = { "device", -ENOTSUP, false },
+	[PREFLIGHT_POST_COPY] = { "post-copy", -ENOTSUP, false },
 	[PREFLIGHT_CAPABILITY] = { "capability", -ENOTSUP, false },
 	[PREFLIGHT_CPU] = { "cpu", -EPERM, true },
 	[PREFLIGHT_LOSES_PAGES] = { "loses-pages", -EPERM, true },
@@ -150,6 +151,39 @@ static void check_capabilities(const struct preflight_facts *f, struct preflight
 	}
 }
 
+static bool any_disk_moves(const VmSpec *spec)
+{
+	for (size_t i = 0; i < spec->n_disks; i++)
+		if (disk_moves(spec->disks[i]))
+			return true;
+	return false;
+}
+
+static void check_post_copy(const struct preflight_facts *f, struct preflight *p)
+{
+	const struct preflight_target *t = f->host;
+
+	if (!f->post_copy)
+		return;
+	if (f->spec->monitor || (t && t->foreign))
+		find(p, PREFLIGHT_POST_COPY, "there is no post-copy for %s: its memory is its QEMU's "
+		     "own, on %s", f->spec->name, f->spec->monitor ? f->source : f->target);
+	if (any_disk_moves(f->spec))
+		find(p, PREFLIGHT_POST_COPY, "there is no post-copy for %s: it has disks that move",
+		     f->spec->name);
+	if (f->connections > 1)
+		find(p, PREFLIGHT_POST_COPY, "post-copy takes one data connection, not %u",
+		     f->connections);
+	if (f->huge_pages || (t && t->huge_pages))
+		find(p, PREFLIGHT_POST_COPY, "there is no post-copy with huge pages, which %s has for "
+		     "its VMs ('huge_page_dir')", f->huge_pages ? f->source : f->target);
+	if (f->capabilities && !has_capability(f->capabilities, "postcopy-ram"))
+		find(p, PREFLIGHT_POST_COPY, "QEMU on %s knows no post-copy", f->source);
+	if (t && t->no_faults)
+		find(p, PREFLIGHT_POST_COPY, "post-copy needs userfaultfd, which %s does not allow to "
+		     "QEMU: 'sysctl vm.unprivileged_userfaultfd=1' there does", f->target);
+}
+
 static unsigned major_of(const char *version)
 {
 	return (unsigned)strtoul(version, NULL, 10);
@@ -258,6 +292,7 @@ void preflight_check(const struct preflight_facts *facts, struct preflight *ret)
 	check_block(facts, ret);
 	check_devices(facts, ret);
 	check_capabilities(facts, ret);
+	check_post_copy(facts, ret);
 	check_guest(facts, ret);
 	if (facts->host) {
 		check_target_qemu(facts, ret);

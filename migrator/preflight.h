@@ -26,6 +26,7 @@ enum preflight_code {
 	PREFLIGHT_BASE_UNFIT,   /* it is there and cannot be one */
 	PREFLIGHT_DISK_ROOM,    /* the target's file system has not enough room */
 	PREFLIGHT_DEVICE,      /* one that cannot migrate, in QEMU's words */
+	PREFLIGHT_POST_COPY,   /* what that cannot be done with */
 	PREFLIGHT_CAPABILITY,  /* QEMU lacks what a safe commit needs */
 	PREFLIGHT_CPU,
 	PREFLIGHT_LOSES_PAGES, /* see vm_spec_loses_pages() */
@@ -52,12 +53,18 @@ struct preflight_target {
 	/* Of disks that move, by their number in the description; bytes where they will be. */
 	struct preflight_disk disks[VM_DISKS_MAX];
 	uint64_t disk_needed, disk_free;
+	/* For post-copy: QEMU may not be told of page faults; somebody else has started it */
+	bool no_faults, foreign;
+	bool huge_pages; /* for guests' memory */
 };
 
 struct preflight_facts {
 	const VmSpec *spec;  /* memory_bytes is what the guest really has */
 	const char *source, *target; /* the nodes' names */
 	bool running, moving;
+	bool post_copy;      /* it may come to that */
+	bool huge_pages;     /* at the source, for guests' memory */
+	unsigned connections; /* data connections */
 	const char *source_qemu; /* version; NULL: not known */
 	/* "return" values of the source's QEMU, NULL where it was not asked. */
 	const json_t *block;        /* query-block */

@@ -34,6 +34,12 @@ static void throttle(struct steer *s, struct steer_verdict *v)
 	s->stale_rounds = STALE_ROUNDS_MAX - 1;
 }
 
+static void post_copy(struct steer *s, struct steer_verdict *v)
+{
+	(void)s;
+	v->post_copy = true;
+}
+
 #define C(name) TAGALONG__IF_NOT_CONVERGING__CONVERGE_##name
 
 /* WAIT: nothing. */
@@ -41,6 +47,7 @@ static void (*const remedies[])(struct steer *s, struct steer_verdict *v) = {
 	[C(LONGER)] = blackout_longer,
 	[C(GIVE_UP)] = give_up,
 	[C(THROTTLE)] = throttle,
+	[C(POST_COPY)] = post_copy,
 };
 
 /* A round makes progress when it starts with a quarter less than the best one. */

@@ -12,7 +12,8 @@
  * undoes a stop that lasts longer than the whole);
  * wait: nothing changes, the guest may calm down;
  * give-up: the move ends;
- * throttle: the guest is slowed down by another tenth after each such round.
+ * throttle: the guest is slowed down by another tenth after each such round;
+ * post-copy: it is run at the target at once, and what is left of its memory follows.
  *
  * A new choice is a line in the table of steer.c and one in common/converge.c.
  * Pure: no clock, no socket.
@@ -43,6 +44,7 @@ struct steer_verdict {
 	uint32_t limit_ms;         /* QEMU's new limit; 0: as it is */
 	uint32_t throttle_percent; /* how far QEMU may slow the guest down now; 0: as it is */
 	bool give_up;
+	bool post_copy;
 };
 
 void steer_init(struct steer *s, IfNotConverging choice, uint64_t promise_ns, uint64_t most_ns);

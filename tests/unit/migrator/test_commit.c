@@ -63,6 +63,24 @@ Test(commit, source_rules)
 		{ { JOURNAL_REVOKED, Q(POSTMIGRATE), S(NEVER), false }, COMMIT_CONT },
 		{ { JOURNAL_REVOKED, Q(UNKNOWN), 0, false }, COMMIT_WAIT },
 		{ { JOURNAL_REVOKED, Q(RUNNING), S(NEVER), false }, COMMIT_SETTLE },
+		/* post-copy */
+		{ { JOURNAL_PREPARED, Q(BUSY), S(LOADING), true, true }, COMMIT_WAIT },
+		{ { JOURNAL_PREPARED, Q(POSTMIGRATE), S(LOADING), true, true }, COMMIT_WAIT },
+		{ { JOURNAL_PREPARED, Q(BUSY), S(READY), true, true }, COMMIT_TO_COMMIT },
+		{ { JOURNAL_PREPARED, Q(BUSY), S(READY), false, true }, COMMIT_TO_ABORTED },
+		{ { JOURNAL_PREPARED, Q(DEAD), S(READY), true, true }, COMMIT_TO_ABORTED },
+		{ { JOURNAL_PREPARED, Q(BROKEN), S(READY), false, true }, COMMIT_TO_ABORTED },
+		{ { JOURNAL_COMMIT, Q(BUSY), S(READY), true, true }, COMMIT_SEND_COMMIT },
+		{ { JOURNAL_COMMIT, Q(BUSY), S(TAKING), true, true }, COMMIT_WAIT },
+		{ { JOURNAL_COMMIT, Q(POSTMIGRATE), S(TAKING), true, true }, COMMIT_WAIT },
+		{ { JOURNAL_COMMIT, Q(BROKEN), S(TAKING), false, true }, COMMIT_SEND_ABORT },
+		{ { JOURNAL_COMMIT, Q(DEAD), S(TAKING), false, true }, COMMIT_SEND_ABORT },
+		{ { JOURNAL_COMMIT, Q(BROKEN), S(RAN), false, true }, COMMIT_TO_DONE },
+		{ { JOURNAL_COMMIT, Q(BUSY), S(NEVER), true, true }, COMMIT_TO_REVOKED },
+		{ { JOURNAL_ABORTED, Q(BROKEN), S(RAN), false, true }, COMMIT_ASK_PEER },
+		{ { JOURNAL_ABORTED, Q(BROKEN), S(READY), false, true }, COMMIT_QUIT },
+		{ { JOURNAL_REVOKED, Q(BROKEN), S(NEVER), false, true }, COMMIT_QUIT },
+		{ { JOURNAL_DONE, Q(BROKEN), S(RAN), false, true }, COMMIT_QUIT },
 		/* not a source's stage */
 		{ { JOURNAL_READY, Q(RUNNING), 0, false }, COMMIT_ASK_PEER },
 	};
@@ -102,6 +120,14 @@ Test(commit, target_rules)
 		{ { JOURNAL_RUN, Q(UNKNOWN), 0, false }, COMMIT_WAIT },
 		{ { JOURNAL_RUN, Q(PAUSED), 0, true, true, true }, COMMIT_TO_NEVER },
 		{ { JOURNAL_RUN, Q(DEAD), 0, true, true, true }, COMMIT_TO_NEVER },
+		/* post-copy; the last fact is that it is partial */
+		{ { JOURNAL_READY, Q(BROKEN), 0, false }, COMMIT_TO_NEVER },
+		{ { JOURNAL_READY, Q(BROKEN), COMMIT_WORD_COMMIT, false }, COMMIT_TO_NEVER },
+		{ { JOURNAL_RUN, Q(PAUSED), COMMIT_WORD_COMMIT, true, true, false, true }, COMMIT_CONT },
+		{ { JOURNAL_RUN, Q(RUNNING), COMMIT_WORD_COMMIT, true, true, false, true }, COMMIT_WAIT },
+		{ { JOURNAL_RUN, Q(RUNNING), COMMIT_WORD_ABORT, true, true, false, true }, COMMIT_QUIT },
+		{ { JOURNAL_RUN, Q(DEAD), COMMIT_WORD_ABORT, true, true, false, true }, COMMIT_TO_DONE },
+		{ { JOURNAL_RUN, Q(BROKEN), 0, false }, COMMIT_QUIT },
 		{ { JOURNAL_DONE, Q(RUNNING), 0, false }, COMMIT_SETTLE },
 		{ { JOURNAL_NEVER, Q(PAUSED), 0, false }, COMMIT_QUIT },
 		{ { JOURNAL_NEVER, Q(DEAD), COMMIT_WORD_COMMIT, false }, COMMIT_SETTLE },
@@ -130,6 +156,12 @@ Test(commit, words_of_qemu)
 	cr_assert_eq(commit_qemu_state("inmigrate", "active"), Q(BUSY));
 	cr_assert_eq(commit_qemu_state("paused", "completed"), Q(PAUSED));
 	cr_assert_eq(commit_qemu_state("io-error", "none"), Q(RUNNING));
+	cr_assert_eq(commit_qemu_state("finish-migrate", "postcopy-active"), Q(BUSY));
+	cr_assert_eq(commit_qemu_state("inmigrate", "postcopy-active"), Q(BUSY));
+	cr_assert_eq(commit_qemu_state("paused", "postcopy-active"), Q(PAUSED));
+	cr_assert_eq(commit_qemu_state("running", "postcopy-active"), Q(BUSY));
+	cr_assert_eq(commit_qemu_state("running", "postcopy-paused"), Q(BROKEN));
+	cr_assert_eq(commit_qemu_state("finish-migrate", "postcopy-paused"), Q(BROKEN));
 }
 
 /* ---- Every state ---------------------------------------------------------------------- */

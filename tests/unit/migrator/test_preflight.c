@@ -337,3 +337,32 @@ Test(preflight, odd_answers)
 		preflight_check(&f.facts, &f.found);
 	}
 }
+
+Test(preflight, post_copy)
+{
+	static char monitor[] = "/run/qmp";
+	json_auto_t *without = json_loads("[{\"capability\": \"events\"}, {\"capability\": "
+					  "\"return-path\"}, {\"capability\": "
+					  "\"late-block-activate\"}]", 0, NULL);
+	struct fixture f;
+
+	setup(&f);
+	f.host.no_faults = f.host.huge_pages = f.host.foreign = true;
+	f.facts.connections = 3;
+	expect_nothing(&f); /* it is not to come to that */
+#define POST_COPY(change, says)                                    \
+	do {                                                       \
+		setup(&f);                                         \
+		f.facts.post_copy = true;                          \
+		f.facts.connections = 1;                           \
+		change;                                            \
+		expect(&f, PREFLIGHT_POST_COPY, false, says);      \
+	} while (0)
+	POST_COPY(f.host.no_faults = true, "tower-b does not allow");
+	POST_COPY(f.host.huge_pages = true, "which tower-b has");
+	POST_COPY(f.facts.huge_pages = true, "which tower-a has");
+	POST_COPY(f.host.foreign = true, "own, on tower-b");
+	POST_COPY(f.spec.monitor = monitor, "own, on tower-a");
+	POST_COPY(f.facts.connections = 2, "not 2");
+	POST_COPY(f.facts.capabilities = without, "knows no post-copy");
+}

@@ -153,3 +153,14 @@ Test(steer, pages_that_cost_nothing_do_not_make_qemu_believe_in_more_than_there_
 	f.wire_permille = 10;
 	cr_assert_eq(steer_update(&s, &f, 1, 900 * MB).limit_ms, 10);
 }
+
+Test(steer, post_copy_is_the_way_out_of_rounds_that_lead_nowhere)
+{
+	struct steer s;
+
+	steer_init(&s, C(POST_COPY), 20 * NS_PER_MS, 20 * NS_PER_MS);
+	cr_assert(!stale(&s, 3).post_copy);
+	steer_init(&s, C(POST_COPY), 20 * NS_PER_MS, 20 * NS_PER_MS);
+	cr_assert(stale(&s, 4).post_copy);
+	cr_assert_eq(s.allowed_ns, 20 * NS_PER_MS);
+}
