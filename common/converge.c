@@ -13,6 +13,7 @@ static const char *const names[] = {
 	[C(WAIT)] = "wait",
 	[C(GIVE_UP)] = "give-up",
 	[C(THROTTLE)] = "throttle",
+	[C(POST_COPY)] = "post-copy",
 };
 
 int converge_parse(const char *text, IfNotConverging *ret)

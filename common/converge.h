@@ -11,7 +11,7 @@
 typedef Tagalong__IfNotConverging IfNotConverging;
 
 /* For messages. */
-#define CONVERGE_CHOICES "longer, wait, give-up, throttle"
+#define CONVERGE_CHOICES "longer, wait, give-up, throttle, post-copy"
 
 /* -EINVAL when it is none of the choices. */
 int converge_parse(const char *text, IfNotConverging *ret);

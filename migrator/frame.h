@@ -38,6 +38,7 @@ enum frame_type {
 	FRAME_BARRIER = 8, /* source, where a move has several connections, on the first: u64 for
 			      each, how many of its frames come before those behind this one */
 	FRAME_DISK = 9,    /* bytes between the two QEMUs about a disk (disk_pipe.h) */
+	FRAME_RETURN = 10, /* target, in post-copy: what its QEMU says to the source's (return_path.h) */
 	FRAME_TYPES,
 };
 
@@ -46,6 +47,7 @@ enum frame_flag {
 	FRAME_FLAG_ZSTD = 2, /* STREAM: u32 length, then a Zstandard frame made with the VM's last
 				tail as its dictionary (tail.h) */
 	FRAME_FLAG_TAIL = 4, /* STREAM: of the tail */
+	FRAME_FLAG_POST_COPY = 8, /* STREAM: from the package of post-copy on */
 };
 
 struct frame_header {

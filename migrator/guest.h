@@ -51,6 +51,11 @@ int guest_host_probe(struct guest_host *host, struct mg_error *err);
 /* Whether this host has what a VM needs: machine type, accelerator, files. */
 int guest_host_check(const struct guest_host *host, const VmSpec *spec, struct mg_error *err);
 
+/* Whether the kernel lets a QEMU of this host, which has no capabilities, hear of its guest's page
+ * faults, as far as can be told before it tries: userfaultfd(2). From 8.0 on QEMU opens the device
+ * for that, if it may. */
+bool guest_host_has_faults(const struct guest_host *host);
+
 /* Frees what the probe found. */
 void guest_host_release(struct guest_host *host);
 

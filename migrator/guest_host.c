@@ -6,6 +6,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/file.h"
@@ -169,4 +170,15 @@ void guest_host_release(struct guest_host *host)
 		free(*p);
 	free(host->machine_types);
 	host->machine_types = NULL;
+}
+
+bool guest_host_has_faults(const struct guest_host *host)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	if (file_read("/proc/sys/vm/unprivileged_userfaultfd", 16, &text, &len, NULL) == 0 &&
+	    text[0] == '1')
+		return true;
+	return host->qemu_major >= 8 && access("/dev/userfaultfd", F_OK) == 0;
 }

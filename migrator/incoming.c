@@ -83,7 +83,7 @@ static void on_qemu_state(enum commit_qemu state, void *userdata)
 	incoming_reconcile(in);
 }
 
-static void poll_qemu(struct incoming *in)
+void incoming_poll(struct incoming *in)
 {
 	if (in->qemu != COMMIT_QEMU_DEAD &&
 	    qemu_state_ask(&in->question, incoming_monitor(in), on_qemu_state, in) == 0)
@@ -121,7 +121,33 @@ static void on_stop(struct qmp *q, int r, json_t *result, const struct mg_error 
 	(void)err;
 	in->pending--;
 	in->commanding = false;
-	poll_qemu(in);
+	incoming_poll(in);
+}
+
+static void lose(struct incoming *in, const char *why)
+{
+	MoveInfo *info = in->m.row.info;
+
+	if (info->lost)
+		return;
+	info->has_lost = info->lost = true;
+	move_explain(&in->m, "%s is lost, post-copy broke off: %s", info->vm, why);
+	log_error("incoming", "move=%s vm=%s %s", in->m.id_text, info->vm, info->failure);
+}
+
+/* Without its stream QEMU pauses, and says so when it is asked. */
+void incoming_lose(struct incoming *in, const char *why)
+{
+	if (!in->live || in->m.row.stage <= JOURNAL_PREPARED) {
+		incoming_give_up(in, why);
+		return;
+	}
+	in->live = false;
+	lose(in, why);
+	incoming_copy_end(in);
+	in->qemu = COMMIT_QEMU_UNKNOWN;
+	incoming_poll(in);
+	incoming_reconcile(in);
 }
 
 void incoming_give_up(struct incoming *in, const char *why)
@@ -143,7 +169,7 @@ static void on_vm_ready(struct vm *vm, void *userdata)
 	if (in->m.row.stage == JOURNAL_BEGUN && in->live)
 		incoming_copy_begin(in);
 	else
-		poll_qemu(in);
+		incoming_poll(in);
 }
 
 static void on_vm_event(struct vm *vm, const char *event, json_t *data, uint64_t utc_ns,
@@ -160,6 +186,8 @@ static void on_vm_event(struct vm *vm, const char *event, json_t *data, uint64_t
 		announce_begin(vm, &in->m.row.id);
 	}
 	in->qemu = COMMIT_QEMU_RUNNING; /* sooner than the answer to cont */
+	if (in->partial)
+		incoming_tell_state(in);
 	incoming_reconcile(in);
 }
 
@@ -173,6 +201,8 @@ static void on_vm_exit(struct vm *vm, void *userdata)
 	in->qemu = COMMIT_QEMU_DEAD;
 	if (vm->place == VM_LEAVING)
 		in->vm = NULL; /* its memory goes when we return */
+	if (in->m.row.stage == JOURNAL_RUN && in->partial)
+		lose(in, "its QEMU died");
 	if (in->m.row.stage <= JOURNAL_READY && !in->m.row.info->failure)
 		move_explain(&in->m, "QEMU of %s died: %s", in->m.node->config->name,
 			     vm->exit_error.text);
@@ -234,14 +264,17 @@ static void enter_stage(struct incoming *in, enum journal_stage stage)
 			in->vm->keep_image = false;
 		}
 		move_explain(&in->m, NULL);
+		if (in->partial)
+			move_show(&in->m, STATE(COMMITTED)); /* for as long as it takes */
 		break;
 	case JOURNAL_DONE:
 		incoming_tell_state(in);
-		if (in->vm) {
+		if (in->vm && in->vm->place != VM_LEAVING) {
 			incoming_keep_tail(in);
 			vm_drop_image(in->vm);
-			vm_unwatch(in->vm);
 		}
+		if (in->vm)
+			vm_unwatch(in->vm);
 		in->vm = NULL;
 		incoming_copy_end(in);
 		move_show(&in->m, STATE(COMMITTED));
@@ -341,6 +374,9 @@ static void act(struct incoming *in, enum commit_action action)
 			in->commanding = incoming_command(in, "stop", NULL, on_stop) >= 0;
 		break;
 	case COMMIT_QUIT:
+		if (in->m.row.stage == JOURNAL_RUN)
+			lose(in, in->word == COMMIT_WORD_ABORT ? "the source cannot give the rest of its memory"
+							       : "its memory is not whole");
 		kill_qemu(in);
 		break;
 	case COMMIT_ASK_PEER:
@@ -364,13 +400,23 @@ void incoming_reconcile(struct incoming *in)
 	}
 	in->reconciling = true;
 	do {
-		struct commit_target facts = { in->m.row.stage, in->qemu, in->word,
-					       in->live,	in->loaded, in->refused };
+		struct commit_target facts = { in->m.row.stage, in->qemu,   in->word,   in->live,
+					       in->loaded,	in->refused, in->partial };
 
 		in->again = false;
 		act(in, commit_target_next(&facts));
 	} while (in->again);
 	in->reconciling = false;
+}
+
+/* There is no giving up: the guest waits here for what only the source has. */
+static void show_cut(struct incoming *in)
+{
+	if (in->m.row.stage < JOURNAL_READY)
+		return;
+	move_explain(&in->m, "a part of the memory of %s is on %s, to which there is no link: %s",
+		     in->m.row.info->vm, in->m.row.peer, inflow_loss(in->inflow)->text);
+	move_show(&in->m, STATE(IN_DOUBT));
 }
 
 static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
@@ -382,7 +428,10 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 	if (in->deadline_ns && clock_mono_ns() > in->deadline_ns) {
 		in->deadline_ns = 0;
 		in->hung_up = in->inflow != NULL;
-		incoming_give_up(in, in->m.row.stage == JOURNAL_BEGUN ? "QEMU did not get ready in time"
+		if (in->partial)
+			show_cut(in);
+		else
+			incoming_give_up(in, in->m.row.stage == JOURNAL_BEGUN ? "QEMU did not get ready in time"
 				     : in->inflow ? inflow_loss(in->inflow)->text
 						  : "the source did not connect in time");
 	}
@@ -390,12 +439,12 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 		speak_up(in);
 	if (in->waits_for_image && in->m.row.stage == JOURNAL_BEGUN && in->live)
 		incoming_become_prepared(in);
-	if (in->m.row.stage == JOURNAL_PREPARED)
+	if (in->m.row.stage == JOURNAL_PREPARED || in->partial)
 		incoming_copy_figures(in); /* for who asks how far it is */
 	/* What is in doubt needs to be known again and again; the rest comes as events. */
 	if (in->m.row.stage != JOURNAL_BEGUN && !in->m.row.settled &&
 	    (in->qemu == COMMIT_QEMU_UNKNOWN || info->state == STATE(IN_DOUBT)))
-		poll_qemu(in);
+		incoming_poll(in);
 	incoming_reconcile(in);
 	if (in->m.row.settled && !in->pending) {
 		incoming_free(in);

@@ -14,6 +14,7 @@
 
 #define DATA_TIMEOUT_NS (30 * NS_PER_S) /* from PREPARED to the data connection */
 #define FD_NAME "tagalong"
+#define DEVICES_NS (2 * NS_PER_MS) /* between looks at QEMU, in the blackout */
 
 #define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
 
@@ -41,7 +42,7 @@ static void on_capabilities(struct qmp *q, int r, json_t *result, const struct m
 	(void)q;
 	(void)result;
 	in->pending--;
-	if (r < 0) {
+	if (r < 0) { /* QEMU has tried, with post-copy, whether it may hear of page faults */
 		incoming_give_up(in, err->text);
 		return;
 	}
@@ -51,10 +52,11 @@ static void on_capabilities(struct qmp *q, int r, json_t *result, const struct m
 
 static void set_capabilities(struct incoming *in)
 {
-	static const char *const names[] = { "events", "return-path", "late-block-activate" };
+	static const char *const names[] = { "events", "return-path", "late-block-activate",
+					     "postcopy-ram" };
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(names) - !in->post_copy; i++)
 		json_array_append_new(list, json_pack("{s:s, s:b}", "capability", names[i], "state",
 						      1));
 	if (incoming_command(in, "migrate-set-capabilities",
@@ -95,6 +97,43 @@ void incoming_loaded(struct incoming *in)
 	incoming_reconcile(in);
 }
 
+static void await_devices(struct incoming *in);
+
+static int on_devices(sd_event_source *source, uint64_t now, void *userdata)
+{
+	(void)source;
+	(void)now;
+	await_devices(userdata);
+	return 0;
+}
+
+/* QEMU says nothing of it when it has loaded the devices and waits to be told to run. */
+static void await_devices(struct incoming *in)
+{
+	if (in->m.row.stage != JOURNAL_PREPARED || !in->live)
+		return;
+	if (in->qemu == COMMIT_QEMU_PAUSED && in->asked_devices) {
+		incoming_loaded(in);
+		return;
+	}
+	in->asked_devices = true;
+	in->qemu = COMMIT_QEMU_BUSY;
+	incoming_poll(in);
+	sd_event_source_disable_unref(in->devices);
+	in->devices = NULL;
+	sd_event_add_time_relative(in->m.node->loop, &in->devices, CLOCK_MONOTONIC,
+				   DEVICES_NS / NS_PER_US, 1, on_devices, in);
+}
+
+static void all_is_here(struct incoming *in)
+{
+	in->partial = in->vm->incomplete = false;
+	log_info("incoming", "move=%s vm=%s all of its memory is here", in->m.id_text,
+		 in->m.row.info->vm);
+	incoming_poll(in); /* its migration is over */
+	incoming_reconcile(in);
+}
+
 static void on_inflow(struct inflow *flow, enum inflow_event event, void *userdata)
 {
 	struct incoming *in = userdata;
@@ -105,12 +144,27 @@ static void on_inflow(struct inflow *flow, enum inflow_event event, void *userda
 		break;
 	case INFLOW_LOADED:
 		in->deadline_ns = 0;
+		if (in->partial) {
+			all_is_here(in);
+			break;
+		}
 		incoming_end_arrival(in);
 		if (!incoming_disk_close(in))
 			incoming_loaded(in);
 		break;
+	case INFLOW_POST_COPY:
+		in->partial = in->vm->incomplete = true;
+		in->deadline_ns = 0;
+		move_figures(&in->m)->has_post_copy = move_figures(&in->m)->post_copy = true;
+		move_show(&in->m, STATE(STOPPED));
+		await_devices(in);
+		break;
 	case INFLOW_RESUMED:
 		in->deadline_ns = 0;
+		if (in->partial && in->m.row.info->state == STATE(IN_DOUBT)) {
+			move_explain(&in->m, NULL);
+			move_show(&in->m, STATE(COMMITTED));
+		}
 		log_info("incoming", "move=%s vm=%s the data connection is back", in->m.id_text,
 			 in->m.row.info->vm);
 		break;
@@ -120,6 +174,10 @@ static void on_inflow(struct inflow *flow, enum inflow_event event, void *userda
 			    in->m.row.info->vm, inflow_loss(flow)->text);
 		break;
 	case INFLOW_FAILED:
+		if (in->partial) {
+			incoming_lose(in, inflow_error(flow)->text);
+			break;
+		}
 		in->hung_up = inflow_error(flow)->code == -ECONNRESET;
 		incoming_give_up(in, inflow_error(flow)->text);
 		break;
@@ -181,6 +239,7 @@ static int start_inflow(struct incoming *in, int fd, const struct link_hello *he
 		.link = { .fd = fd, .move = in->m.row.id, .incarnation = hello->incarnation,
 			  .plain_text = n->config->plain_text_data },
 		.connections = in->connections,
+		.post_copy = in->post_copy,
 		.hello = *hello,
 		.image = in->image,
 		.arrival = in->arrival,
@@ -217,7 +276,7 @@ void incoming_data(struct incoming *in, int fd, const struct link_hello *hello)
 
 	if (incoming_disk_data(in, fd, hello))
 		return;
-	if (in->m.row.stage != JOURNAL_PREPARED || !in->live || !q) {
+	if ((in->m.row.stage != JOURNAL_PREPARED && !in->partial) || !in->live || !q) {
 		close(fd);
 		return;
 	}
@@ -275,6 +334,8 @@ void incoming_copy_end(struct incoming *in)
 	inflow_free(in->inflow);
 	in->inflow = NULL;
 	incoming_disk_end(in);
+	sd_event_source_disable_unref(in->devices);
+	in->devices = NULL;
 	tail_free(in->last_tail);
 	in->last_tail = NULL;
 	arrival_free(TAKE_PTR(in->arrival));

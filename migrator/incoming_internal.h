@@ -25,7 +25,7 @@ struct incoming {
 	/* the facts of commit.h */
 	enum commit_qemu qemu;
 	enum commit_word word;
-	bool live, loaded, refused;
+	bool live, loaded, refused, partial;
 	/* for the record: when COMMIT came, and how long the guest had stood by then; 0: unknown */
 	uint64_t commit_utc_ns, stopped_ns;
 	/* the source: where its last message came from, and our own way to it */
@@ -42,6 +42,7 @@ struct incoming {
 	struct tail *last_tail; /* of the VM; NULL: none */
 	uint8_t *manifest; /* made when the source asks for it */
 	size_t manifest_len;
+	bool post_copy; /* it may come to that */
 	bool warm; /* sent ahead, for a move that may come */
 	/* The image that the source will keep of what comes; and what is written down of that */
 	bool source_keeps;
@@ -49,6 +50,8 @@ struct incoming {
 	struct arrival *arrival;
 	/* QEMU and the pages */
 	struct qemu_question question;
+	sd_event_source *devices; /* in post-copy: when to look whether they are loaded */
+	bool asked_devices;
 	bool commanding;
 	unsigned pending;
 	int qemu_fd;
@@ -75,6 +78,12 @@ void incoming_reconcile(struct incoming *in);
 
 /* The move is not to go on, unless it is READY already: the reason is kept. */
 void incoming_give_up(struct incoming *in, const char *why);
+
+/* Post-copy broke off: what there is of the VM is of no use any more. The reason is kept. */
+void incoming_lose(struct incoming *in, const char *why);
+
+/* Finds out how QEMU stands. */
+void incoming_poll(struct incoming *in);
 
 /* QEMU's monitor; NULL without a QEMU. */
 struct qmp *incoming_monitor(struct incoming *in);

@@ -17,6 +17,8 @@
 
 static Tagalong__PeerStage stage_of(const struct incoming *in)
 {
+	if (in->m.row.stage == JOURNAL_RUN && in->partial && in->resumed_utc_ns)
+		return PEER(TAKING);
 	return commit_target_stage(in->m.row.stage, in->inflow != NULL);
 }
 
@@ -24,7 +26,8 @@ void incoming_tell_state(struct incoming *in)
 {
 	if (in->has_source)
 		(void)peer_send_state(in->socket, &in->source, NULL, &in->m.row.id, stage_of(in),
-				      in->m.row.info->failure, in->resumed_utc_ns);
+				      in->m.row.info->failure, in->resumed_utc_ns,
+				      in->m.row.info->lost);
 }
 
 void incoming_tell_prepared(struct incoming *in)
@@ -42,6 +45,7 @@ void incoming_tell_prepared(struct incoming *in)
 	p.qemu_version = n->host.qemu_version;
 	p.has_connections = true;
 	p.connections = in->connections;
+	p.has_post_copy = p.post_copy = in->post_copy;
 	p.has_has_the_base = true;
 	p.has_the_base = in->base != NULL;
 	p.has_tail_mark = in->last_tail != NULL;
@@ -76,7 +80,8 @@ void incoming_remember_source(struct incoming *in, struct bus_socket *s,
 /* ---- Messages -------------------------------------------------------------------- */
 
 /* How a settled move, or one never heard of, stands. */
-static Tagalong__PeerStage known_stage(struct node *n, const struct uuid *id, uint64_t *ret_utc_ns)
+static Tagalong__PeerStage known_stage(struct node *n, const struct uuid *id, uint64_t *ret_utc_ns,
+				       bool *ret_lost)
 {
 	Tagalong__PeerStage stage = PEER(UNKNOWN);
 	struct journal_move row;
@@ -87,6 +92,7 @@ static Tagalong__PeerStage known_stage(struct node *n, const struct uuid *id, ui
 		stage = commit_target_stage(row.stage, false);
 	if (row.stage == JOURNAL_DONE)
 		*ret_utc_ns = row.info->ended_utc_ns;
+	*ret_lost = row.info->lost;
 	journal_move_clear(&row);
 	return stage;
 }
@@ -117,13 +123,14 @@ static void on_unknown(struct node *n, struct bus_socket *s, const struct bus_pe
 		       const Envelope *e, const struct uuid *id)
 {
 	uint64_t utc_ns = 0;
-	Tagalong__PeerStage stage = known_stage(n, id, &utc_ns);
+	bool lost = false;
+	Tagalong__PeerStage stage = known_stage(n, id, &utc_ns, &lost);
 
 	if (stage == PEER(UNKNOWN) && e->body_case == TAGALONG__ENVELOPE__BODY_PEER_ABORT) {
 		leave_tombstone(n, id, e->sender, e->peer_abort->why);
-		stage = known_stage(n, id, &utc_ns);
+		stage = known_stage(n, id, &utc_ns, &lost);
 	}
-	peer_send_state(s, from, e, id, stage, NULL, utc_ns);
+	peer_send_state(s, from, e, id, stage, NULL, utc_ns, lost);
 }
 
 /* The reason is the source's, unless this side had one of its own. */
@@ -175,7 +182,7 @@ static void on_known(struct incoming *in, struct bus_socket *s, const struct bus
 	case TAGALONG__ENVELOPE__BODY_PEER_ABORT:
 		take_word(in, e);
 		/* A change of stage has told it already; RUN tells when it runs. */
-		if (in->m.row.stage == was && was != JOURNAL_RUN)
+		if (in->m.row.stage == was && (was != JOURNAL_RUN || in->partial))
 			incoming_tell_state(in);
 		break;
 	default:
@@ -216,6 +223,7 @@ void incoming_message(struct node *n, struct bus_socket *s, const struct bus_pee
 	struct incoming *in = incoming_find(n, &id);
 	struct mg_error err = { 0 };
 	uint64_t utc_ns = 0;
+	bool lost;
 	char step[48];
 
 	peer_step_name(e, step);
@@ -227,7 +235,7 @@ void incoming_message(struct node *n, struct bus_socket *s, const struct bus_pee
 	else if (in)
 		on_known(in, s, from, e);
 	else if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_PREPARE &&
-		 known_stage(n, &id, &utc_ns) == PEER(UNKNOWN))
+		 known_stage(n, &id, &utc_ns, &lost) == PEER(UNKNOWN))
 		incoming_prepare(n, s, from, e);
 	else
 		on_unknown(n, s, from, e, &id);

@@ -23,11 +23,14 @@ static int check_host(struct node *n, const Tagalong__PeerPrepare *p, struct mg_
 		.machine_types = (const char *const *)n->host.machine_types,
 		.has_kvm = n->host.has_kvm,
 		.has_vm = vm_find(n, p->spec->name) != NULL,
+		.no_faults = !guest_host_has_faults(&n->host),
+		.huge_pages = n->config->huge_page_dir != NULL,
 	};
 	bool waits = !p->warm && foreign_waiting(n, p->spec->name);
 	const struct preflight_facts facts = {
 		.spec = p->spec, .source = p->source_node, .target = n->config->name,
 		.running = true, .source_qemu = p->source_qemu_version, .host = &host,
+		.post_copy = p->post_copy,
 	};
 	struct preflight found;
 	int r;
@@ -38,6 +41,7 @@ static int check_host(struct node *n, const Tagalong__PeerPrepare *p, struct mg_
 	while (host.machine_types && host.machine_types[host.n_machine_types])
 		host.n_machine_types++;
 	vm_free_room(n, &host.memory_free, &host.vcpus_free);
+	host.foreign = waits;
 	if (waits) { /* the QEMU that waits is its owner's choice, and judges itself */
 		host.qemu_version = NULL;
 		host.n_machine_types = 0;
@@ -141,6 +145,7 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 						      ? p->limits->patience_ns
 						      : PATIENCE_DEFAULT_NS);
 	in->connections = agree_connections(p->limits);
+	in->post_copy = p->post_copy;
 	r = vm_launch(n, p->spec, GUEST_INCOMING, &incarnation, VM_ARRIVING, &in->vm, err);
 	if (r < 0) {
 		in->qemu = COMMIT_QEMU_DEAD;
@@ -155,7 +160,8 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 		incoming_find_base(in, &base);
 	}
 	in->warm = p->warm;
-	in->source_keeps = p->has_incarnation && !p->warm;
+	/* What QEMU places by itself cannot be written down. */
+	in->source_keeps = p->has_incarnation && !p->warm && !p->post_copy;
 	if (in->source_keeps)
 		in->source_image = uuid_of(&p->incarnation);
 	/* If it never runs here, what it gets is what is kept. */

@@ -70,6 +70,9 @@ struct inflow {
 	bool qemu_is_full; /* it takes no more: what it has said before that will be read */
 	uint8_t in[64];
 	struct return_path_reader return_path;
+	bool awaits_advised; /* no page is placed before QEMU has emptied its memory */
+	bool post_copy;      /* pages come for QEMU alone; `return_path` says if that may be */
+	struct return_log said; /* in post-copy, by QEMU */
 	struct tail *last_tail; /* the owner's; NULL: none */
 	uint8_t *tail;
 	size_t tail_len; /* may be more than TAIL_MAX, of which there are no bytes then */
@@ -155,6 +158,18 @@ static int take_pages(struct inlane *l, const uint8_t *payload, size_t len, stru
 	return 0;
 }
 
+/* From the package of post-copy on QEMU alone places pages, but for those that were asked for
+ * before: it waits for them. */
+static int take_pages_in_turn(struct inlane *l, const uint8_t *payload, size_t len,
+			      struct mg_error *err)
+{
+	if (l->all->awaits_advised)
+		return -EAGAIN;
+	if (l->all->post_copy && !missing(l->all))
+		return mg_error_set(err, -EPROTO, "a page past QEMU, in post-copy");
+	return take_pages(l, payload, len, err);
+}
+
 /* What follows comes after so many frames of the other connections. */
 static int take_barrier(struct inflow *i, const uint8_t *payload, size_t len, struct mg_error *err)
 {
@@ -203,6 +218,17 @@ static void keep_tail(struct inflow *i, const uint8_t *piece, size_t len)
 	i->tail_len += len;
 }
 
+static int begin_post_copy(struct inflow *i, struct mg_error *err)
+{
+	if (i->post_copy)
+		return 0;
+	if (!i->return_path.post_copy)
+		return mg_error_set(err, -EPROTO, "STREAM: post-copy, which was not agreed on");
+	i->post_copy = true;
+	flow_post(&i->flow, INFLOW_POST_COPY);
+	return 0;
+}
+
 static int take_stream(struct inflow *i, const struct frame_header *h, const uint8_t *payload,
 		       struct mg_error *err)
 {
@@ -226,6 +252,10 @@ static int take_stream(struct inflow *i, const struct frame_header *h, const uin
 		return r;
 	if (h->flags & FRAME_FLAG_TAIL)
 		keep_tail(i, i->out + i->out_end, n);
+	if (h->flags & FRAME_FLAG_POST_COPY)
+		r = begin_post_copy(i, err);
+	if (r < 0)
+		return r;
 	i->out_end += n;
 	atomic_fetch_add_explicit(&i->stream_bytes, n, memory_order_relaxed);
 	return 0;
@@ -242,7 +272,7 @@ static int on_frame(void *userdata, const struct frame_header *h, const uint8_t 
 		flow_post(&i->flow, INFLOW_STARTED);
 	}
 	if (h->type == FRAME_PAGES)
-		return take_pages(l, payload, h->length, err);
+		return take_pages_in_turn(l, payload, h->length, err);
 	if (h->type == FRAME_STREAM && l->number == 0)
 		return take_stream(i, h, payload, err);
 	if (h->type == FRAME_BARRIER && l->number == 0)
@@ -323,12 +353,32 @@ static void read_qemu(struct inflow *i)
 	ring_recv(&i->flow.ring, &i->read_op, i->qemu_fd, i->in, sizeof(i->in));
 }
 
+/* A page that is zero is none that is missing, in post-copy: QEMU would ask for it, and the
+ * source does not send what it has sent. So there are no holes from now on but those that
+ * QEMU itself makes. */
+static int begin_pages(struct inflow *i)
+{
+	struct mg_error err;
+	int r = i->awaits_advised ? ram_image_reserve(i->image) : 0;
+
+	i->awaits_advised = false;
+	if (r < 0) {
+		mg_error_set(&err, r, "no room for the guest's memory: %s", strerror(-r));
+		return fail(i, &err);
+	}
+	return 0;
+}
+
 static int on_message(struct inflow *i, enum return_path_type type, uint32_t value)
 {
 	struct mg_error err;
 
-	if (type == RETURN_PATH_PONG)
-		return 0; /* answers a PING that outflow has answered already */
+	if (i->post_copy)
+		return_log_add(&i->said, i->return_path.held, i->return_path.len);
+	if (type == RETURN_PATH_PONG && value == RETURN_PATH_ADVISED)
+		return begin_pages(i);
+	if (type != RETURN_PATH_SHUT)
+		return 0; /* PONG answers a PING that outflow has answered already */
 	if (value != 0) {
 		mg_error_set(&err, -EREMOTEIO, "the target's QEMU could not load the state (%u); its "
 			     "log says why", value);
@@ -392,6 +442,7 @@ static void take_next_link(struct inlane *l)
 		next->fd = -1;
 		l->told = l->expected = false;
 		page_placer_ask_again(l->placer);
+		return_log_again(&l->all->said);
 		if (was_told && all_are_there(l->all))
 			flow_post(&l->all->flow, INFLOW_RESUMED);
 	}
@@ -422,6 +473,8 @@ static void pump(struct inlane *l)
 {
 	check_link(l);
 	ask(l);
+	if (l->number == 0)
+		receiver_return(&l->receiver, &l->all->said);
 	receiver_pump(&l->receiver);
 	ask(l);
 }
@@ -598,6 +651,7 @@ int inflow_start(sd_event *loop, const struct inflow_config *config, inflow_even
 	i->write_op.done = on_qemu_written;
 	i->read_op.done = on_qemu_read;
 	i->last_tail = config->last_tail;
+	i->awaits_advised = i->return_path.post_copy = config->post_copy;
 	r = make_image(i, config, err);
 	if (r == 0)
 		r = flow_init(&i->flow, loop, inflow_run, on_event, err);

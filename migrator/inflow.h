@@ -4,7 +4,8 @@
  * the guest's shared RAM file, stream bytes handed to the waiting QEMU. One
  * thread with one io_uring, and a worker for the pages of each connection where
  * there are several. QEMU's SHUT on the return path means that it has
- * loaded everything; it is reported, not forwarded.
+ * loaded everything; it is reported, not forwarded. In post-copy all that it says there is for
+ * the source's QEMU, too.
  */
 #ifndef MIGRATOR_INFLOW_H
 #define MIGRATOR_INFLOW_H
@@ -22,7 +23,10 @@ struct inflow;
 
 enum inflow_event {
 	INFLOW_STARTED, /* the first page or stream byte has come */
-	INFLOW_LOADED,  /* QEMU has loaded the whole state and waits */
+	INFLOW_LOADED,  /* QEMU has loaded the whole state and waits; in post-copy: it has all of the
+			   memory */
+	INFLOW_POST_COPY, /* QEMU is given the state of the devices, and a part of the memory follows:
+			   it can be run once it has loaded that */
 	INFLOW_RESUMED, /* others have taken the place of the connections that were lost */
 	INFLOW_LOST,    /* a connection is lost; inflow_loss() says how. Not after
 			   INFLOW_LOADED */
@@ -42,6 +46,7 @@ struct inflow_config {
 	struct link_config link; /* of the first connection that came, with its accepted socket,
 				    which is taken over on success; with the first one's stream */
 	unsigned connections;    /* side by side, 1 to LINK_LANES_MAX */
+	bool post_copy;          /* it may come to that: QEMU will empty its memory first */
 	struct link_hello hello; /* as link_read_hello() returned it */
 	const struct image *base; /* that the source has too; NULL: none. As the next one */
 	struct tail *last_tail;   /* of the VM, likewise */

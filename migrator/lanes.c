@@ -187,19 +187,20 @@ static bool send_barrier(struct lanes *l)
 	return true;
 }
 
-size_t lanes_send_stream(struct lanes *l, const uint8_t *data, size_t len, bool is_tail,
+size_t lanes_send_stream(struct lanes *l, const uint8_t *data, size_t len, uint16_t flags,
 			 struct tail *last_tail)
 {
 	struct sender *s = &l->lane[0].sender;
+	struct tail *last = flags & FRAME_FLAG_TAIL ? last_tail : NULL;
 	uint8_t *payload;
-	uint16_t flags;
+	uint16_t packed;
 	size_t n;
 
 	payload = send_barrier(l) ? sender_payload(s) : NULL;
 	if (!payload)
 		return 0;
-	n = stream_frame_encode(data, len, is_tail ? last_tail : NULL, payload, &flags);
-	sender_commit(s, FRAME_STREAM, is_tail ? flags | FRAME_FLAG_TAIL : flags, n);
+	n = stream_frame_encode(data, len, last, payload, &packed);
+	sender_commit(s, FRAME_STREAM, flags | packed, n);
 	return FRAME_HEADER_SIZE + n + FRAME_TRAILER_SIZE;
 }
 
@@ -396,7 +397,7 @@ static int lane_init(struct lane *lane, const struct lanes_config *config, struc
 		return r;
 	lane->open = true;
 	lane->sender.share = config->share;
-	lane->sender.ask = config->ask;
+	lane->sender.heard = config->heard;
 	lane->sender.userdata = config->userdata;
 	return lane->all->count > 1 ? worker_start(&lane->worker, err) : 0;
 }

@@ -71,7 +71,8 @@ struct lanes_config {
 	struct share_member *share; /* with whom they share the link; NULL: nobody */
 	_Atomic uint64_t *page_counts;
 	void (*wake)(void *userdata);
-	int (*ask)(void *userdata, const uint8_t *payload, size_t len, struct mg_error *err);
+	int (*heard)(void *userdata, enum frame_type type, const uint8_t *payload, size_t len,
+		     struct mg_error *err); /* as struct sender's */
 	void *userdata;
 };
 
@@ -97,9 +98,9 @@ void lanes_add_whole(struct lanes *l, uint64_t page, const uint8_t *data);
 /* Sends all pages that wait; false while some do still. */
 bool lanes_flush(struct lanes *l);
 
-/* Sends bytes of QEMU's stream, behind all pages that were flushed before. Their frame's length,
- * or 0: not now, try again. */
-size_t lanes_send_stream(struct lanes *l, const uint8_t *data, size_t len, bool is_tail,
+/* Sends bytes of QEMU's stream, behind all pages that were flushed before, with flags of theirs
+ * (frame.h). Their frame's length, or 0: not now, try again. */
+size_t lanes_send_stream(struct lanes *l, const uint8_t *data, size_t len, uint16_t flags,
 			 struct tail *last_tail);
 
 /* As sender_pump(), to be called after each ring_run(). */

@@ -347,7 +347,7 @@ bool move_take_answer(struct move *m, uint64_t reply_to)
 const char *peer_step_name(const Envelope *e, char buffer[48])
 {
 	static const char *const stages[] = { "?", "unknown", "prepared", "ready",
-					      "ran", "never", "loading" };
+					      "ran", "never", "loading", "taking" };
 	const char *name = envelope_body_name(e);
 
 	if (strncmp(name, "peer_", 5) == 0)
@@ -383,7 +383,7 @@ static void set_reply_to(Envelope *e, const Envelope *request)
 
 int64_t peer_send_state(struct bus_socket *s, const struct bus_peer *to, const Envelope *request,
 			const struct uuid *move, Tagalong__PeerStage stage, const char *why,
-			uint64_t resumed_utc_ns)
+			uint64_t resumed_utc_ns, bool lost)
 {
 	Tagalong__PeerState state = TAGALONG__PEER_STATE__INIT;
 	Envelope e = TAGALONG__ENVELOPE__INIT;
@@ -392,6 +392,7 @@ int64_t peer_send_state(struct bus_socket *s, const struct bus_peer *to, const E
 	state.move = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)move->bytes };
 	state.stage = stage;
 	state.why = (char *)why;
+	state.has_lost = state.lost = lost;
 	state.has_resumed_utc_ns = resumed_utc_ns != 0;
 	state.resumed_utc_ns = resumed_utc_ns;
 	state.has_resumed_for_ns = resumed_utc_ns && now >= resumed_utc_ns;

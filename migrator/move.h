@@ -92,7 +92,7 @@ const char *peer_step_name(const Envelope *e, char buffer[48]);
 /* PeerState about a move. */
 int64_t peer_send_state(struct bus_socket *s, const struct bus_peer *to, const Envelope *request,
 			const struct uuid *move, Tagalong__PeerStage stage, const char *why,
-			uint64_t resumed_utc_ns);
+			uint64_t resumed_utc_ns, bool lost);
 
 /* PeerCommit. `stopped_ns`: how long the guest has stood still when it arrives; 0: not known. */
 int64_t peer_send_commit(struct bus_socket *s, const struct bus_peer *to, const Envelope *request,

@@ -79,7 +79,9 @@ struct outflow {
 	uint64_t survey_ns;    /* when it looks again */
 	uint8_t stream_buf[STREAM_FRAME_BYTES];
 	struct streamwriter writer;
-	bool tail_is_next, in_tail;
+	bool tail_is_next;
+	uint16_t tail_flags;    /* of its frames; 0 before */
+	bool post_copy;         /* QEMU has sent the package, or does */
 	struct tail *last_tail; /* the owner's; NULL: none */
 	uint64_t oldest_ns;     /* when the first thing that waits came; 0: nothing waits */
 	bool stopped;
@@ -120,12 +122,12 @@ int outflow_socketpair(int *ret_ours, int *ret_qemu)
 
 static bool send_stream(struct outflow *o)
 {
-	size_t len = lanes_send_stream(&o->lanes, o->writer.data, o->writer.len, o->in_tail,
+	size_t len = lanes_send_stream(&o->lanes, o->writer.data, o->writer.len, o->tail_flags,
 				       o->last_tail);
 
 	if (!len)
 		return false;
-	if (o->in_tail)
+	if (o->tail_flags & FRAME_FLAG_TAIL)
 		ADD(o, tail_bytes, len);
 	ADD(o, stream_bytes, o->writer.len);
 	o->writer.len = 0;
@@ -162,7 +164,7 @@ static bool begin_tail(struct outflow *o)
 {
 	if (o->tail_is_next && send_all(o)) {
 		o->tail_is_next = false;
-		o->in_tail = true;
+		o->tail_flags = o->post_copy ? FRAME_FLAG_POST_COPY : FRAME_FLAG_TAIL;
 	}
 	return !o->tail_is_next;
 }
@@ -259,6 +261,16 @@ static int on_page(void *userdata, unsigned index, uint64_t offset, const uint8_
 	return o->holding || make_room(o);
 }
 
+static void note_stop(struct outflow *o, enum outflow_event event)
+{
+	if (o->share)
+		share_set_urgent(o->share);
+	shorten_queue(o);
+	SET(o, stopped_bytes, lanes_wire_bytes(&o->lanes) - pace_unacked(&o->lanes.pace));
+	SET(o, stopped_mono_ns, clock_mono_ns());
+	flow_post(&o->flow, event);
+}
+
 static int on_section(void *userdata, enum ramstream_element kind)
 {
 	struct outflow *o = userdata;
@@ -268,15 +280,22 @@ static int on_section(void *userdata, enum ramstream_element kind)
 				    o->ram_id);
 	if (kind == RAMSTREAM_END) {
 		o->stopped = true;
-		if (o->share)
-			share_set_urgent(o->share);
-		shorten_queue(o);
-		SET(o, stopped_bytes,
-		    lanes_wire_bytes(&o->lanes) - pace_unacked(&o->lanes.pace));
-		SET(o, stopped_mono_ns, clock_mono_ns());
-		flow_post(&o->flow, OUTFLOW_STOPPED);
+		note_stop(o, OUTFLOW_STOPPED);
 	}
 	return 0;
+}
+
+/* What follows in the stream; else it could not be told when QEMU has emptied its memory. */
+static void ping_advised(struct outflow *o)
+{
+	uint8_t ping[9];
+	struct wcursor c = wcursor_over(ping, sizeof(ping));
+
+	wcursor_u8(&c, RAMSTREAM_COMMAND);
+	wcursor_u16(&c, RAMSTREAM_PING);
+	wcursor_u16(&c, sizeof(uint32_t));
+	wcursor_u32(&c, RETURN_PATH_ADVISED);
+	streamwriter_bytes(&o->writer, ping, sizeof(ping));
 }
 
 static int on_command(void *userdata, enum ramstream_command command, uint32_t value)
@@ -284,6 +303,12 @@ static int on_command(void *userdata, enum ramstream_command command, uint32_t v
 	struct outflow *o = userdata;
 	int r;
 
+	if (command == RAMSTREAM_POSTCOPY_ADVISE)
+		ping_advised(o);
+	if (command == RAMSTREAM_PACKAGED) {
+		o->post_copy = true;
+		note_stop(o, OUTFLOW_POST_COPY);
+	}
 	if (command != RAMSTREAM_PING)
 		return 0;
 	r = return_path_send(o->qemu_fd, RETURN_PATH_PONG, value);
@@ -309,13 +334,38 @@ static const struct ramstream_ops stream_ops = {
 	.tail = on_tail,
 };
 
-/* ---- What the target asks for ------------------------------------------------------- */
+/* ---- What the target says ------------------------------------------------------------ */
 
-static int on_ask(void *userdata, const uint8_t *payload, size_t len, struct mg_error *err)
+/* QEMU reads all the time, so there is room; when it has closed, it has what it needs. */
+static int on_return(struct outflow *o, const uint8_t *data, size_t len, struct mg_error *err)
+{
+	struct return_path_reader reader = { .post_copy = o->post_copy };
+	enum return_path_type type;
+	uint32_t value;
+	int r = 0;
+
+	while (len) {
+		r = return_path_read(&reader, &data, &len, &type, &value, err);
+		if (r <= 0)
+			return r < 0 ? r : mg_error_set(err, -EPROTO, "RETURN: half a message");
+		if (!o->post_copy)
+			return mg_error_set(err, -EPROTO, "RETURN: there is no post-copy");
+		if (type == RETURN_PATH_SHUT)
+			atomic_store(&o->shut_sent, true);
+		if (send(o->qemu_fd, reader.held, reader.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+		    errno != EPIPE)
+			return mg_error_set(err, -errno, "QEMU's return path: %s", strerror(errno));
+	}
+	return 0;
+}
+
+static int on_heard(void *userdata, enum frame_type type, const uint8_t *payload, size_t len,
+		    struct mg_error *err)
 {
 	struct outflow *o = userdata;
 
-	return page_ask_decode(payload, len, &o->asked, err);
+	return type == FRAME_RETURN ? on_return(o, payload, len, err)
+				    : page_ask_decode(payload, len, &o->asked, err);
 }
 
 static int send_asked(struct outflow *o)
@@ -356,7 +406,7 @@ static void on_qemu_read(struct ring_op *op, int res)
  * over all that is still to be sent. */
 static bool is_behind(const struct outflow *o)
 {
-	return o->asked.count && !o->stopped;
+	return o->asked.count && !o->stopped && !o->post_copy;
 }
 
 static void read_qemu(struct outflow *o)
@@ -396,7 +446,7 @@ static uint64_t flush_idle(struct outflow *o)
 	if (!o->oldest_ns || !lanes_idle(&o->lanes))
 		return UINT64_MAX;
 	age = clock_mono_ns() - o->oldest_ns;
-	if (!o->stopped && age < LINGER_NS)
+	if (!o->stopped && !o->post_copy && age < LINGER_NS)
 		return LINGER_NS - age;
 	send_all(o);
 	return UINT64_MAX;
@@ -655,7 +705,7 @@ static int open_lanes(struct outflow *o, const struct outflow_config *config, st
 					    .share = config->share,
 					    .page_counts = o->counters.pages,
 					    .wake = wake,
-					    .ask = on_ask,
+					    .heard = on_heard,
 					    .userdata = o };
 
 	return lanes_init(&o->lanes, &lanes, err);

@@ -8,7 +8,8 @@
  * Pages of the shared RAM block leave as addressed, encoded pages; all else
  * (header, small blocks, section marks, the device tail) as stream bytes with
  * those pages taken out. The return path to QEMU is answered here: PONG to each
- * PING at once, SHUT only when outflow_send_shut() says so.
+ * PING at once, SHUT only when outflow_send_shut() says so. In post-copy it is the
+ * target's QEMU that is heard there.
  *
  * The owner lives on an sd-event loop and is told by events; it steers by the
  * calls below, which are safe from the loop's thread only.
@@ -33,6 +34,8 @@ struct outflow;
 
 enum outflow_event {
 	OUTFLOW_STOPPED,  /* END(ram) begins: the guest has been stopped */
+	OUTFLOW_POST_COPY, /* the guest has been stopped, and will run at the target before all of its
+			     memory is there: from here on it cannot run here any more */
 	OUTFLOW_WARMED,   /* a warming: the target has all but the last pages, of which none is read
 			     from QEMU until outflow_abort(), so that the guest never stops */
 	OUTFLOW_RESUMED,  /* others have taken the place of the connections that were lost */

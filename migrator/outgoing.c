@@ -129,6 +129,8 @@ static void on_qemu_state(enum commit_qemu state, void *userdata)
 		o->vm->stopped_by_move = false;
 	if (state == COMMIT_QEMU_BUSY && o->step == COPY_SHUT_SENT)
 		outgoing_poll(o, NS_PER_MS); /* "completed" comes a moment before "postmigrate" */
+	if (state == COMMIT_QEMU_BROKEN)
+		copy_lose(o, "the stream of its memory ended");
 	if (state == COMMIT_QEMU_BUSY && o->m.row.stage == JOURNAL_ABORTED)
 		outgoing_disk_undo(o); /* it may wait for its switch-over */
 	if (state == COMMIT_QEMU_RUNNING && o->live && o->step >= COPY_FLOWING)
@@ -208,7 +210,7 @@ static void quit_qemu(struct outgoing *o)
 		vm_let_go(vm, false);
 	} else if (!o->quitting) {
 		o->quitting = true;
-		vm_let_go(vm, false); /* on_vm_exit() follows */
+		vm_let_go(vm, o->qemu == COMMIT_QEMU_BROKEN); /* on_vm_exit() follows */
 	}
 }
 
@@ -241,6 +243,8 @@ static void on_vm_exit(struct vm *vm, void *userdata)
 		o->vm = NULL; /* its memory goes when we return */
 	if (o->peer_stage == PEER(PREPARED) || o->peer_stage == PEER(LOADING))
 		o->peer_stage = COMMIT_PEER_SILENT; /* it may be READY by now: ask */
+	if (o->post_copy && o->m.row.stage == JOURNAL_COMMIT)
+		copy_lose(o, vm->exit_error.text);
 	outgoing_give_up(o, "QEMU of %s died: %s", o->m.row.info->vm, vm->exit_error.text);
 	outgoing_reconcile(o);
 }
@@ -312,13 +316,17 @@ static void enter_stage(struct outgoing *o, enum journal_stage stage)
 			o->vm->place = VM_LEAVING; /* nobody's business here any more */
 			node_changed(o->m.node);
 		}
-		move_explain(&o->m, NULL);
+		if (!o->m.row.info->lost)
+			move_explain(&o->m, NULL);
 		copy_end(o);
 		move_show(&o->m, STATE(DONE));
 		o->quit_after_ns = clock_mono_ns() + QUIT_DELAY_NS;
 		break;
 	case JOURNAL_REVOKED:
-		move_explain(&o->m, "%s had given it up", o->m.row.peer);
+		if (o->post_copy)
+			copy_lose(o, "the target has given it up");
+		else
+			move_explain(&o->m, "%s had given it up", o->m.row.peer);
 		copy_end(o);
 		break;
 	default:
@@ -451,7 +459,8 @@ void outgoing_reconcile(struct outgoing *o)
 	}
 	o->reconciling = true;
 	do {
-		struct commit_source facts = { o->m.row.stage, o->qemu, o->peer_stage, o->live };
+		struct commit_source facts = { o->m.row.stage, o->qemu, o->peer_stage, o->live,
+					       o->post_copy };
 
 		o->again = false;
 		act(o, commit_source_next(&facts));
@@ -477,7 +486,7 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 	(void)source;
 	(void)now;
 	sharing_tick(o);
-	if (o->live && !o->waiting && o->pause != PAUSED &&
+	if (o->live && !o->waiting && !o->post_copy && o->pause != PAUSED &&
 	    clock_mono_ns() - o->m.begun_mono_ns > o->timeout_ns)
 		outgoing_give_up(o, "it took longer than it was allowed to");
 	if (o->live)
@@ -562,6 +571,7 @@ int outgoing_restore(struct node *n, struct journal_move *row)
 	if (row->settled)
 		return 0;
 	o->prepare_went = true; /* for all that we know */
+	o->post_copy = row->info->figures && row->info->figures->post_copy;
 	if (row->stage <= JOURNAL_PREPARED)
 		move_explain(&o->m, "migratord of %s was restarted", n->config->name);
 	o->vm = vm_find_incarnation(n, &row->incarnation);
@@ -584,6 +594,9 @@ int outgoing_cancel(struct outgoing *o, const char *who, struct mg_error *err)
 		outgoing_reconcile(o);
 		return 0;
 	}
+	if (o->post_copy)
+		return mg_error_set(err, -EBUSY, "it is too late: %s is in post-copy, and cannot run "
+				    "here any more", o->m.row.info->vm);
 	if (o->m.row.stage > JOURNAL_PREPARED || !move_state_may_cancel(o->m.row.info->state))
 		return mg_error_set(err, -EBUSY, "it is too late: the move of %s is %s",
 				    o->m.row.info->vm, move_state_name(o->m.row.info->state));
@@ -599,6 +612,9 @@ int outgoing_resolve(struct outgoing *o, bool run_here, const char *who, struct 
 				    o->m.row.info->vm, move_state_name(o->m.row.info->state));
 	log_warning("outgoing", "move=%s vm=%s resolved by %s: %s", o->m.id_text, o->m.row.info->vm,
 		    who, run_here ? "run here" : "discard");
+	if (o->post_copy && run_here)
+		return mg_error_set(err, -ESRCH, "%s is in post-copy: what is here is only a part "
+				    "of it", o->m.row.info->vm);
 	/* Before the decision only a dead QEMU leaves a doubt. */
 	if (o->m.row.stage == JOURNAL_PREPARED && run_here)
 		return mg_error_set(err, -ESRCH, "there is no copy of %s left here; "

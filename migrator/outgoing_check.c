@@ -25,6 +25,8 @@ static void judge(struct outgoing *o)
 		.target = o->m.row.peer, .running = true,
 		.source_qemu = guest_qemu_version(o->vm->guest), .block = o->block,
 		.migrate = o->migrate, .capabilities = o->capabilities,
+		.post_copy = outgoing_may_post_copy(o), .connections = o->connections,
+		.huge_pages = o->m.node->config->huge_page_dir != NULL,
 	};
 	struct preflight found;
 	struct mg_error err = { 0 };

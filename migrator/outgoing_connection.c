@@ -263,6 +263,10 @@ void connection_resumed(struct outgoing *o)
 		 (unsigned long long)((clock_mono_ns() - o->lost_since_ns) / NS_PER_MS));
 	o->lost_since_ns = 0;
 	o->unheard = true;
+	if (o->post_copy && o->m.row.info->state == STATE(IN_DOUBT)) {
+		move_explain(&o->m, NULL);
+		move_show(&o->m, STATE(COMMITTED));
+	}
 }
 
 /* What broke the connection may have broken the bus, too: until the target is heard again it
@@ -272,11 +276,22 @@ static void ask(struct outgoing *o)
 {
 	uint64_t now = clock_mono_ns();
 	bool stopped = o->step == COPY_FLOWING && o->m.row.info->state == STATE(STOPPED);
+	bool waits = o->unheard || o->peer_stage == TAGALONG__PEER_STAGE__PEER_TAKING;
 
-	if ((!o->unheard || now - o->asked_ns < ASK_NS) && !stopped)
+	if ((!waits || now - o->asked_ns < ASK_NS) && !stopped)
 		return;
 	o->asked_ns = now;
 	outgoing_ask(o);
+}
+
+/* There is no giving up: the guest waits there for what only is here. */
+static void show_cut(struct outgoing *o)
+{
+	if (o->m.row.stage != JOURNAL_COMMIT || o->m.row.info->state == STATE(IN_DOUBT))
+		return;
+	move_explain(&o->m, "a part of the memory of %s is here and not on %s, to which there is no "
+		     "link: %s", o->m.row.info->vm, o->m.row.peer, outflow_loss(o->outflow)->text);
+	move_show(&o->m, STATE(IN_DOUBT));
 }
 
 void connection_tick(struct outgoing *o)
@@ -285,6 +300,10 @@ void connection_tick(struct outgoing *o)
 		ask(o);
 	if (!o->live || !o->lost_since_ns || clock_mono_ns() - o->lost_since_ns < o->patience_ns)
 		return;
+	if (o->post_copy) {
+		show_cut(o);
+		return;
+	}
 	outgoing_give_up(
 		o, "the data connection was lost, and there was no other within %llu s (%s)",
 		(unsigned long long)(o->patience_ns / NS_PER_S), outflow_loss(o->outflow)->text);

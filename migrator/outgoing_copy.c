@@ -19,6 +19,7 @@
 #define NEAR_END_NS (500 * NS_PER_MS)
 #define NEAR_END_TICK_NS (10 * NS_PER_MS)
 #define FD_NAME "tagalong"
+#define POST_COPY_POLL_NS (50 * NS_PER_MS) /* what QEMU needs to see that its stream is gone */
 #define BANDWIDTH_UNLIMITED ((json_int_t)1 << 40) /* bytes a second; our link is the limit */
 
 #define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
@@ -41,7 +42,7 @@ static json_t *capabilities(const struct outgoing *o)
 	} wanted[] = {
 		{ "events", 1 },	    { "return-path", 1 },
 		{ "late-block-activate", 1 }, { "xbzrle", 0 },
-		{ "multifd", 0 },	    { "postcopy-ram", 0 },
+		{ "multifd", 0 },	    { "postcopy-ram", outgoing_may_post_copy(o) },
 		{ "auto-converge", may_throttle(o) }, { "release-ram", 0 },
 		/* Only for the mirrors' end: a guest that stands still there does not resume by
 		 * itself when we die, but when we are back. */
@@ -314,6 +315,8 @@ void copy_ready(struct outgoing *o)
 	if (o->m.row.info->state == STATE(COPYING))
 		move_show(&o->m, STATE(STOPPED));
 	move_show(&o->m, STATE(READY));
+	if (o->post_copy)
+		return; /* QEMU will hear it from the target's, when that has all */
 	if (outflow_send_shut(o->outflow) < 0) {
 		outgoing_give_up(o, "QEMU closed its migration socket");
 		return;
@@ -332,18 +335,93 @@ static void end_warming(struct outgoing *o)
 	o->live = false;
 }
 
+/* ---- Post-copy ----------------------------------------------------------------------------- */
+
+static void set_post_copy(struct outgoing *o, bool on)
+{
+	Tagalong__MoveFigures *f = move_figures(&o->m);
+
+	o->post_copy = on;
+	f->has_post_copy = f->post_copy = on;
+	(void)move_to_stage(&o->m, JOURNAL_PREPARED);
+}
+
+static void on_post_copy(struct qmp *q, int r, json_t *result, const struct mg_error *err,
+			 void *userdata)
+{
+	struct outgoing *o = userdata;
+
+	(void)q;
+	(void)result;
+	o->pending--;
+	if (r == -EREMOTEIO) { /* it was refused; else it may have begun */
+		set_post_copy(o, false);
+		outgoing_give_up(o, "QEMU: %s", err->text);
+	}
+	outgoing_reconcile(o);
+}
+
+/* Journaled first: whoever finds this move after a restart must not take QEMU's end for one that
+ * leaves a whole guest at the target. */
+static void start_post_copy(struct outgoing *o)
+{
+	if (o->post_copy)
+		return;
+	set_post_copy(o, true);
+	log_warning("outgoing", "move=%s vm=%s post-copy: the loss of %s or %s loses the VM until all of "
+		    "its memory is there", o->m.id_text, o->m.row.info->vm, o->m.node->config->name,
+		    o->m.row.peer);
+	if (outgoing_command(o, "migrate-start-postcopy", NULL, STEP_TIMEOUT_NS, on_post_copy) < 0)
+		outgoing_give_up(o, "QEMU's monitor does not answer");
+}
+
+/* The guest cannot run here any more, so nothing guards its blackout. */
+static void post_copy_begun(struct outgoing *o)
+{
+	o->post_copy = true;
+	if (o->vm)
+		o->vm->stopped_by_move = true;
+	show_stopped(o);
+}
+
+/* QEMU pauses without its stream, and so does the target's; they are ended by the rules. */
+void copy_lose(struct outgoing *o, const char *why)
+{
+	MoveInfo *info = o->m.row.info;
+	_cleanup_free_ char *known = info->failure ? strdup(info->failure) : NULL;
+
+	o->live = false;
+	if (!info->lost) {
+		info->has_lost = info->lost = true;
+		move_explain(&o->m, "%s is lost, post-copy broke off: %s", info->vm, known ? known : why);
+		log_error("outgoing", "move=%s vm=%s %s", o->m.id_text, info->vm, info->failure);
+	}
+	copy_end(o);
+	outgoing_poll(o, POST_COPY_POLL_NS);
+}
+
 static void on_outflow(struct outflow *flow, enum outflow_event event, void *userdata)
 {
 	struct outgoing *o = userdata;
 
 	if (!o->live)
 		return;
+	if (event == OUTFLOW_POST_COPY) {
+		post_copy_begun(o);
+		return;
+	}
 	if (event == OUTFLOW_STOPPED && !o->warm) {
+		if (o->post_copy)
+			set_post_copy(o, false); /* so little was left that QEMU did not begin it */
 		on_stopped(o);
 		return;
 	}
 	if (event == OUTFLOW_LOST || event == OUTFLOW_RESUMED) {
 		(event == OUTFLOW_LOST ? connection_lost : connection_resumed)(o);
+		return;
+	}
+	if (event == OUTFLOW_FAILED && o->m.row.stage == JOURNAL_COMMIT) {
+		copy_lose(o, outflow_error(flow)->text);
 		return;
 	}
 	if (event != OUTFLOW_FAILED)
@@ -474,6 +552,8 @@ static void steer(struct outgoing *o)
 		set_parameter(o, "max-cpu-throttle", verdict.throttle_percent);
 	if (verdict.give_up)
 		give_up_convergence(o);
+	if (verdict.post_copy)
+		start_post_copy(o);
 }
 
 /* Not while the link is away, for which there is another patience. */
@@ -537,7 +617,7 @@ static void on_query_migrate(struct qmp *q, int r, json_t *result, const struct 
 	if (r < 0 || !o->live || !o->outflow)
 		return;
 	take_ram_figures(o, result);
-	if (o->m.row.info->state != STATE(COPYING))
+	if (o->m.row.info->state != STATE(COPYING) || o->post_copy)
 		return; /* the monitor may be silent, and each millisecond counts */
 	if (!o->warm && !sharing_holds(o)) /* it is not to stop */
 		steer(o);
@@ -545,9 +625,16 @@ static void on_query_migrate(struct qmp *q, int r, json_t *result, const struct 
 		outgoing_set_timer(o, &o->asking, NEAR_END_TICK_NS, on_asking, o);
 }
 
+/* The guest runs at the target, and what is left of its memory follows. */
+static bool is_taken(const struct outgoing *o)
+{
+	return o->post_copy && o->peer_stage == TAGALONG__PEER_STAGE__PEER_TAKING;
+}
+
 static void ask_progress(struct outgoing *o)
 {
-	if (o->asking_progress || !o->outflow || o->m.row.info->state != STATE(COPYING))
+	if (o->asking_progress || !o->outflow ||
+	    (o->m.row.info->state != STATE(COPYING) && !is_taken(o)))
 		return;
 	o->asking_progress = outgoing_command(o, "query-migrate", NULL, QUERY_TIMEOUT_NS,
 					      on_query_migrate) >= 0;
@@ -575,11 +662,11 @@ void copy_tick(struct outgoing *o)
 		return;
 	outflow_get_stats(o->outflow, &stats);
 	fill_figures(o, &stats);
-	if (o->m.row.info->state != STATE(COPYING))
+	if (o->m.row.info->state != STATE(COPYING) && !is_taken(o))
 		return; /* as above */
 	move_tell_progress(&o->m);
 	ask_progress(o);
-	if (!o->warm)
+	if (!o->warm && !o->post_copy)
 		check_stall(o);
 }
 

@@ -49,6 +49,7 @@ struct outgoing {
 	uint64_t promise_ns, most_ns, bandwidth_bps, timeout_ns, patience_ns, stall_timeout_ns;
 	IfNotConverging if_not_converging;
 	bool force, dry_run, warm;
+	bool post_copy; /* QEMU was told to begin it: there is no way back */
 	/* outgoing_sharing.c */
 	Tagalong__MovePriority priority;
 	struct share_member *share;
@@ -142,6 +143,12 @@ void outgoing_tick_in(struct outgoing *o, uint64_t delay_ns);
 
 /* Asks the rules and acts, until there is nothing more to do at once. */
 void outgoing_reconcile(struct outgoing *o);
+
+/* Whether it may come to post-copy. */
+static inline bool outgoing_may_post_copy(const struct outgoing *o)
+{
+	return o->if_not_converging == TAGALONG__IF_NOT_CONVERGING__CONVERGE_POST_COPY && !o->warm;
+}
 
 /* The move is not to go on: the reason is kept if it is the first. */
 void outgoing_give_up(struct outgoing *o, const char *fmt, ...)
@@ -301,6 +308,7 @@ void copy_connected(struct outgoing *o); /* all of them are there */
 bool outgoing_promise_fits(const struct outgoing *o);
 void outgoing_refuse_promise(struct outgoing *o);
 void copy_tick(struct outgoing *o);
+void copy_lose(struct outgoing *o, const char *why); /* post-copy broke off */
 void copy_event(struct outgoing *o, const char *event, json_t *data, uint64_t utc_ns);
 void copy_ready(struct outgoing *o); /* the target has loaded everything */
 void copy_end(struct outgoing *o);   /* closes all that is open; a stopped guest resumes */

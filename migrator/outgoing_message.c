@@ -36,17 +36,43 @@ static uint64_t blackout_ns(const struct outgoing *o, const Tagalong__PeerState 
 	return since < until_heard ? until_heard - since : until_heard;
 }
 
+static bool is_last(Tagalong__PeerStage stage)
+{
+	return stage == PEER(RAN) || stage == PEER(NEVER);
+}
+
+/* It has what is left of the guest, or had: it knows whether that is all. */
+static void note_lost(struct outgoing *o, const Tagalong__PeerState *state)
+{
+	MoveInfo *info = o->m.row.info;
+
+	if (state->stage != PEER(RAN))
+		return;
+	info->has_lost = info->lost = state->lost;
+	if (!state->lost)
+		return;
+	if (state->why)
+		move_explain(&o->m, "%s", state->why);
+	else
+		move_explain(&o->m, "%s is lost, post-copy broke off: %s has ended what it had of it",
+			     info->vm, o->m.row.peer);
+}
+
 void outgoing_peer_state(struct outgoing *o, const Tagalong__PeerState *state)
 {
 	bool settled = o->peer_stage == PEER(RAN) || o->peer_stage == PEER(NEVER);
 
 	log_debug("outgoing", "move=%s target says stage=%d", o->m.id_text, state->stage);
 	o->unheard = false;
-	if (settled || (o->peer_stage == PEER(READY) && state->stage != PEER(RAN) &&
-			state->stage != PEER(NEVER)))
+	if (settled || (o->peer_stage == PEER(TAKING) && !is_last(state->stage)) ||
+	    (o->peer_stage == PEER(READY) && !is_last(state->stage) && state->stage != PEER(TAKING)))
 		return; /* older than what is known */
 	o->peer_stage = state->stage;
-	if (state->stage == PEER(RAN) && o->stop_utc_ns) {
+	note_lost(o, state);
+	if (o->live && state->stage == PEER(TAKING))
+		outgoing_say(o, WORD_NONE); /* it is heard again when all is there */
+	if ((state->stage == PEER(RAN) || state->stage == PEER(TAKING)) && o->stop_utc_ns &&
+	    !move_figures(&o->m)->has_blackout_ns) {
 		Tagalong__MoveFigures *f = move_figures(&o->m);
 
 		f->has_blackout_ns = true;
@@ -76,6 +102,11 @@ static void on_prepared(struct outgoing *o, const Tagalong__PeerPrepared *p)
 {
 	if (o->m.row.stage != JOURNAL_BEGUN || !o->live)
 		return;
+	if (outgoing_may_post_copy(o) && !p->post_copy) {
+		outgoing_give_up(o, "%s is too old for post-copy", o->m.row.peer);
+		outgoing_reconcile(o);
+		return;
+	}
 	snprintf(o->data_endpoint, sizeof(o->data_endpoint), "%s", p->data_endpoint);
 	take_connections(o, p);
 	outgoing_say(o, WORD_NONE);
@@ -147,12 +178,15 @@ void outgoing_answer_query(struct node *n, struct bus_socket *s, const struct bu
 	(void)outgoing_find_for_peer(n, &id, &o, &stage);
 	if (o)
 		connection_heard(o, from);
-	if (stage == JOURNAL_COMMIT || stage == JOURNAL_DONE)
+	if (stage == JOURNAL_COMMIT && o && o->word == WORD_ABORT)
+		peer_send_word(s, from, e, &id, TAGALONG__ENVELOPE__BODY_PEER_ABORT, NULL);
+	else if (stage == JOURNAL_COMMIT || stage == JOURNAL_DONE)
 		peer_send_commit(s, from, e, &id, o ? stopped_ns(o) : 0);
 	else if (stage == JOURNAL_ABORTED || stage == JOURNAL_REVOKED)
 		peer_send_word(s, from, e, &id, TAGALONG__ENVELOPE__BODY_PEER_ABORT, NULL);
 	else
-		peer_send_state(s, from, e, &id, stage ? PEER(PREPARED) : PEER(UNKNOWN), NULL, 0);
+		peer_send_state(s, from, e, &id, stage ? PEER(PREPARED) : PEER(UNKNOWN), NULL, 0,
+				false);
 	fault_after("receive", "query");
 }
 
@@ -219,6 +253,7 @@ static int64_t send_prepare(struct outgoing *o)
 	p.has_order_id = o->m.row.info->has_attempt_id;
 	p.order_id = o->m.row.info->move;
 	p.has_warm = p.warm = o->warm;
+	p.has_post_copy = p.post_copy = outgoing_may_post_copy(o);
 	p.has_may_come_again = true;
 	p.may_come_again = !o->warm && o->retry.made < o->retry.most;
 	e.body_case = TAGALONG__ENVELOPE__BODY_PEER_PREPARE;

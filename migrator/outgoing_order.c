@@ -34,6 +34,8 @@ static void take_limits(struct outgoing *o, const Tagalong__MoveOrder *order)
 		o->timeout_ns = l->timeout_ns;
 	if (l && l->has_connections)
 		o->connections = l->connections;
+	else if (outgoing_may_post_copy(o))
+		o->connections = 1;
 	if (l && l->has_patience_ns)
 		o->patience_ns = l->patience_ns;
 	if (l && l->attempts)

@@ -191,7 +191,8 @@ static int set_paused(struct outgoing *o, bool paused, struct mg_error *err)
 
 	if (paused == (o->pause == PAUSED))
 		return 0;
-	if (!o->outflow || o->step != COPY_FLOWING || o->m.row.info->state != STATE(COPYING))
+	if (!o->outflow || o->step != COPY_FLOWING || o->post_copy ||
+	    o->m.row.info->state != STATE(COPYING))
 		return mg_error_set(err, -EBUSY, "the move of %s is %s; only one that is copying is "
 				    "paused", o->m.row.info->vm,
 				    move_state_name(o->m.row.info->state));

@@ -219,6 +219,11 @@ int ram_image_get(struct ram_image *image, uint64_t page, uint8_t *data)
 	return read_file(image, page, data);
 }
 
+int ram_image_reserve(struct ram_image *image)
+{
+	return fallocate(image->fd, 0, 0, (off_t)image->bytes) < 0 ? -errno : 0;
+}
+
 /* All of a file of huge pages counts as touched; to read is cheaper than to write there. */
 static int make_zero(struct ram_image *image, uint64_t page)
 {

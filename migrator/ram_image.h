@@ -51,6 +51,10 @@ int ram_image_get(struct ram_image *image, uint64_t page, uint8_t *data);
  * another thread is writing may come as a mixture of old and new. */
 int ram_image_peek(const struct ram_image *image, uint64_t page, uint8_t *data);
 
+/* Takes the memory of the whole file: no page is a hole any more. -ENOSPC when there is not as
+ * much. */
+int ram_image_reserve(struct ram_image *image);
+
 /* Makes pages zero. */
 int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count);
 

@@ -385,11 +385,14 @@ static int on_footer(struct ramstream *rs, struct rcursor *c)
 static int on_command(struct ramstream *rs, struct rcursor *c)
 {
 	static const struct {
-		uint16_t command, length;
+		uint16_t command, least, most;
 	} carried[] = {
-		{ RAMSTREAM_OPEN_RETURN_PATH, 0 },
-		{ RAMSTREAM_PING, 4 },
-		{ RAMSTREAM_SWITCHOVER_START, 0 },
+		{ RAMSTREAM_OPEN_RETURN_PATH, 0, 0 },
+		{ RAMSTREAM_PING, 4, 4 },
+		{ RAMSTREAM_POSTCOPY_ADVISE, 16, 16 },
+		{ RAMSTREAM_RAM_DISCARD, 1, RAMSTREAM_PAGE },
+		{ RAMSTREAM_PACKAGED, 4, 4 },
+		{ RAMSTREAM_SWITCHOVER_START, 0, 0 },
 	};
 
 	rs->command = rcursor_u16(c);
@@ -397,18 +400,20 @@ static int on_command(struct ramstream *rs, struct rcursor *c)
 	for (size_t i = 0; i < ARRAY_SIZE(carried); i++) {
 		if (rs->command != carried[i].command)
 			continue;
-		if (rs->command_length != carried[i].length)
+		if (rs->command_length < carried[i].least || rs->command_length > carried[i].most)
 			return FAIL(rs, -EPROTO, "command %u with %u bytes", rs->command,
 				    rs->command_length);
 		return next(rs, S_COMMAND_DATA, rs->command_length);
 	}
-	return FAIL(rs, -EOPNOTSUPP, "command %u (post-copy or newer than us) is not carried",
+	return FAIL(rs, -EOPNOTSUPP, "command %u (newer than us) is not carried",
 		    rs->command);
 }
 
 static int on_command_data(struct ramstream *rs, struct rcursor *c)
 {
-	rs->ping = rs->command_length ? rcursor_u32(c) : 0;
+	if (rs->command == RAMSTREAM_PACKAGED)
+		return next(rs, S_TAIL, 0);
+	rs->ping = rs->command == RAMSTREAM_PING ? rcursor_u32(c) : 0;
 	return next(rs, S_ELEMENT, 1);
 }
 
@@ -655,7 +660,7 @@ static int handle(struct ramstream *rs, const uint8_t *field)
 		pause |= r = emit_bytes(rs, field, len);
 	if (r >= 0 && state == S_COMMAND_DATA)
 		pause |= r = emit_command(rs);
-	if (r >= 0 && state == S_FOOTER && rs->state == S_TAIL)
+	if (r >= 0 && (state == S_FOOTER || state == S_COMMAND_DATA) && rs->state == S_TAIL)
 		pause |= r = begin_tail(rs);
 	rs->offset += len;
 	return r < 0 ? r : pause;

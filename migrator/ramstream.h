@@ -7,11 +7,12 @@
  *     header, block list, section marks, commands   verbatim bytes
  *     pages                                          block, offset, contents
  *     device state after the end of RAM              verbatim bytes
+ *     post-copy: all from its package on             verbatim bytes
  *
  * The verbatim bytes, joined with the pages in the form of streamwriter.h, are
  * again a whole stream. Nothing in the stream is trusted: counts, names, sizes
  * and offsets have limits, and what we cannot carry (XBZRLE, COMPRESS, multifd,
- * other iterative sections, post-copy) is refused by name.
+ * other iterative sections) is refused by name.
  */
 #ifndef MIGRATOR_RAMSTREAM_H
 #define MIGRATOR_RAMSTREAM_H
@@ -58,6 +59,9 @@ enum ramstream_element {
 enum ramstream_command {
 	RAMSTREAM_OPEN_RETURN_PATH = 1,
 	RAMSTREAM_PING = 2,
+	RAMSTREAM_POSTCOPY_ADVISE = 3,
+	RAMSTREAM_RAM_DISCARD = 6,
+	RAMSTREAM_PACKAGED = 7,
 	RAMSTREAM_SWITCHOVER_START = 11, /* QEMU 10.0 */
 };
 
@@ -80,7 +84,8 @@ struct ramstream_ops {
 	int (*section)(void *userdata, enum ramstream_element kind);
 	/* A command, after its bytes; value is PING's. */
 	int (*command)(void *userdata, enum ramstream_command command, uint32_t value);
-	/* The device state begins, before its bytes: no page follows. */
+	/* The device state begins, before its bytes: no page follows. Or, after PACKAGED, post-copy:
+	 * the state, and after it pages, as the destination wants them. */
 	int (*tail)(void *userdata);
 };
 

@@ -83,6 +83,17 @@ void receiver_ask(struct receiver *r, struct page_set *pages)
 		send_frame(r, FRAME_ASK, page_ask_encode(pages, r->ack + FRAME_HEADER_SIZE));
 }
 
+void receiver_return(struct receiver *r, struct return_log *log)
+{
+	size_t len;
+
+	if (r->send_op.pending || r->error.code || r->lost.code)
+		return;
+	len = return_log_take(log, r->ack + FRAME_HEADER_SIZE, PAGE_ASK_SIZE);
+	if (len)
+		send_frame(r, FRAME_RETURN, len);
+}
+
 void receiver_say_error(struct receiver *r, const char *text)
 {
 	uint64_t end = clock_mono_ns() + LAST_WORD_NS;

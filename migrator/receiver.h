@@ -12,6 +12,7 @@
 #include "migrator/frame_reader.h"
 #include "migrator/link.h"
 #include "migrator/page_ask.h"
+#include "migrator/return_path.h"
 #include "migrator/ring.h"
 
 struct receiver {
@@ -68,6 +69,9 @@ void receiver_pump(struct receiver *r);
 /* Asks the source for pages, as far as a frame can be sent now; those it takes out of
  * the set. To be called before receiver_pump(), whose acknowledgements can wait. */
 void receiver_ask(struct receiver *r, struct page_set *pages);
+
+/* Says what QEMU has said in post-copy, likewise. */
+void receiver_return(struct receiver *r, struct return_log *log);
 
 /* Tells the source why the connection ends, if that can be done within a moment,
  * and ends it for sending. The last thing to be done in the ring's thread. */

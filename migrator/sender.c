@@ -188,9 +188,9 @@ static void on_frame(struct sender *s, const struct frame_header *h, const uint8
 	drop_acknowledged(s);
 	if (h->type == FRAME_ACK)
 		return;
-	if (h->type == FRAME_ASK) {
+	if (h->type == FRAME_ASK || h->type == FRAME_RETURN) {
 		struct mg_error err = { 0 };
-		int r = s->ask(s->userdata, payload, h->length, &err);
+		int r = s->heard(s->userdata, h->type, payload, h->length, &err);
 
 		if (r < 0)
 			fail(s, r, err.text);

@@ -58,9 +58,10 @@ struct sender {
 	struct mg_error lost;  /* code < 0: the connection is gone, and another may come */
 	struct mg_error error; /* code < 0: it is over */
 
-	/* The target asks for pages: the payload of an ASK frame. Returns 0 or an
-	 * error with its text in *err. */
-	int (*ask)(void *userdata, const uint8_t *payload, size_t len, struct mg_error *err);
+	/* The target asks for pages, or its QEMU says something: the payload of an ASK or a RETURN
+	 * frame. Returns 0 or an error with its text in *err. */
+	int (*heard)(void *userdata, enum frame_type type, const uint8_t *payload, size_t len,
+		     struct mg_error *err);
 	void *userdata;
 };
 

@@ -366,7 +366,7 @@ static void begin_clearing(struct vm *vm)
 {
 	int fd = -1, r;
 
-	if (vm->place != VM_OURS || vm->clearing || guest_is_foreign(vm->guest))
+	if (vm->place != VM_OURS || vm->clearing || vm->incomplete || guest_is_foreign(vm->guest))
 		return;
 	r = fd = guest_ram_open(vm->guest);
 	if (r >= 0)

@@ -34,6 +34,8 @@ struct vm {
 	LIST_ENTRY(vm) link;
 	VmSpec *spec;
 	VmLuggage *luggage; /* NULL: it has not been moved yet */
+	bool incomplete; /* post-copy: what is a hole in its RAM file may be at the source, and only
+			    QEMU fills it */
 	bool keep_image; /* it has gone to another node: its RAM is worth keeping */
 	struct uuid incarnation;
 	enum vm_place place;

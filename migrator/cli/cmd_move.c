@@ -80,6 +80,19 @@ static enum cli_exit send_order(const struct cli *cli, struct session *s, struct
 			   CLI_TIMEOUT_NS, NULL, err);
 }
 
+/* Whatever comes of it: not to be found out later. */
+static void warn_of_post_copy(const struct cli *cli)
+{
+	IfNotConverging choice;
+
+	if (cli->options.if_not_converging &&
+	    converge_parse(cli->options.if_not_converging, &choice) == 0 &&
+	    choice == TAGALONG__IF_NOT_CONVERGING__CONVERGE_POST_COPY)
+		fprintf(stderr, "migrator: should it come to post-copy: from then on, and until all of %s "
+			"is on %s, losing either host loses the VM\n", cli->operands[0],
+			cli->operands[1]);
+}
+
 static void report_order(const struct cli *cli, const char *id)
 {
 	cli_report(cli, json_pack("{s:s, s:s, s:s, s:s}", "move", id, "vm", cli->operands[0],
@@ -103,6 +116,8 @@ enum cli_exit cmd_move(const struct cli *cli, struct mg_error *err)
 		code = follower_new(cli, &s, &id, &follower, err);
 	if (code == CLI_OK)
 		code = send_order(cli, &s, &id, err);
+	if (code == CLI_OK)
+		warn_of_post_copy(cli);
 	if (code == CLI_OK && cli->options.detach) {
 		report_order(cli, id_text);
 		return CLI_OK;

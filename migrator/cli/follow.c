@@ -61,6 +61,7 @@ static void describe(const json_t *move, char *text, size_t size)
 		{ "%s", { "", "link_bytes_per_s", COLUMN_BYTE_RATE } },
 		{ "%s left", { "", "left_ns", COLUMN_DURATION } },
 		{ "then %s of blackout", { "", "blackout_expected_ns", COLUMN_DURATION } },
+		{ "%s", { "", "warning", COLUMN_TEXT } },
 		{ "throttled by %s %", { "", "throttle_percent", COLUMN_COUNT } },
 		{ "attempt %s", { "", "attempt", COLUMN_COUNT } },
 	};
@@ -246,6 +247,8 @@ static enum cli_exit report_end(const struct follower *f, struct mg_error *err)
 	const char *why = failure ? json_string_value(failure) : "no reason was given";
 	const char *id = text_of(f, "move");
 
+	if (json_is_true(json_object_get(f->last, "lost")))
+		return cli_fail(err, CLI_FAILED, "%s", why);
 	switch (f->state) {
 	case TAGALONG__MOVE_STATE__MOVE_DONE:
 		return report_done(f);

@@ -114,6 +114,7 @@ const struct column view_open_move_columns[] = {
 	{ "TO GO", "remaining_bytes", COLUMN_SIZE },
 	{ "LEFT", "left_ns", COLUMN_DURATION },
 	{ "BLACKOUT", "blackout_expected_ns", COLUMN_DURATION },
+	{ "WARNING", "warning", COLUMN_TEXT },
 	{ "PROBLEM", "failure", COLUMN_TEXT },
 	{ NULL },
 };
@@ -141,6 +142,7 @@ const struct column view_move_fields[] = {
 	{ "  rounds", "round", COLUMN_COUNT },
 	{ "  attempts", "attempt", COLUMN_COUNT },
 	{ "  throttled by %", "throttle_percent", COLUMN_COUNT },
+	{ "  post-copy", "post_copy", COLUMN_FLAG },
 	{ "  sent", "wire_bytes", COLUMN_SIZE },
 	{ "  stands for", "guest_bytes", COLUMN_SIZE },
 	{ "  disks", "disk_bytes", COLUMN_SIZE },
@@ -564,6 +566,8 @@ static void put_figures(json_t *o, const Tagalong__MoveFigures *f)
 	put_number(o, "promise_ns", f->has_promise_ns, f->promise_ns);
 	put_number(o, "rtt_ns", f->has_rtt_ns, f->rtt_ns);
 	put_number(o, "throttle_percent", f->has_throttle_percent, f->throttle_percent);
+	if (f->has_post_copy)
+		put_flag(o, "post_copy", f->post_copy);
 	put_number(o, "attempt", f->has_attempt, f->attempt);
 	put_number(o, "blackout_ns", f->has_blackout_ns, f->blackout_ns);
 	put_number(o, "start_stall_ns", f->has_start_stall_ns, f->start_stall_ns);
@@ -576,6 +580,20 @@ static const char *view_priority_name(Tagalong__MovePriority priority)
 	unsigned i = (unsigned)priority - TAGALONG__MOVE_PRIORITY__PRIORITY_LOW;
 
 	return i < ARRAY_SIZE(names) ? names[i] : "unknown";
+}
+
+/* From post-copy on the operator is told what hangs on both nodes. */
+static void put_warning(json_t *o, const Tagalong__MoveInfo *move)
+{
+	char text[256];
+
+	if (move->lost)
+		put_flag(o, "lost", true);
+	if (!move->figures || !move->figures->post_copy || move_state_is_final(move->state))
+		return;
+	snprintf(text, sizeof(text), "in post-copy: losing %.64s or %.64s now loses the VM", move->source,
+		 move->target);
+	put_text(o, "warning", text);
 }
 
 json_t *view_move(const Tagalong__MoveInfo *move)
@@ -603,6 +621,7 @@ json_t *view_move(const Tagalong__MoveInfo *move)
 		put_flag(o, "paused", move->paused);
 	if (move->figures)
 		put_figures(o, move->figures);
+	put_warning(o, move);
 	return o;
 }
 

@@ -20,6 +20,7 @@ E2E_TESTS = \
 	tests/e2e/operations.sh \
 	tests/e2e/orders.sh \
 	tests/e2e/plain-text.sh \
+	tests/e2e/postcopy.sh \
 	tests/e2e/preflight.sh \
 	tests/e2e/qemu-versions.sh \
 	tests/e2e/readme.sh \

@@ -111,7 +111,7 @@ Test(frame, bad_headers_are_refused_with_a_reason)
 		{ 4, 2, -EPROTONOSUPPORT, "version 2, expected 1" },
 		{ 4, 0, -EPROTONOSUPPORT, "version 0" },
 		{ 5, 0, -EPROTO, "unknown type 0" },
-		{ 5, FRAME_TYPES, -EPROTO, "unknown type 10" },
+		{ 5, FRAME_TYPES, -EPROTO, "unknown type 11" },
 		{ 5, FRAME_PAGES, -EPROTO, "PAGES frame with flags 0001" },
 		{ 6, 0x80, -EPROTO, "flags 8001" },
 		{ 11, 1, -EPROTO, "reserved 0001" },

@@ -272,6 +272,31 @@ Test(ramstream, commands_are_told_and_forwarded)
 	capture_reader_free(c);
 }
 
+/* From the package on all is the destination's, pages too. */
+Test(ramstream, post_copy_is_forwarded)
+{
+	struct made m;
+	struct capture_reader *c;
+	struct mg_error err = { 0 };
+
+	put_header(&m);
+	wcursor_u8(&m.c, RAMSTREAM_COMMAND);
+	wcursor_u32(&m.c, RAMSTREAM_POSTCOPY_ADVISE << 16 | 16);
+	wcursor_space(&m.c, 16);
+	wcursor_u8(&m.c, RAMSTREAM_COMMAND);
+	wcursor_u32(&m.c, RAMSTREAM_RAM_DISCARD << 16 | 5);
+	wcursor_space(&m.c, 5);
+	wcursor_u8(&m.c, RAMSTREAM_COMMAND);
+	wcursor_u32(&m.c, RAMSTREAM_PACKAGED << 16 | 4);
+	wcursor_u32(&m.c, 3);
+	wcursor_bytes(&m.c, "abc and what comes after it", 27);
+	cr_assert_eq(read_made(&m, &c, &err), 0, "%s", err.text);
+	cr_assert_eq(c->commands, 3);
+	cr_assert_eq(c->tails, 1);
+	cr_assert_eq(c->w.len, wcursor_used(&m.c));
+	capture_reader_free(c);
+}
+
 Test(ramstream, subsections_of_the_configuration)
 {
 	struct made m;
@@ -376,8 +401,12 @@ Test(ramstream, section_errors)
 	refused(&m, -EPROTO, "no block list");
 	put_header(&m);
 	wcursor_u8(&m.c, RAMSTREAM_COMMAND);
-	wcursor_u32(&m.c, 3 << 16);
-	refused(&m, -EOPNOTSUPP, "post-copy");
+	wcursor_u32(&m.c, 9 << 16);
+	refused(&m, -EOPNOTSUPP, "command 9");
+	put_header(&m);
+	wcursor_u8(&m.c, RAMSTREAM_COMMAND);
+	wcursor_u32(&m.c, RAMSTREAM_RAM_DISCARD << 16 | (RAMSTREAM_PAGE + 1));
+	refused(&m, -EPROTO, "command 6 with 4097 bytes");
 	put_header(&m);
 	wcursor_u8(&m.c, RAMSTREAM_COMMAND);
 	wcursor_u32(&m.c, RAMSTREAM_PING << 16 | 5);

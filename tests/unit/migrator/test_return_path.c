@@ -66,3 +66,75 @@ Test(return_path, is_written_at_once_or_not_at_all)
 	cr_assert_eq(return_path_send(fds[0], RETURN_PATH_SHUT, 0), -EPIPE);
 	close(fds[0]);
 }
+
+/* REQ_PAGES_ID of "m0" at 0x5000, then REQ_PAGES at 0x9000, as QEMU 7.2 writes them. */
+static const uint8_t asked[] = {
+	0, 3, 0, 15, 0, 0, 0, 0, 0, 0, 0x50, 0, 0, 0, 0x10, 0, 2, 'm', '0',
+	0, 4, 0, 12, 0, 0, 0, 0, 0, 0, 0x90, 0, 0, 0, 0x10, 0,
+};
+
+Test(return_path, in_post_copy_each_request_names_its_block)
+{
+	static const uint8_t second[] = { 0, 3, 0, 15, 0, 0, 0, 0, 0, 0, 0x90, 0, 0, 0, 0x10, 0,
+					  2, 'm', '0' };
+
+	for (size_t step = 1; step <= sizeof(asked); step++) {
+		struct return_path_reader r = { .post_copy = true };
+		enum return_path_type type;
+		uint32_t value;
+		unsigned n = 0;
+
+		for (size_t at = 0; at < sizeof(asked); at += step) {
+			const uint8_t *p = asked + at;
+			size_t len = sizeof(asked) - at < step ? sizeof(asked) - at : step;
+
+			while (len && return_path_read(&r, &p, &len, &type, &value, NULL) > 0) {
+				cr_assert_eq(r.len, sizeof(second));
+				cr_assert_eq(memcmp(r.held, n++ ? second : asked, r.len), 0);
+			}
+		}
+		cr_assert_eq(n, 2, "pieces of %zu", step);
+	}
+}
+
+Test(return_path, requests_that_cannot_be)
+{
+	static const struct {
+		size_t len;
+		uint8_t bytes[20];
+	} bad[] = {
+		{ 16, { 0, 4, 0, 12 } },                      /* of which block? */
+		{ 17, { 0, 3, 0, 13 } },                      /* a name without a byte */
+		{ 19, { 0, 3, 0, 15, [16] = 9, 'm', '0' } },  /* longer than its message */
+		{ 4, { 0, 3, 0x02, 0 } },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct return_path_reader r = { .post_copy = true };
+		const uint8_t *p = bad[i].bytes;
+		size_t len = bad[i].len;
+		enum return_path_type type;
+		uint32_t value;
+
+		cr_assert_eq(return_path_read(&r, &p, &len, &type, &value, NULL), -EPROTO, "%zu", i);
+	}
+}
+
+Test(return_path, what_was_said_is_said_again)
+{
+	static struct return_log l;
+	uint8_t out[64];
+
+	for (uint8_t i = 0; i < 3; i++)
+		return_log_add(&l, &i, 1);
+	cr_assert_eq(return_log_take(&l, out, 2), 2);
+	cr_assert_eq(return_log_take(&l, out, sizeof(out)), 1);
+	cr_assert_eq(out[0], 2);
+	cr_assert_eq(return_log_take(&l, out, sizeof(out)), 0);
+	return_log_again(&l);
+	cr_assert_eq(return_log_take(&l, out, sizeof(out)), 3);
+	for (unsigned i = 0; i < 2 * RETURN_LOG_KEPT; i++)
+		return_log_add(&l, (const uint8_t[]){ (uint8_t)i }, 1);
+	cr_assert_eq(return_log_take(&l, out, 1), 1, "the oldest that is kept");
+	cr_assert_eq(out[0], (uint8_t)RETURN_LOG_KEPT);
+}
