@@ -20,6 +20,8 @@ libcommon_la_SOURCES = \
 	common/daemon.h \
 	common/database.c \
 	common/database.h \
+	common/document.c \
+	common/document.h \
 	common/envelope.c \
 	common/envelope.h \
 	common/error.c \

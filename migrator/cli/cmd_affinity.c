@@ -67,7 +67,7 @@ enum cli_exit cmd_affinity_list(const struct cli *cli, struct mg_error *err)
 	code = client_call(s.client, REQUEST_REPEATABLE, &e, TAGALONG__ENVELOPE__BODY_AFFINITY_LIST,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), &answer, err);
 	if (code == CLI_OK)
-		output_document(cli->options.json, view_affinity_list(answer->affinity_list),
+		output_document(cli->options.json, document_affinity_list(answer->affinity_list),
 				"groups", view_affinity_columns, "no VMs are kept together or apart");
 	return code;
 }

@@ -71,7 +71,7 @@ enum cli_exit cmd_image_list(const struct cli *cli, struct mg_error *err)
 	if (code == CLI_OK)
 		code = ask_images(cli, &s, &answer, err);
 	if (code == CLI_OK)
-		output_document(cli->options.json, view_image_list(answer->image_list), "images",
+		output_document(cli->options.json, document_image_list(answer->image_list), "images",
 				view_image_columns, "no images");
 	return code;
 }

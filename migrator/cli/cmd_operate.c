@@ -50,7 +50,7 @@ static enum cli_exit drain(const struct cli *cli, bool drained, bool evacuate,
 	if (code != CLI_OK)
 		return code;
 	if (drained)
-		output_document(cli->options.json, view_drain_plan(request.node, dry, answer->drain_plan),
+		output_document(cli->options.json, document_drain_plan(request.node, dry, answer->drain_plan),
 				"steps", view_drain_columns, "no VM has to leave");
 	else
 		cli_report(cli,

@@ -20,7 +20,7 @@ enum cli_exit cmd_pair_list(const struct cli *cli, struct mg_error *err)
 			   TAGALONG__ENVELOPE__BODY_PAIR_LIST, cli_timeout(cli, CLI_TIMEOUT_NS),
 			   &answer, err);
 	if (code == CLI_OK)
-		output_document(cli->options.json, view_pair_list(answer->pair_list), "pairs",
+		output_document(cli->options.json, document_pair_list(answer->pair_list), "pairs",
 				view_pair_columns, "no pairs");
 	return code;
 }

@@ -76,7 +76,7 @@ static enum cli_exit ask_pairs(struct watcher *w, json_t **ret, struct mg_error 
 			   TAGALONG__ENVELOPE__BODY_PAIR_LIST, cli_timeout(w->cli, CLI_TIMEOUT_NS),
 			   &answer, err);
 	if (code == CLI_OK)
-		*ret = view_pair_list(answer->pair_list);
+		*ret = document_pair_list(answer->pair_list);
 	return code;
 }
 

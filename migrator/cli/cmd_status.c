@@ -22,7 +22,7 @@ enum cli_exit cmd_node_list(const struct cli *cli, struct mg_error *err)
 			   TAGALONG__ENVELOPE__BODY_NODE_LIST, cli_timeout(cli, CLI_TIMEOUT_NS),
 			   &answer, err);
 	if (code == CLI_OK)
-		output_document(cli->options.json, view_node_list(answer->node_list), "nodes",
+		output_document(cli->options.json, document_node_list(answer->node_list), "nodes",
 				view_node_columns, "no node has spoken to placementd yet");
 	return code;
 }
@@ -34,8 +34,8 @@ static json_t *view_controller(const struct settings *settings, const struct ser
 	struct mg_error why = { 0 };
 
 	if (ask_leader(settings, server, NULL, &answer, &why) != CLI_OK)
-		return view_leader(server->endpoint, NULL, why.text);
-	return view_leader(server->endpoint, answer->leader, NULL);
+		return document_leader(server->endpoint, NULL, why.text);
+	return document_leader(server->endpoint, answer->leader, NULL);
 }
 
 enum cli_exit cmd_controllers(const struct cli *cli, struct mg_error *err)
@@ -68,7 +68,7 @@ static enum cli_exit ask_controller(const struct cli *cli, struct session *s, js
 			   TAGALONG__ENVELOPE__BODY_STATUS, cli_timeout(cli, CLI_TIMEOUT_NS),
 			   &answer, err);
 	if (code == CLI_OK)
-		*ret = view_status(answer->status);
+		*ret = document_status(answer->status);
 	return code;
 }
 
@@ -87,8 +87,8 @@ static enum cli_exit ask_node(const struct cli *cli, struct session *s, json_t *
 	open = json_array();
 	for (size_t i = 0; i < moves->move_list->n_moves; i++)
 		if (!move_state_is_final(moves->move_list->moves[i]->state))
-			json_array_append_new(open, view_move(moves->move_list->moves[i]));
-	*ret = view_vm_list(vms->vm_list);
+			json_array_append_new(open, document_move(moves->move_list->moves[i]));
+	*ret = document_vm_list(vms->vm_list);
 	json_object_set_new(*ret, "moves", open);
 	return CLI_OK;
 }
@@ -176,7 +176,7 @@ enum cli_exit cmd_history(const struct cli *cli, struct mg_error *err)
 	if (answer->move_list->n_moves)
 		qsort(answer->move_list->moves, answer->move_list->n_moves,
 		      sizeof(answer->move_list->moves[0]), by_begin_newest_first);
-	output_document(cli->options.json, view_move_list(answer->move_list), "moves",
+	output_document(cli->options.json, document_move_list(answer->move_list), "moves",
 			view_move_columns, "no moves yet");
 	return CLI_OK;
 }

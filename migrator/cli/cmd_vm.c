@@ -15,7 +15,7 @@ enum cli_exit cmd_vm_list(const struct cli *cli, struct mg_error *err)
 	if (code == CLI_OK)
 		code = ask_vms(cli, &s, NULL, &answer, err);
 	if (code == CLI_OK)
-		output_document(cli->options.json, view_vm_list(answer->vm_list), "vms",
+		output_document(cli->options.json, document_vm_list(answer->vm_list), "vms",
 				view_vm_columns, "no VMs");
 	return code;
 }
@@ -35,7 +35,7 @@ enum cli_exit cmd_vm_show(const struct cli *cli, struct mg_error *err)
 	if (answer->vm_list->n_vms == 0)
 		return cli_fail(err, CLI_FAILED, "no VM '%.64s'; 'migrator vm list' shows those there are",
 				name);
-	vm = view_vm(answer->vm_list->vms[0]);
+	vm = document_vm(answer->vm_list->vms[0]);
 	if (cli->options.json)
 		output_json(stdout, vm, false);
 	else

@@ -37,7 +37,7 @@ enum cli_exit cmd_why(const struct cli *cli, struct mg_error *err)
 			   cli_timeout(cli, CLI_TIMEOUT_NS), &answer, err);
 	if (code != CLI_OK)
 		return code;
-	why = view_why(answer->move_why);
+	why = document_why(answer->move_why);
 	if (cli->options.json)
 		output_json(stdout, why, false);
 	else
@@ -68,7 +68,7 @@ enum cli_exit cmd_summary(const struct cli *cli, struct mg_error *err)
 			   cli_timeout(cli, CLI_TIMEOUT_NS), &answer, err);
 	if (code == CLI_OK)
 		output_document(cli->options.json,
-				view_summary(query.since_utc_ns, answer->summary), "rows",
+				document_summary(query.since_utc_ns, answer->summary), "rows",
 				view_summary_columns, "no moves in that time");
 	return code;
 }

@@ -22,7 +22,7 @@ struct follower {
 	const struct cli *cli;
 	struct session *session;
 	struct uuid move;
-	json_t *last;   /* what is known, as view_move() has it */
+	json_t *last;   /* what is known, as document_move() has it */
 	MoveState state;
 	bool ended;     /* by MoveResult, or found in a final state */
 	bool terminal;
@@ -150,7 +150,7 @@ static void learn(struct follower *f, const Tagalong__MoveInfo *info, bool final
 		return;
 	f->heard_ns = clock_mono_ns();
 	json_decref(f->last);
-	f->last = view_move(info);
+	f->last = document_move(info);
 	f->state = info->state;
 	f->ended = final || move_state_is_final(info->state);
 	if (f->state != TAGALONG__MOVE_STATE__MOVE_IN_DOUBT)

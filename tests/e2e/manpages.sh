@@ -90,7 +90,7 @@ done
 text_of_page "$top_builddir/migrator.1" >"$tmpdir/migrator.txt"
 while read -r member; do
 	grep -qw -- "$member" "$tmpdir/migrator.txt" || complain "migrator.1 does not tell of '$member'"
-done < <(grep -ohE '(put_[a-z]+|PUT_LIST)\(o, "[a-z0-9_]+"' "$top_srcdir/migrator/cli/view.c" |
+done < <(grep -ohE '(put_[a-z]+|PUT_LIST)\(o, "[a-z0-9_]+"' "$top_srcdir/common/document.c" |
 	cut -d'"' -f2 | sort -u)
 
 [ "$bad" -eq 0 ] || fail "see above"

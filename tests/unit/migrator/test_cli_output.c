@@ -98,7 +98,7 @@ Test(cli_output, every_figure_of_a_move_is_in_its_document)
 	info.move = (ProtobufCBinaryData){ sizeof(id), id };
 	info.vm = info.source = info.target = (char *)"x";
 	info.state = TAGALONG__MOVE_STATE__MOVE_IN_DOUBT;
-	v = view_move(&info);
+	v = document_move(&info);
 	without = json_object_size(v);
 	cr_assert_str_eq(json_string_value(json_object_get(v, "state")), "in doubt");
 	json_decref(v);
@@ -108,7 +108,7 @@ Test(cli_output, every_figure_of_a_move_is_in_its_document)
 		*(protobuf_c_boolean *)((char *)&figures + offset) = true;
 	}
 	info.figures = &figures;
-	v = view_move(&info);
+	v = document_move(&info);
 	with = json_object_size(v);
 	cr_assert_eq(with - without, figures.base.descriptor->n_fields);
 	json_decref(v);
@@ -119,8 +119,8 @@ Test(cli_output, every_state_of_a_vm_has_a_name)
 	const ProtobufCEnumDescriptor *d = &tagalong__vm_state__descriptor;
 
 	for (unsigned i = 0; i < d->n_values; i++)
-		cr_assert_str_neq(view_vm_state_name(d->values[i].value), "unknown");
-	cr_assert_str_eq(view_vm_state_name(99), "unknown");
+		cr_assert_str_neq(document_vm_state_name(d->values[i].value), "unknown");
+	cr_assert_str_eq(document_vm_state_name(99), "unknown");
 }
 
 Test(sparkline, goes_from_the_least_to_the_largest_with_gaps)
