@@ -121,3 +121,10 @@ int address_elsewhere(const char *endpoint, const char *host, char *ret, size_t 
 	memcpy(ret, text, strlen(text) + 1);
 	return 0;
 }
+
+bool address_is_loopback(const struct address *a)
+{
+	if (a->any.sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
+	return a->any.sa_family == AF_INET && ntohl(a->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}

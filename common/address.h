@@ -42,6 +42,9 @@ void address_set_port(struct address *a, uint16_t port);
 /* Family, address and port (and scope) are the same. */
 bool address_equal(const struct address *a, const struct address *b);
 
+/* Of this host alone: 127.0.0.0/8 or ::1. */
+bool address_is_loopback(const struct address *a);
+
 static inline bool address_is_none(const struct address *a)
 {
 	return a->any.sa_family == AF_UNSPEC;

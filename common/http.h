@@ -19,11 +19,15 @@
  * but not with that method), 413 (a body larger than the limit), 500 (a handler
  * that answered nothing, or no memory), and what libmicrohttpd says of requests
  * that are no HTTP. HEAD is answered where GET is.
+ *
+ * An answer may come later, or bit by bit for as long as the client listens
+ * (http_reply_later(), http_reply_stream()); the others are served meanwhile.
  */
 #ifndef COMMON_HTTP_H
 #define COMMON_HTTP_H
 
 #include <stddef.h>
+#include <sys/types.h>
 #include <systemd/sd-event.h>
 
 #include "common/address.h"
@@ -34,12 +38,15 @@
 #define HTTP_CONNECTIONS_MAX 64
 #define HTTP_CONNECTIONS_EACH_MAX 16 /* from one address */
 #define HTTP_TIMEOUT_S 10            /* of silence, then a connection is closed */
+#define HTTP_REQUEST_MAX_S 30        /* for a body to arrive, however busily it drips */
 
 struct http_request;
 struct http_reply;
 struct http_server;
+struct http_later;
+struct http_stream;
 
-/* Answers at once, with one call of http_reply_…(). */
+/* Answers with one call of http_reply_…(). */
 typedef void (*http_handler_fn)(const struct http_request *request, struct http_reply *reply,
 				void *userdata);
 
@@ -53,6 +60,12 @@ struct http_config {
 	struct address listen;           /* port 0: any */
 	const struct http_route *routes; /* the first that fits; must outlive the server */
 	size_t body_max;                 /* bytes; 0: HTTP_BODY_MAX */
+	unsigned connections, connections_each; /* 0: the limits above */
+	unsigned timeout_s;              /* 0: HTTP_TIMEOUT_S */
+	/* In PEM, for TLS 1.2 and later; both NULL: in the clear. Borrowed. */
+	const char *certificate, *key;
+	/* How the server's own errors are put; NULL: a line of plain text. */
+	void (*on_error)(struct http_reply *reply, unsigned status, const char *text);
 	void *userdata;                  /* for the handlers */
 };
 
@@ -80,6 +93,10 @@ const char *http_request_rest(const struct http_request *r);
  * "" when it has no value. */
 const char *http_request_argument(const struct http_request *r, const char *name);
 
+/* All of them, in their order. */
+typedef void (*http_argument_fn)(const char *name, const char *value, void *userdata);
+void http_request_arguments(const struct http_request *r, http_argument_fn fn, void *userdata);
+
 /* A header by its name, in whatever case; NULL when it is not there. */
 const char *http_request_header(const struct http_request *r, const char *name);
 
@@ -101,5 +118,34 @@ void http_reply_error(struct http_reply *reply, unsigned status, const char *fmt
 
 /* A header besides; after http_reply_…(), and ignored when that failed. */
 void http_reply_header(struct http_reply *reply, const char *name, const char *value);
+
+/* ---- What is answered later ------------------------------------------------------------ */
+
+/* The client waits from now on, until http_later_send(), which must be called
+ * once, before the server is freed. NULL: no memory. */
+struct http_later *http_reply_later(struct http_reply *reply);
+
+/* Where the answer is put. */
+struct http_reply *http_later_reply(struct http_later *later);
+
+/* Sends it, and ends `later`. */
+void http_later_send(struct http_later *later);
+
+/* ---- What is answered bit by bit --------------------------------------------------------- */
+
+struct http_stream_ops {
+	/* Writes at most `max` bytes, as soon as the client has taken what came before.
+	 * Returns how many; 0: there is nothing now, see http_stream_wake(); negative:
+	 * the connection is to be closed. */
+	ssize_t (*read)(void *userdata, char *buffer, size_t max);
+	void (*end)(void *userdata); /* the client has gone, or the server ends */
+};
+
+/* Calls end() too when it fails, which it tells by NULL. The stream lives until then. */
+struct http_stream *http_reply_stream(struct http_reply *reply, unsigned status, const char *type,
+				      const struct http_stream_ops *ops, void *userdata);
+
+/* There is something to read, or to notice that the client has gone. */
+void http_stream_wake(struct http_stream *stream);
 
 #endif

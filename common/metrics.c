@@ -2,6 +2,7 @@
 #include "common/metrics.h"
 
 #include <math.h>
+#include <string.h>
 
 struct metrics {
 	FILE *file;
@@ -49,7 +50,7 @@ static void put_escaped(FILE *f, const char *text, bool quoted)
 
 void metrics_family(struct metrics *m, enum metrics_type type, const char *name, const char *help)
 {
-	static const char *const types[] = { "counter", "gauge", "summary" };
+	static const char *const types[] = { "counter", "gauge", "summary", "histogram" };
 
 	m->family = name;
 	fprintf(m->file, "# HELP %s ", name);
@@ -86,6 +87,38 @@ void metrics_part(struct metrics *m, const char *suffix, double value,
 void metrics_value(struct metrics *m, double value, const struct metrics_label *labels, size_t n)
 {
 	metrics_part(m, "", value, labels, n);
+}
+
+void metrics_histogram_add(struct metrics_histogram *h, double value)
+{
+	size_t i = 0;
+
+	while (i < h->n_bounds && value > h->bounds[i])
+		i++;
+	h->counts[i]++;
+	h->sum += value;
+}
+
+void metrics_histogram_value(struct metrics *m, const struct metrics_histogram *h,
+			     const struct metrics_label *labels, size_t n)
+{
+	struct metrics_label all[METRICS_LABELS_MAX + 1];
+	uint64_t total = 0;
+	char bound[32];
+
+	for (size_t i = 0; i < n; i++)
+		all[i] = labels[i];
+	all[n] = (struct metrics_label){ "le", bound };
+	for (size_t i = 0; i <= h->n_bounds; i++) {
+		if (i < h->n_bounds)
+			snprintf(bound, sizeof(bound), "%g", h->bounds[i]);
+		else
+			strcpy(bound, "+Inf");
+		total += h->counts[i];
+		metrics_part(m, "_bucket", (double)total, all, n + 1);
+	}
+	metrics_part(m, "_sum", h->sum, labels, n);
+	metrics_part(m, "_count", (double)total, labels, n);
 }
 
 int metrics_finish(struct metrics *m, char **ret_text, size_t *ret_len)

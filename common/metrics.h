@@ -14,12 +14,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/cleanup.h"
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-enum metrics_type { METRICS_COUNTER, METRICS_GAUGE, METRICS_SUMMARY };
+enum metrics_type { METRICS_COUNTER, METRICS_GAUGE, METRICS_SUMMARY, METRICS_HISTOGRAM };
 
 struct metrics;
 
@@ -48,6 +49,24 @@ void metrics_value(struct metrics *m, double value, const struct metrics_label *
 /* The same under the family's name and a suffix: "_sum" and "_count" of a summary. */
 void metrics_part(struct metrics *m, const char *suffix, double value,
 		  const struct metrics_label *labels, size_t n);
+
+#define METRICS_BOUNDS_MAX 16
+#define METRICS_LABELS_MAX 4
+
+/* How often a figure was at most each of some bounds. Begins as zeroes with the
+ * bounds, which rise, and which it borrows. */
+struct metrics_histogram {
+	const double *bounds;
+	size_t n_bounds;                            /* at most METRICS_BOUNDS_MAX */
+	uint64_t counts[METRICS_BOUNDS_MAX + 1];    /* the last: above all bounds */
+	double sum;
+};
+
+void metrics_histogram_add(struct metrics_histogram *h, double value);
+
+/* Writes it, with at most METRICS_LABELS_MAX labels, in a family of that type. */
+void metrics_histogram_value(struct metrics *m, const struct metrics_histogram *h,
+			     const struct metrics_label *labels, size_t n);
 
 /* Hands out the text, which the caller frees, and frees the writer. 0 or -ENOMEM. */
 int metrics_finish(struct metrics *m, char **ret_text, size_t *ret_len);

@@ -12,6 +12,7 @@ struct world {
 	sd_event *loop;
 	struct http_server *server;
 	unsigned calls;
+	struct http_later *later;
 };
 
 static void on_hello(const struct http_request *request, struct http_reply *reply, void *userdata)
@@ -50,11 +51,36 @@ static void on_nothing(const struct http_request *request, struct http_reply *re
 	(void)request, (void)reply, (void)userdata;
 }
 
+static void on_later(const struct http_request *request, struct http_reply *reply, void *userdata)
+{
+	(void)request;
+	((struct world *)userdata)->later = http_reply_later(reply);
+}
+
+static void on_argument(const char *name, const char *value, void *userdata)
+{
+	char *text = userdata;
+
+	strcat(strcat(strcat(strcat(text, name), "="), value), ";");
+}
+
+static void on_arguments(const struct http_request *request, struct http_reply *reply,
+			 void *userdata)
+{
+	char text[256] = "";
+
+	(void)userdata;
+	http_request_arguments(request, on_argument, text);
+	http_reply_text(reply, 200, "text/plain", text);
+}
+
 static const struct http_route routes[] = {
 	{ "GET", "/hello", on_hello },
 	{ "POST", "/hello", on_echo },
 	{ "GET", "/things/*", on_rest },
 	{ "GET", "/nothing", on_nothing },
+	{ "GET", "/later", on_later },
+	{ "GET", "/arguments", on_arguments },
 	{ 0 },
 };
 
@@ -274,5 +300,76 @@ Test(http, an_address_in_use_is_named)
 	cr_assert_eq(http_server_new(w.loop, &config, &second, &err), -EADDRINUSE);
 	cr_assert_has(err.text, "127.0.0.1:");
 	cr_assert_null(second);
+	world_end(&w);
+}
+
+Test(http, all_arguments_are_told_in_their_order)
+{
+	struct world w;
+
+	world_start(&w, "127.0.0.1:0");
+	cr_assert_str_eq(body_of(ask(&w, "GET /arguments?b=1&a=%26&b=2&c" TAIL "\r\n")),
+			 "b=1;a=&;b=2;c=;");
+	world_end(&w);
+}
+
+static int send_to(const struct world *w, const char *request)
+{
+	int fd = connect_to(w);
+
+	cr_assert_eq(send(fd, request, strlen(request), 0), (ssize_t)strlen(request));
+	return fd;
+}
+
+Test(http, an_answer_may_come_later)
+{
+	struct world w;
+	const char *a;
+	int fd;
+
+	world_start(&w, "127.0.0.1:0");
+	fd = send_to(&w, "GET /later" TAIL "\r\n");
+	while (!w.later)
+		cr_assert_geq(sd_event_run(w.loop, 10000), 0);
+	cr_assert_begins(ask(&w, "GET /hello" TAIL "\r\n"), "HTTP/1.1 200 ");
+	http_reply_text(http_later_reply(w.later), 202, "text/plain", "at last");
+	http_later_send(w.later);
+	a = read_all(&w, fd);
+	cr_assert_begins(a, "HTTP/1.1 202 ");
+	cr_assert_str_eq(body_of(a), "at last");
+	close(fd);
+	/* One that is answered as the server goes. */
+	w.later = NULL;
+	fd = send_to(&w, "GET /later" TAIL "\r\n");
+	while (!w.later)
+		cr_assert_geq(sd_event_run(w.loop, 10000), 0);
+	http_later_send(w.later);
+	world_end(&w);
+	close(fd);
+}
+
+static void as_json(struct http_reply *reply, unsigned status, const char *text)
+{
+	char json[300];
+
+	snprintf(json, sizeof(json), "{\"%s\"}", text);
+	http_reply_text(reply, status, "application/json", json);
+}
+
+Test(http, errors_have_the_form_that_is_wanted_and_what_is_too_long_is_not_awaited)
+{
+	struct http_config config = { .routes = routes, .body_max = 10, .on_error = as_json };
+	struct world w = { 0 };
+	const char *a;
+
+	config.userdata = &w;
+	cr_assert_eq(address_parse("127.0.0.1:0", 0, &config.listen), 0);
+	cr_assert_geq(sd_event_new(&w.loop), 0);
+	cr_assert_eq(http_server_new(w.loop, &config, &w.server, NULL), 0);
+	cr_assert_str_eq(body_of(ask(&w, "GET /none" TAIL "\r\n")), "{\"there is no such page\"}");
+	/* Not one byte of the body is there. */
+	a = ask(&w, "POST /hello" TAIL "Content-Length: 99999999\r\n\r\n");
+	cr_assert_begins(a, "HTTP/1.1 413 ");
+	cr_assert_has(a, "at most 10 bytes");
 	world_end(&w);
 }

@@ -52,3 +52,26 @@ Test(metrics, what_is_no_number_has_its_names)
 	text = finish(m);
 	cr_assert_str_eq(text, "# HELP g G.\n# TYPE g gauge\ng NaN\ng +Inf\ng -Inf\n");
 }
+
+Test(metrics, a_histogram_counts_up_to_each_bound)
+{
+	static const double bounds[] = { 0.01, 0.1 };
+	struct metrics_histogram h = { bounds, ARRAY_SIZE(bounds) };
+	struct metrics *m = metrics_new();
+	_cleanup_free_ char *text = NULL;
+
+	metrics_histogram_add(&h, 0.01);
+	metrics_histogram_add(&h, 0.05);
+	metrics_histogram_add(&h, 0.0625);
+	metrics_histogram_add(&h, 7);
+	metrics_family(m, METRICS_HISTOGRAM, "a_seconds", "A.");
+	metrics_histogram_value(m, &h, METRICS_LABELS({ "k", "v" }));
+	text = finish(m);
+	cr_assert_str_eq(text, "# HELP a_seconds A.\n"
+			       "# TYPE a_seconds histogram\n"
+			       "a_seconds_bucket{k=\"v\",le=\"0.01\"} 1\n"
+			       "a_seconds_bucket{k=\"v\",le=\"0.1\"} 3\n"
+			       "a_seconds_bucket{k=\"v\",le=\"+Inf\"} 4\n"
+			       "a_seconds_sum{k=\"v\"} 7.1225\n"
+			       "a_seconds_count{k=\"v\"} 4\n");
+}
