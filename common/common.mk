@@ -43,6 +43,8 @@ libcommon_la_SOURCES = \
 	common/philox.h \
 	common/rtt.c \
 	common/rtt.h \
+	common/tokens.c \
+	common/tokens.h \
 	common/units.c \
 	common/units.h \
 	common/uuid.c \

@@ -19,7 +19,7 @@ static const struct command {
 	command_fn *fn;
 	const char *operands;
 	int n_operands;
-	unsigned options;
+	uint64_t options;
 	const char *help;
 } commands[] = {
 	{ "status", cmd_status, "", 0, ASKS, "what there is and what is going on" },
@@ -102,6 +102,8 @@ static const struct command {
 	  "add a public key to an allow list" },
 	{ "keys device", cmd_keys_device, "NAME FILE", 2, OPTION_JSON | OPTION_TO,
 	  "make a device's identity and key, add it to a list of devices" },
+	{ "keys token", cmd_keys_token, "ROLE NAME", 2, OPTION_JSON | OPTION_TO | OPTION_DAYS,
+	  "make a token for placementd's HTTP, add its hash to a list of tokens" },
 };
 
 /* ---- What the commands share ------------------------------------------------ */

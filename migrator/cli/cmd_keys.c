@@ -5,13 +5,16 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/keys.h"
+#include "common/tokens.h"
 #include "common/uuid.h"
 #include "migrator/cli/commands.h"
 
 #define LIST_MAX ((size_t)8 << 20)
 #define DEVICE_KEY_SIZE 32
+#define DAY_NS (86400 * NS_PER_S)
 
 static void report_key(const struct cli *cli, const struct keypair *keys)
 {
@@ -178,5 +181,36 @@ enum cli_exit cmd_keys_device(const struct cli *cli, struct mg_error *err)
 	cli_report(cli, json_pack("{s:s, s:s, s:s}", "file", file, "device", name, "device_id",
 				  id_text),
 		   "%s", id_text);
+	return CLI_OK;
+}
+
+/* The token is printed, once; the list gets its hash. */
+enum cli_exit cmd_keys_token(const struct cli *cli, struct mg_error *err)
+{
+	const char *role_name = cli->operands[0], *name = cli->operands[1], *list = cli->options.to;
+	_cleanup_free_ char *old = NULL;
+	char token[TOKEN_TEXT_SIZE], line[TOKEN_LINE_SIZE];
+	enum token_role role;
+	uint64_t until = 0;
+	size_t len;
+
+	if (!list)
+		return cli_fail(err, CLI_USAGE, "keys token: --to FILE is needed, the list of tokens");
+	if (token_role_parse(role_name, &role) < 0)
+		return cli_fail(err, CLI_USAGE, "keys token: role '%.32s' is none of read, operate",
+				role_name);
+	if (sodium_init() < 0)
+		return cli_fail(err, CLI_FAILED, "libsodium does not start");
+	if (cli->options.days)
+		until = clock_utc_ns() + cli->options.days * DAY_NS;
+	if (token_make(role, name, until, token, line, err) < 0)
+		return CLI_USAGE;
+	if (list_read(list, &old, &len, err) < 0 ||
+	    list_append(list, old, len, line, 0600, err) < 0)
+		return CLI_FAILED;
+	cli_report(cli, json_pack("{s:s, s:s, s:s, s:s}", "file", list, "role", role_name, "name",
+				  name, "token", token),
+		   "%s", token);
+	sodium_memzero(token, sizeof(token));
 	return CLI_OK;
 }

@@ -23,7 +23,7 @@ command_fn cmd_move, cmd_warm, cmd_cancel, cmd_resolve;
 command_fn cmd_priority, cmd_pause, cmd_resume;
 command_fn cmd_image_add, cmd_image_list, cmd_image_remove;
 command_fn cmd_controllers, cmd_status, cmd_history, cmd_why, cmd_summary, cmd_rtt;
-command_fn cmd_keys_make, cmd_keys_show, cmd_keys_allow, cmd_keys_device;
+command_fn cmd_keys_make, cmd_keys_show, cmd_keys_allow, cmd_keys_device, cmd_keys_token;
 
 /* What a command that speaks to a server starts from. */
 struct session {

@@ -14,7 +14,7 @@ enum option_kind { KIND_FLAG, KIND_TEXT, KIND_COUNT, KIND_DURATION, KIND_RATE };
 #define FIRST_VALUE 256 /* getopt's codes of options without a letter */
 
 static const struct option_row {
-	unsigned bit;
+	uint64_t bit;
 	const char *name;
 	char letter; /* or 0 */
 	const char *argument;
@@ -79,6 +79,7 @@ static const struct option_row {
 	    "all clients, those that are served worst first; stands for CLIENT"),
 	ROW(OPTION_LIMIT, "limit", 0, "N", KIND_COUNT, limit, "only the newest N"),
 	ROW(OPTION_TO, "to", 0, "FILE", KIND_TEXT, to, "the file that the line is added to"),
+	ROW(OPTION_DAYS, "days", 0, "N", KIND_COUNT, days, "it is good for so long (default: for ever)"),
 	ROW(OPTION_NODE, "node", 0, "NODE", KIND_TEXT, node,
 	    "speak to this migratord (a name of nodes: or an endpoint), not to placementd"),
 	ROW(OPTION_TIMEOUT, "timeout", 0, "DURATION", KIND_DURATION, timeout_ns,
@@ -91,7 +92,7 @@ static const struct option_row {
 #undef ROW
 };
 
-static bool is_in(const struct option_row *row, unsigned set)
+static bool is_in(const struct option_row *row, uint64_t set)
 {
 	return row->bit == ALWAYS || (row->bit & set);
 }
@@ -161,7 +162,7 @@ struct getopt_tables {
 	struct option names[ARRAY_SIZE(rows) + 1];
 };
 
-static void tables_fill(struct getopt_tables *t, unsigned set)
+static void tables_fill(struct getopt_tables *t, uint64_t set)
 {
 	size_t letters = 0, names = 0;
 
@@ -184,7 +185,7 @@ static void tables_fill(struct getopt_tables *t, unsigned set)
 	t->names[names] = (struct option){ 0 };
 }
 
-static const struct option_row *row_of_letter(int letter, unsigned set)
+static const struct option_row *row_of_letter(int letter, uint64_t set)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (rows[i].letter && rows[i].letter == letter && is_in(&rows[i], set))
@@ -192,7 +193,7 @@ static const struct option_row *row_of_letter(int letter, unsigned set)
 	return NULL;
 }
 
-int options_parse(int argc, char **argv, unsigned set, struct options *ret, int *ret_first,
+int options_parse(int argc, char **argv, uint64_t set, struct options *ret, int *ret_first,
 		  struct mg_error *err)
 {
 	struct getopt_tables tables;
@@ -234,7 +235,7 @@ int options_skip(int argc, char **argv)
 	return optind;
 }
 
-void options_help(FILE *out, unsigned set)
+void options_help(FILE *out, uint64_t set)
 {
 	fprintf(out, "\noptions:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

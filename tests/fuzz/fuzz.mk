@@ -26,6 +26,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_stamp \
 	tests/fuzz/fuzz_study \
 	tests/fuzz/fuzz_tcp_diag \
+	tests/fuzz/fuzz_tokens \
 	tests/fuzz/fuzz_trace \
 	tests/fuzz/fuzz_vm_spec \
 	$(NULL)
@@ -75,6 +76,9 @@ tests_fuzz_fuzz_record_LDADD = libsim.la libplacement.la libcommon.la
 tests_fuzz_fuzz_registration_SOURCES = tests/fuzz/fuzz_registration.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_registration_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_registration_LDADD = libtelemetry.la libcommon.la
+tests_fuzz_fuzz_tokens_SOURCES = tests/fuzz/fuzz_tokens.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_tokens_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_tokens_LDADD = libcommon.la
 tests_fuzz_fuzz_scenario_SOURCES = tests/fuzz/fuzz_scenario.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_scenario_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_scenario_LDADD = libsim.la libcommon.la

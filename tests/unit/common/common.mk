@@ -16,6 +16,7 @@ UNIT_TESTS += \
 	tests/unit/common/test_move_state \
 	tests/unit/common/test_philox \
 	tests/unit/common/test_rtt \
+	tests/unit/common/test_tokens \
 	tests/unit/common/test_units \
 	$(NULL)
 tests_unit_common_test_address_LDADD = libcommon.la $(UNIT_LDADD)
@@ -44,4 +45,5 @@ tests_unit_common_test_rtt_SOURCES = \
 	tests/unit/common/test_rtt.c \
 	$(NULL)
 tests_unit_common_test_rtt_LDADD = libcommon.la $(UNIT_LDADD)
+tests_unit_common_test_tokens_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_units_LDADD = libcommon.la $(UNIT_LDADD)
