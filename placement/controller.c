@@ -166,7 +166,8 @@ static void on_result(struct controller *c, const struct bus_peer *from, const E
 
 	if (!node)
 		return;
-	executor_result(&c->executor, node, e->move_result->info);
+	if (!executor_result(&c->executor, node, e->move_result->info))
+		request_result(c, node, e->move_result->info);
 	effects_reply_done(&c->fx, from, e->seq);
 }
 

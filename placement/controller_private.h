@@ -13,6 +13,7 @@
 #ifndef PLACEMENT_CONTROLLER_PRIVATE_H
 #define PLACEMENT_CONTROLLER_PRIVATE_H
 
+#include "placement/arena.h"
 #include "placement/controller.h"
 #include "placement/executor.h"
 
@@ -23,12 +24,6 @@ enum controller_timer {
 
 #define TICK_NS UINT64_C(1000000000)
 
-/* See views.c. */
-struct arena {
-	struct arena_block *first;
-	bool failed;
-};
-
 /* A request that was passed on to a node. */
 struct forwarded {
 	uint64_t request; /* ours */
@@ -36,6 +31,7 @@ struct forwarded {
 	struct bus_peer operator;
 	struct node *node;
 	uint64_t deadline_ns;
+	struct uuid dry_run; /* of a move, whose result is passed on, too; else zero */
 	struct forwarded *next;
 };
 
@@ -143,13 +139,12 @@ void request_answer_with(struct controller *c, const struct bus_peer *from, cons
 void request_reply(struct controller *c, const struct bus_peer *from, const Envelope *e, int r,
 		   const struct mg_error *err); /* Done, or for r < 0 the failure */
 bool request_answer(struct controller *c, uint64_t request, const Envelope *e);
+void request_result(struct controller *c, const struct node *node, const Tagalong__MoveInfo *info);
 void request_expire(struct controller *c);
 void request_clear(struct controller *c);
 
 /* views.c: messages made of the controller's state; they live until the arena
  * is freed, and not longer than the next input. */
-void *arena_alloc(struct arena *arena, size_t n, size_t size); /* zeroed; NULL: arena->failed */
-void arena_free(struct arena *arena);
 Tagalong__NodeList *view_nodes(const struct controller *c, struct arena *arena);
 Tagalong__PairList *view_pairs(const struct controller *c, struct arena *arena);
 Tagalong__VmList *view_vms(const struct controller *c, const char *name, struct arena *arena);

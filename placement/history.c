@@ -12,14 +12,25 @@ struct list {
 	const Tagalong__MoveQuery *query;
 	Tagalong__Placement__MoveEntry **entries;
 	size_t n, limit;
+	bool skips; /* until the one that the query names has passed */
 };
 
-static bool is_wanted(const Tagalong__MoveQuery *q, const Tagalong__MoveInfo *info)
+static bool is_move(const ProtobufCBinaryData *id, const Tagalong__MoveInfo *info)
 {
+	return id->len == info->move.len && memcmp(id->data, info->move.data, id->len) == 0;
+}
+
+static bool is_wanted(struct list *list, const Tagalong__MoveInfo *info)
+{
+	const Tagalong__MoveQuery *q = list->query;
+
+	if (list->skips) {
+		list->skips = !is_move(&q->after, info);
+		return false;
+	}
 	if (q->vm && strcmp(q->vm, info->vm) != 0)
 		return false;
-	return !q->has_move || (q->move.len == info->move.len &&
-				memcmp(q->move.data, info->move.data, q->move.len) == 0);
+	return !q->has_move || is_move(&q->move, info);
 }
 
 static int on_entry(const struct store_entry *e, void *userdata)
@@ -31,7 +42,7 @@ static int on_entry(const struct store_entry *e, void *userdata)
 	/* What an older or newer release wrote and we cannot read is not shown. */
 	if (!entry)
 		return 0;
-	if (!is_wanted(list->query, entry->info)) {
+	if (!is_wanted(list, entry->info)) {
 		tagalong__placement__move_entry__free_unpacked(entry, NULL);
 		return 0;
 	}
@@ -42,7 +53,7 @@ static int on_entry(const struct store_entry *e, void *userdata)
 int history_list(struct store *store, const Tagalong__MoveQuery *query, size_t limit,
 		 Tagalong__Placement__MoveEntry ***ret, size_t *ret_n, struct mg_error *err)
 {
-	struct list list = { .query = query, .limit = limit };
+	struct list list = { .query = query, .limit = limit, .skips = query->has_after };
 	int r = 0;
 
 	list.entries = calloc(limit + 1, sizeof(*list.entries));
@@ -51,6 +62,9 @@ int history_list(struct store *store, const Tagalong__MoveQuery *query, size_t l
 	if (store && limit > 0)
 		r = store_range(store, &(struct store_range){ PREFIX, 0, true }, on_entry, &list,
 				NULL, err);
+	if (r >= 0 && list.skips)
+		r = mg_error_set(err, -ENOENT, "the move to go on after is not remembered; begin "
+					       "with the newest");
 	if (r < 0) {
 		history_free(list.entries, list.n);
 		return r;

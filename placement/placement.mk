@@ -3,6 +3,8 @@ noinst_LTLIBRARIES += libplacement.la
 libplacement_la_SOURCES = \
 	placement/affinity.c \
 	placement/affinity.h \
+	placement/arena.c \
+	placement/arena.h \
 	placement/assign.c \
 	placement/assign.h \
 	placement/assign_exact.c \

@@ -76,28 +76,44 @@ static bool is_asked_for(const Tagalong__MoveQuery *q, const Tagalong__MoveInfo 
 	return !q->has_move || memcmp(q->move.data, info->move.data, UUID_SIZE) == 0;
 }
 
+/* The open moves that are asked for, those after `after` (NULL: all). */
+static void list_open(struct controller *c, const Tagalong__MoveQuery *q,
+		      const struct move *after, size_t limit, struct arena *arena,
+		      Tagalong__MoveList *list)
+{
+	Tagalong__MoveList *open = view_open_moves(c, arena);
+	bool skips = after;
+
+	for (size_t i = 0; !arena->failed && i < open->n_moves && list->n_moves < limit; i++) {
+		if (!skips && is_asked_for(q, open->moves[i]))
+			list->moves[list->n_moves++] = open->moves[i];
+		skips &= open->moves[i] != (after ? after->entry->info : NULL);
+	}
+}
+
 /* The open moves, then the settled ones, the newest first. */
 static void on_move_query(struct controller *c, const struct bus_peer *from, const Envelope *e)
 {
-	const Tagalong__MoveQuery *q = e->move_query;
-	size_t limit = q->has_limit ? q->limit : MOVES_LISTED, n_settled;
+	Tagalong__MoveQuery q = *e->move_query;
+	size_t limit = q.has_limit ? q.limit : MOVES_LISTED, n_settled;
+	const struct move *after = q.has_after ? executor_find(&c->executor, &q.after) : NULL;
+	bool all_settled = !q.has_after || after;
 	Tagalong__Placement__MoveEntry **settled;
-	Tagalong__MoveList list = TAGALONG__MOVE_LIST__INIT, *open;
+	Tagalong__MoveList list = TAGALONG__MOVE_LIST__INIT;
 	Envelope reply = TAGALONG__ENVELOPE__INIT;
 	struct arena arena = { 0 };
 	struct mg_error err;
 
 	if (limit > MOVES_LISTED_MAX)
 		limit = MOVES_LISTED_MAX;
-	if (history_list(c->store, q, limit, &settled, &n_settled, &err) < 0) {
+	q.has_after &= !after;
+	if (history_list(c->store, &q, limit, &settled, &n_settled, &err) < 0) {
 		effects_reply_failure(&c->fx, from, e->seq, err.code, "%s", err.text);
 		return;
 	}
-	open = view_open_moves(c, &arena);
 	list.moves = arena_alloc(&arena, c->executor.moves.n + n_settled + 1, sizeof(*list.moves));
-	for (size_t i = 0; !arena.failed && i < open->n_moves && list.n_moves < limit; i++)
-		if (is_asked_for(q, open->moves[i]))
-			list.moves[list.n_moves++] = open->moves[i];
+	if (all_settled)
+		list_open(c, &q, after, limit, &arena, &list);
 	for (size_t i = 0; !arena.failed && i < n_settled && list.n_moves < limit; i++)
 		list.moves[list.n_moves++] = settled[i]->info;
 	reply.body_case = BODY(MOVE_LIST);
@@ -153,6 +169,13 @@ static void pass_on(struct controller *c, const struct bus_peer *from, const Env
 		request_reply(c, from, e, r, err);
 }
 
+static bool is_dry_run(const struct forwarded *f)
+{
+	static const struct uuid none;
+
+	return memcmp(&f->dry_run, &none, sizeof(none)) != 0;
+}
+
 bool request_answer(struct controller *c, uint64_t request, const Envelope *e)
 {
 	for (struct forwarded **at = &c->forwarded; *at; at = &(*at)->next) {
@@ -164,11 +187,34 @@ bool request_answer(struct controller *c, uint64_t request, const Envelope *e)
 		passed.body_case = e->body_case;
 		passed.done = e->done; /* all members of the union are pointers */
 		effects_reply(&c->fx, &f->operator, f->seq, &passed);
+		if (is_dry_run(f) && e->body_case == BODY(DONE))
+			return true; /* its result is yet to come */
 		*at = f->next;
 		free(f);
 		return true;
 	}
 	return false;
+}
+
+void request_result(struct controller *c, const struct node *node, const Tagalong__MoveInfo *info)
+{
+	Tagalong__MoveResult result = TAGALONG__MOVE_RESULT__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	for (struct forwarded **at = &c->forwarded; *at; at = &(*at)->next) {
+		struct forwarded *f = *at;
+
+		if (f->node != node || !is_dry_run(f) ||
+		    memcmp(f->dry_run.bytes, info->move.data, UUID_SIZE) != 0)
+			continue;
+		result.info = (Tagalong__MoveInfo *)info;
+		e.body_case = BODY(MOVE_RESULT);
+		e.move_result = &result;
+		effects_send(&c->fx, &f->operator, 0, &e);
+		*at = f->next;
+		free(f);
+		return;
+	}
 }
 
 void request_expire(struct controller *c)
@@ -384,7 +430,10 @@ static int dry_run(struct controller *c, const struct bus_peer *from, const Enve
 	passed.target_endpoint = target->hello->control_endpoint;
 	passed.target_public_key = (char *)key;
 	message.move_order = &passed;
-	return forward(c, from, e, vm->node, &message, err);
+	r = forward(c, from, e, vm->node, &message, err);
+	if (r == 0)
+		memcpy(c->forwarded->dry_run.bytes, passed.move.data, UUID_SIZE);
+	return r;
 }
 
 /* An order that is repeated gets the answer of the first. */

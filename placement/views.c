@@ -3,39 +3,6 @@
 
 #include "placement/controller_private.h"
 
-/* ---- Memory that goes all at once ------------------------------------------------ */
-
-struct arena_block {
-	struct arena_block *next;
-	_Alignas(max_align_t) uint8_t data[];
-};
-
-void *arena_alloc(struct arena *arena, size_t n, size_t size)
-{
-	struct arena_block *b;
-	size_t bytes;
-
-	if (__builtin_mul_overflow(n, size, &bytes) ||
-	    __builtin_add_overflow(bytes, sizeof(*b), &bytes) || !(b = calloc(1, bytes))) {
-		arena->failed = true;
-		return NULL;
-	}
-	b->next = arena->first;
-	arena->first = b;
-	return b->data;
-}
-
-void arena_free(struct arena *arena)
-{
-	struct arena_block *next;
-
-	for (struct arena_block *b = arena->first; b; b = next) {
-		next = b->next;
-		free(b);
-	}
-	*arena = (struct arena){ 0 };
-}
-
 /* ---- Nodes ------------------------------------------------------------------------ */
 
 /* Of all nodes together, that all fit into a message. */
@@ -123,7 +90,7 @@ Tagalong__NodeList *view_nodes(const struct controller *c, struct arena *arena)
 /* ---- Pairs ------------------------------------------------------------------------ */
 
 static Tagalong__NodeRtt *view_rtt(const struct device *device, const struct rtt_entry *e,
-				   struct arena *arena)
+			    struct arena *arena)
 {
 	Tagalong__NodeRtt *rtt = arena_alloc(arena, 1, sizeof(*rtt));
 	Tagalong__RttSample *s = arena_alloc(arena, 1, sizeof(*s));

@@ -167,6 +167,95 @@ Test(requests, a_dry_run_is_passed_on)
 	harness_close(&h);
 }
 
+static void report_forecast(struct harness *h, const struct sent *order, const char *node)
+{
+	Tagalong__MoveInfo info;
+	Tagalong__MoveResult result = TAGALONG__MOVE_RESULT__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	move_info(&info, node, order->e->move_order, STATE(ABORTED));
+	result.info = &info;
+	e.body_case = BODY(MOVE_RESULT);
+	e.move_result = &result;
+	harness_receive(h, PEER_ROLE_NODE, node, 0, &e);
+}
+
+Test(requests, what_a_dry_run_found_is_passed_on_once)
+{
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	cr_assert_null(order(&h, "web", "tower-b", false, true));
+	s = harness_next(&h, "tower-a", BODY(MOVE_ORDER));
+	harness_forget(&h);
+	answer_done(&h, s);
+	cr_assert_not_null(harness_next(&h, "alice", BODY(DONE)));
+	report_forecast(&h, s, "tower-b"); /* not for it to tell */
+	cr_assert_null(harness_next(&h, "alice", BODY(MOVE_RESULT)));
+	report_forecast(&h, s, "tower-a");
+	cr_assert_not_null(harness_next(&h, "alice", BODY(MOVE_RESULT)));
+	report_forecast(&h, s, "tower-a");
+	cr_assert_null(harness_next(&h, "alice", BODY(MOVE_RESULT)));
+	harness_run(&h, 60 * SECOND);
+	cr_assert_null(harness_next(&h, "alice", BODY(FAILURE)), "answered twice");
+	harness_close(&h);
+}
+
+static const Envelope *page(struct harness *h, const ProtobufCBinaryData *after)
+{
+	Tagalong__MoveQuery query = TAGALONG__MOVE_QUERY__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	query.has_limit = true;
+	query.limit = 1;
+	query.has_after = after != NULL;
+	if (after)
+		query.after = *after;
+	e.body_case = BODY(MOVE_QUERY);
+	e.move_query = &query;
+	return ask(h, &e);
+}
+
+Test(requests, moves_page_by_page)
+{
+	uint8_t seen[4][UUID_SIZE], nobody[UUID_SIZE] = { 9 };
+	ProtobufCBinaryData after = { UUID_SIZE, nobody };
+	const Tagalong__MoveList *list;
+	struct harness h;
+	size_t n = 0;
+
+	setup(&h);
+	/* Two that are over, and one that is open. */
+	for (int i = 0; i < 3; i++) {
+		const struct sent *s;
+
+		move_id[2] = (uint8_t)i;
+		cr_assert_eq(order(&h, "web", "tower-b", false, false)->body_case, BODY(DONE));
+		s = harness_next(&h, "tower-a", BODY(MOVE_ORDER));
+		answer_done(&h, s);
+		if (i < 2)
+			move_result(&h, "tower-a", s->e->move_order, STATE(ABORTED));
+		harness_run(&h, SECOND);
+	}
+	list = page(&h, NULL)->move_list;
+	while (list->n_moves) {
+		cr_assert_eq(list->n_moves, 1);
+		cr_assert_lt(n, 3);
+		memcpy(seen[n], list->moves[0]->move.data, UUID_SIZE);
+		after.data = seen[n++];
+		list = page(&h, &after)->move_list;
+	}
+	cr_assert_eq(n, 3);
+	cr_assert_eq(seen[0][2], 2, "the open one is first");
+	cr_assert_eq(seen[1][2], 1, "then the newest");
+	cr_assert_eq(seen[2][2], 0);
+	after.data = nobody;
+	cr_assert(refused(page(&h, &after), ENOENT, "not remembered"));
+	move_id[2] = 0;
+	harness_close(&h);
+}
+
 Test(requests, cancel)
 {
 	const struct sent *s;
