@@ -146,6 +146,7 @@ static void on_report(struct controller *c, const struct bus_peer *from, const E
 			continue;
 		if (fleet_sample(device, node, report->samples[i], c->fx.now_ns) < 0)
 			c->fx.error = -ENOMEM;
+		tell_rtt(c, device, node);
 		decide_sample(c, device);
 	}
 	decide_soon(c);
@@ -485,6 +486,7 @@ int controller_new(const struct environment *env, struct store *store, uint64_t 
 	c->store = store;
 	c->fence = (struct store_compare){ CONTROLLER_EPOCH_KEY, epoch_revision };
 	effects_init(&c->fx);
+	c->fx.listened = env->event != NULL;
 	fleet_init(&c->fleet);
 	executor_init(&c->executor);
 	c->awake_end = &c->awake;

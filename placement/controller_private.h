@@ -143,8 +143,13 @@ void request_result(struct controller *c, const struct node *node, const Tagalon
 void request_expire(struct controller *c);
 void request_clear(struct controller *c);
 
+/* tell.c: what happens, for who listens. */
+void tell_rtt(struct controller *c, struct device *device, const struct node *node);
+
 /* views.c: messages made of the controller's state; they live until the arena
  * is freed, and not longer than the next input. */
+Tagalong__NodeRtt *view_rtt(const struct device *device, const struct rtt_entry *e,
+			    struct arena *arena);
 Tagalong__NodeList *view_nodes(const struct controller *c, struct arena *arena);
 Tagalong__PairList *view_pairs(const struct controller *c, struct arena *arena);
 Tagalong__VmList *view_vms(const struct controller *c, const char *name, struct arena *arena);

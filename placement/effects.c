@@ -10,7 +10,7 @@
 
 #define LINE_SIZE 1024
 
-enum effect_kind { EFFECT_PUT, EFFECT_DELETE, EFFECT_DECISION, EFFECT_SEND };
+enum effect_kind { EFFECT_PUT, EFFECT_DELETE, EFFECT_DECISION, EFFECT_SEND, EFFECT_EVENT };
 
 struct effect {
 	struct effect *next;
@@ -19,7 +19,7 @@ struct effect {
 	uint64_t request;
 	size_t len;
 	char key[STORE_KEY_SIZE];
-	uint8_t data[]; /* value, line or packed Envelope */
+	uint8_t data[]; /* value, line, or packed Envelope or Event */
 };
 
 void effects_init(struct effects *fx)
@@ -105,6 +105,17 @@ void effects_decide(struct effects *fx, const char *kind, const char *fmt, ...)
 	e = add(fx, EFFECT_DECISION, len);
 	if (e)
 		memcpy(e->data, line, len + 1);
+}
+
+void effects_event(struct effects *fx, const PlacementEvent *event)
+{
+	struct effect *e;
+
+	if (!fx->listened)
+		return;
+	e = add(fx, EFFECT_EVENT, protobuf_c_message_get_packed_size(&event->base));
+	if (e)
+		protobuf_c_message_pack(&event->base, e->data);
 }
 
 void effects_send(struct effects *fx, const struct bus_peer *to, uint64_t request,
@@ -196,6 +207,16 @@ static void release_send(const struct effect *e, const struct environment *env)
 	}
 }
 
+static void release_event(const struct effect *e, const struct environment *env)
+{
+	PlacementEvent *event = tagalong__placement__event__unpack(NULL, e->len, e->data);
+
+	if (!event)
+		return;
+	env->event(env->userdata, event);
+	tagalong__placement__event__free_unpacked(event, NULL);
+}
+
 void effects_release(struct effects *fx, const struct environment *env)
 {
 	for (const struct effect *e = fx->first; e; e = e->next)
@@ -204,5 +225,8 @@ void effects_release(struct effects *fx, const struct environment *env)
 	for (const struct effect *e = fx->first; e; e = e->next)
 		if (e->kind == EFFECT_SEND)
 			release_send(e, env);
+	for (const struct effect *e = fx->first; e; e = e->next)
+		if (e->kind == EFFECT_EVENT)
+			release_event(e, env);
 	effects_clear(fx);
 }

@@ -20,6 +20,7 @@ struct effects {
 	uint64_t now_ns, now_utc_ns;
 	uint64_t epoch;        /* goes on every message */
 	uint64_t last_request; /* see effects_request() */
+	bool listened;         /* events are wanted */
 	struct effect *first, **end;
 	size_t n_ops;
 	int error;
@@ -42,6 +43,9 @@ void effects_delete(struct effects *fx, const char *key);
 void effects_decide(struct effects *fx, const char *kind, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Told when all is stored, if anybody listens. */
+void effects_event(struct effects *fx, const PlacementEvent *event);
+
 /* `request` 0: no answer is awaited. A peer without a route gets nothing. */
 void effects_send(struct effects *fx, const struct bus_peer *to, uint64_t request, Envelope *e);
 
@@ -56,7 +60,7 @@ void effects_reply_failure(struct effects *fx, const struct bus_peer *to, uint64
 int effects_commit(struct effects *fx, struct store *store, const struct store_compare *fence,
 		   struct mg_error *err);
 
-/* Lets lines and messages go, in their order, and forgets all. */
+/* Lets lines, messages and events go, each in their order, and forgets all. */
 void effects_release(struct effects *fx, const struct environment *env);
 
 #endif

@@ -13,6 +13,7 @@
 #include "placement/proto/placement.pb-c.h"
 
 typedef Tagalong__Placement__Record PlacementRecord;
+typedef Tagalong__Placement__Event PlacementEvent;
 
 struct environment {
 	void *userdata;
@@ -36,6 +37,9 @@ struct environment {
 
 	/* A line of the decision log, without the newline. */
 	void (*decision)(void *userdata, const char *line);
+
+	/* What happened, for who listens. NULL: nobody does, and nothing is gathered. */
+	void (*event)(void *userdata, const PlacementEvent *event);
 };
 
 #endif

@@ -204,6 +204,16 @@ static void tell_watcher(struct executor *x, const struct move *move, bool settl
 	effects_send(x->fx, &move->watcher, 0, &e);
 }
 
+/* Whoever listens hears of each change of state. */
+static void tell_listeners(struct executor *x, const struct move *move)
+{
+	PlacementEvent event = TAGALONG__PLACEMENT__EVENT__INIT;
+
+	event.what_case = TAGALONG__PLACEMENT__EVENT__WHAT_MOVE;
+	event.move = move->entry->info;
+	effects_event(x->fx, &event);
+}
+
 /* ---- Ordering ---------------------------------------------------------------------- */
 
 /* The key of a name; of several the one that is wanted, or NULL. */
@@ -312,6 +322,7 @@ int executor_order(struct executor *x, struct vm *vm, struct node *target,
 		move->watcher = *watcher;
 	keep(x, move);
 	decide_order(x, move);
+	tell_listeners(x, move);
 	send_order(x, move);
 	return 0;
 }
@@ -411,6 +422,7 @@ static void settle(struct executor *x, struct move *move)
 	decide_result(x, move);
 	into_history(x, move);
 	tell_watcher(x, move, true);
+	tell_listeners(x, move);
 	index_remove(&x->moves, move->id.bytes);
 	executor_load_settled(x, TAKE_PTR(move->entry));
 	move_free(move);
@@ -486,8 +498,12 @@ bool executor_progress(struct executor *x, const struct node *node, const Tagalo
 	accept(x, move);
 	/* The end is told by MoveResult, which is repeated. */
 	if (!move_state_is_final(info->state)) {
+		bool is_news = move->entry->info->state != info->state;
+
 		learn(x, move, info);
 		tell_watcher(x, move, false);
+		if (is_news)
+			tell_listeners(x, move);
 	}
 	return true;
 }

@@ -123,6 +123,7 @@ struct rtt_entry {
 	uint64_t srtt_ns, rttvar_ns, min_ns, p50_ns, p95_ns, p99_ns, p999_ns, last_ns;
 	uint64_t level_utc_ns; /* by the node's clock: since when the level is what it is; or 0 */
 	uint64_t sent, lost;
+	uint64_t told_srtt_ns, told_level_utc_ns; /* see tell.c */
 	uint32_t confidence;
 };
 

@@ -63,6 +63,7 @@ libplacement_la_SOURCES = \
 	placement/summary.c \
 	placement/takeover.c \
 	placement/takeover.h \
+	placement/tell.c \
 	placement/views.c \
 	placement/watch.c \
 	placement/why.c \

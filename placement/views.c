@@ -89,7 +89,7 @@ Tagalong__NodeList *view_nodes(const struct controller *c, struct arena *arena)
 
 /* ---- Pairs ------------------------------------------------------------------------ */
 
-static Tagalong__NodeRtt *view_rtt(const struct device *device, const struct rtt_entry *e,
+Tagalong__NodeRtt *view_rtt(const struct device *device, const struct rtt_entry *e,
 			    struct arena *arena)
 {
 	Tagalong__NodeRtt *rtt = arena_alloc(arena, 1, sizeof(*rtt));

@@ -22,6 +22,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_store \
 	tests/unit/placement/test_store_etcd \
 	tests/unit/placement/test_summary \
+	tests/unit/placement/test_tell \
 	tests/unit/placement/test_why \
 	$(NULL)
 if HAVE_CLP
@@ -110,6 +111,12 @@ tests_unit_placement_test_store_etcd_SOURCES = \
 	tests/unit/placement/test_store_etcd.c \
 	$(NULL)
 tests_unit_placement_test_store_etcd_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_tell_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/test_tell.c \
+	$(NULL)
+tests_unit_placement_test_tell_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_why_SOURCES = \
 	tests/unit/placement/harness.c \
 	tests/unit/placement/harness.h \
