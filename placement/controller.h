@@ -19,6 +19,9 @@ struct controller;
 /* The key whose revision says who is in charge; see EpochEntry. */
 #define CONTROLLER_EPOCH_KEY "epoch"
 
+/* The timer (see environment.h) that is a round of decisions. */
+#define CONTROLLER_PLAN_TIMER 2
+
 /* `env` is borrowed. `store` too; NULL: nothing is kept, and there is no
  * history. Every transaction demands that the epoch's entry still has
  * `epoch_revision`, that is, that no later controller has started. */

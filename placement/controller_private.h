@@ -19,7 +19,7 @@
 
 enum controller_timer {
 	TIMER_TICK = 1, /* each second: repetitions, silence */
-	TIMER_PLAN,     /* a round of decisions */
+	TIMER_PLAN = CONTROLLER_PLAN_TIMER, /* a round of decisions */
 };
 
 #define TICK_NS UINT64_C(1000000000)

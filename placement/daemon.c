@@ -11,9 +11,11 @@
 #include "common/log.h"
 #include "common/philox.h"
 #include "placement/controller.h"
+#include "placement/gateway.h"
 #include "placement/leadership.h"
 #include "placement/record_log.h"
 #include "placement/store_etcd.h"
+#include "placement/store_timed.h"
 #include "placement/takeover.h"
 
 #define TIMERS 8
@@ -43,6 +45,7 @@ struct placement_daemon {
 	struct leadership *leadership; /* NULL: there is nobody else */
 	sd_event_source *tick; /* of the leadership */
 	struct mg_error problem; /* why we cannot even become the leader */
+	struct gateway gateway;
 	struct timer timers[TIMERS];
 	struct {
 		uint64_t seq, request;
@@ -76,19 +79,22 @@ static void step_down(struct placement_daemon *d, const struct mg_error *why);
 
 /* What a controller cannot go on after ends it. Alone, it ends the program too;
  * started again it finds all in the store. */
-static void input(struct placement_daemon *d, PlacementRecord *record)
+static int input(struct placement_daemon *d, enum exporter_input kind, PlacementRecord *record,
+		 struct mg_error *err)
 {
-	struct mg_error err = { 0 };
-	int r = controller_input(d->controller, record, &err);
+	uint64_t begun = clock_mono_ns();
+	int r = controller_input(d->controller, record, err);
 
+	exporter_note_input(&d->gateway.exporter, kind, clock_mono_ns() - begun);
 	if (r == -EPROTO || r == -EINVAL) {
-		log_warning("controller", "input ignored: %s", err.text);
+		log_warning("controller", "input ignored: %s", err->text);
 	} else if (r < 0 && d->leadership) {
-		step_down(d, &err);
+		step_down(d, err);
 	} else if (r < 0) {
-		log_error("controller", "stops: %s", err.text);
+		log_error("controller", "stops: %s", err->text);
 		sd_event_exit(d->loop, r);
 	}
+	return r;
 }
 
 /* Whether it is our part to act: we may have slept past the lease's end. */
@@ -110,6 +116,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	struct timer *t = userdata;
 	Tagalong__Placement__Timer timer = TAGALONG__PLACEMENT__TIMER__INIT;
 	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
+	struct mg_error err = { 0 };
 
 	(void)source, (void)usec;
 	if (!leads(t->daemon))
@@ -117,7 +124,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	timer.id = t->id;
 	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_TIMER;
 	record.timer = &timer;
-	input(t->daemon, &record);
+	(void)input(t->daemon,
+		    t->id == CONTROLLER_PLAN_TIMER ? EXPORTER_PLAN : EXPORTER_TIMER, &record, &err);
 	return 0;
 }
 
@@ -155,8 +163,11 @@ static void env_timer_cancel(void *userdata, uint64_t id)
 static void env_send(void *userdata, const struct bus_peer *to, uint64_t request, Envelope *e)
 {
 	struct placement_daemon *d = userdata;
-	int64_t seq = bus_send(d->router, to, e);
+	int64_t seq;
 
+	if (d->gateway.rest && rest_answer(d->gateway.rest, to, e))
+		return;
+	seq = bus_send(d->router, to, e);
 	if (seq == -EMSGSIZE) {
 		struct mg_error err;
 
@@ -208,6 +219,11 @@ static void env_decision(void *userdata, const char *line)
 		stop_recording(d, "the decision log cannot be written");
 }
 
+static void env_event(void *userdata, const PlacementEvent *event)
+{
+	gateway_event(&((struct placement_daemon *)userdata)->gateway, event);
+}
+
 /* ---- Messages --------------------------------------------------------------------- */
 
 static Tagalong__Placement__PeerRole role_of(enum peer_role role)
@@ -224,29 +240,38 @@ static Tagalong__Placement__PeerRole role_of(enum peer_role role)
 	}
 }
 
+static void describe_leader(void *userdata, Tagalong__Leader *ret)
+{
+	struct placement_daemon *d = userdata;
+	const struct leader *l = d->leadership ? leadership_leader(d->leadership) : NULL;
+
+	ret->leads = d->controller != NULL;
+	if (ret->leads) {
+		ret->name = (char *)d->config->name;
+		ret->endpoint = (char *)d->config->advertise;
+		ret->url = (char *)d->config->http_advertise;
+		ret->has_epoch = true;
+		ret->epoch = d->epoch;
+	} else if (l && l->name[0]) {
+		ret->name = (char *)l->name;
+		ret->endpoint = (char *)l->endpoint;
+		ret->url = l->url[0] ? (char *)l->url : NULL;
+	}
+	if (l && l->name[0]) {
+		ret->has_since_utc_ns = true;
+		ret->since_utc_ns = l->since_utc_ns;
+	}
+	if (!ret->leads && d->problem.code < 0)
+		ret->problem = d->problem.text;
+}
+
 /* Answered by every controller, whether it leads or not. */
 static void tell_leader(struct placement_daemon *d, const struct bus_peer *from, const Envelope *e)
 {
 	Tagalong__Leader leader = TAGALONG__LEADER__INIT;
 	Envelope answer = TAGALONG__ENVELOPE__INIT;
-	const struct leader *l = d->leadership ? leadership_leader(d->leadership) : NULL;
 
-	leader.leads = d->controller != NULL;
-	if (leader.leads) {
-		leader.name = (char *)d->config->name;
-		leader.endpoint = (char *)d->config->advertise;
-		leader.has_epoch = true;
-		leader.epoch = d->epoch;
-	} else if (l && l->name[0]) {
-		leader.name = (char *)l->name;
-		leader.endpoint = (char *)l->endpoint;
-	}
-	if (l && l->name[0]) {
-		leader.has_since_utc_ns = true;
-		leader.since_utc_ns = l->since_utc_ns;
-	}
-	if (!leader.leads && d->problem.code < 0)
-		leader.problem = d->problem.text;
+	describe_leader(d, &leader);
 	answer.body_case = TAGALONG__ENVELOPE__BODY_LEADER;
 	answer.leader = &leader;
 	bus_reply(d->router, from, e, &answer);
@@ -272,13 +297,32 @@ static void refuse(struct placement_daemon *d, const struct bus_peer *from, cons
 	bus_reply_failure(d->router, from, e, &err);
 }
 
+static int receive(struct placement_daemon *d, const struct bus_peer *from, bool may_answer,
+		   const Envelope *e, struct mg_error *err)
+{
+	Tagalong__Placement__Received received = TAGALONG__PLACEMENT__RECEIVED__INIT;
+	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
+	size_t slot = e->reply_to % REQUESTS;
+
+	received.role = role_of(from->role);
+	received.name = (char *)from->name;
+	if (may_answer)
+		received.route = (ProtobufCBinaryData){ from->route_len, (uint8_t *)from->route };
+	received.envelope = (Envelope *)e;
+	if (e->has_reply_to && d->requests[slot].seq == e->reply_to) {
+		received.has_request = true;
+		received.request = d->requests[slot].request;
+	}
+	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_RECEIVED;
+	record.received = &received;
+	return input(d, EXPORTER_MESSAGE, &record, err);
+}
+
 static void on_message(struct bus_socket *s, const struct bus_peer *from, const Envelope *e,
 		       void *userdata)
 {
 	struct placement_daemon *d = userdata;
-	Tagalong__Placement__Received received = TAGALONG__PLACEMENT__RECEIVED__INIT;
-	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
-	size_t slot = e->reply_to % REQUESTS;
+	struct mg_error err = { 0 };
 	bool active = leads(d);
 
 	if (s == d->router && e->body_case == TAGALONG__ENVELOPE__BODY_LEADER_QUERY) {
@@ -290,18 +334,34 @@ static void on_message(struct bus_socket *s, const struct bus_peer *from, const 
 			refuse(d, from, e);
 		return;
 	}
-	received.role = role_of(from->role);
-	received.name = (char *)from->name;
-	if (s == d->router)
-		received.route = (ProtobufCBinaryData){ from->route_len, (uint8_t *)from->route };
-	received.envelope = (Envelope *)e;
-	if (e->has_reply_to && d->requests[slot].seq == e->reply_to) {
-		received.has_request = true;
-		received.request = d->requests[slot].request;
-	}
-	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_RECEIVED;
-	record.received = &received;
-	input(d, &record);
+	if (e->body_case == TAGALONG__ENVELOPE__BODY_RTT_REPORT)
+		d->gateway.exporter.samples += e->rtt_report->n_samples;
+	(void)receive(d, from, s == d->router, e, &err);
+}
+
+/* ---- HTTP -------------------------------------------------------------------------- */
+
+static int on_http(void *userdata, const struct bus_peer *from, Envelope *e, struct mg_error *err)
+{
+	struct placement_daemon *d = userdata;
+	int r = leads(d) ? receive(d, from, true, e, err) : -ESTALE;
+
+	/* What is final for a controller has ended it. */
+	return r == -EPROTO || r == -EINVAL || r == 0 ? r : -ESTALE;
+}
+
+static void measure(void *userdata, struct metrics *m)
+{
+	const struct placement_daemon *d = userdata;
+
+	gateway_measure(&d->gateway, d->controller, d->store, m);
+}
+
+static int start_gateway(struct placement_daemon *d, struct mg_error *err)
+{
+	const struct rest_host host = { d, d->config->name, on_http, describe_leader, measure };
+
+	return gateway_start(&d->gateway, d->loop, d->config, &host, err);
 }
 
 /* ---- The start ---------------------------------------------------------------------- */
@@ -457,6 +517,8 @@ static void end_controller(struct placement_daemon *d)
 	memset(d->requests, 0, sizeof(d->requests));
 	controller_free(d->controller);
 	d->controller = NULL;
+	if (d->gateway.rest)
+		rest_step_down(d->gateway.rest);
 	record_writer_free(d->record);
 	d->record = NULL;
 	if (d->decisions >= 0)
@@ -488,6 +550,8 @@ static int lead(struct placement_daemon *d, struct mg_error *err)
 	if (r < 0)
 		end_controller(d);
 	else
+		d->gateway.exporter.terms++;
+	if (r == 0)
 		log_info("controller", "name=%s leads, epoch=%" PRIu64, d->config->name, d->epoch);
 	return r;
 }
@@ -523,12 +587,9 @@ static int on_tick(sd_event_source *source, uint64_t due_us, void *userdata)
 
 static int join(struct placement_daemon *d, struct mg_error *err)
 {
-	int r;
+	int r = leadership_new(d->store, d->config->name, d->config->advertise,
+			       d->config->http_advertise, &d->leadership, err);
 
-	r = store_etcd_open(&d->config->etcd, &d->store, err);
-	if (r == 0)
-		r = leadership_new(d->store, d->config->name, d->config->advertise, &d->leadership,
-				   err);
 	if (r < 0)
 		return r;
 	/* Ahead of messages, of which there may always be more. */
@@ -542,6 +603,21 @@ static int join(struct placement_daemon *d, struct mg_error *err)
 static uint64_t store_clock(void *userdata)
 {
 	return env_now_utc(userdata);
+}
+
+static int open_store(struct placement_daemon *d, struct mg_error *err)
+{
+	struct store *store;
+	int r;
+
+	if (d->config->store)
+		r = store_sqlite_open(d->config->store, store_clock, d, &store, err);
+	else
+		r = store_etcd_open(&d->config->etcd, &store, err);
+	if (r < 0)
+		return r;
+	d->store = store_timed_new(store);
+	return d->store ? 0 : mg_error_set(err, -ENOMEM, "out of memory");
 }
 
 int placement_daemon_start(const struct placement_config *config, sd_event *loop,
@@ -567,6 +643,7 @@ int placement_daemon_start(const struct placement_config *config, sd_event *loop
 		.send = env_send,
 		.record = env_record,
 		.decision = env_decision,
+		.event = gateway_listens(config) ? env_event : NULL,
 	};
 	/* The sockets come before the epoch: an instance that cannot serve must
 	 * not depose one that does. Nothing is read before the loop runs. */
@@ -575,8 +652,10 @@ int placement_daemon_start(const struct placement_config *config, sd_event *loop
 		r = mg_error_set(err, -ENOMEM, "out of memory");
 	if (r == 0)
 		r = listen_on(d, err);
-	if (r == 0 && config->store)
-		r = store_sqlite_open(config->store, store_clock, d, &d->store, err);
+	if (r == 0)
+		r = start_gateway(d, err);
+	if (r == 0)
+		r = open_store(d, err);
 	if (r == 0)
 		r = config->store ? lead(d, err) : join(d, err);
 	if (r < 0)
@@ -636,6 +715,7 @@ void placement_daemon_stop(struct placement_daemon *d)
 	if (!d)
 		return;
 	end_controller(d);
+	gateway_stop(&d->gateway);
 	for (size_t i = 0; i < TIMERS; i++)
 		sd_event_source_disable_unref(d->timers[i].source);
 	sd_event_source_disable_unref(d->tick);

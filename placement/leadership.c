@@ -17,7 +17,7 @@ struct leadership {
 	uint64_t kept_ns; /* the lease lives at least as long from here */
 };
 
-int leadership_new(struct store *store, const char *name, const char *endpoint,
+int leadership_new(struct store *store, const char *name, const char *endpoint, const char *url,
 		   struct leadership **ret, struct mg_error *err)
 {
 	struct leadership *l = calloc(1, sizeof(*l));
@@ -27,6 +27,7 @@ int leadership_new(struct store *store, const char *name, const char *endpoint,
 	l->store = store;
 	snprintf(l->self.name, sizeof(l->self.name), "%s", name);
 	snprintf(l->self.endpoint, sizeof(l->self.endpoint), "%s", endpoint);
+	snprintf(l->self.url, sizeof(l->self.url), "%s", url ? url : "");
 	*ret = l;
 	return 0;
 }
@@ -49,6 +50,7 @@ static int on_entry(const struct store_entry *e, void *userdata)
 		return -EUCLEAN;
 	snprintf(leader->name, sizeof(leader->name), "%s", entry->name);
 	snprintf(leader->endpoint, sizeof(leader->endpoint), "%s", entry->endpoint);
+	snprintf(leader->url, sizeof(leader->url), "%s", entry->url ? entry->url : "");
 	leader->since_utc_ns = entry->since_utc_ns;
 	tagalong__placement__leader_entry__free_unpacked(entry, NULL);
 	return 0;
@@ -59,11 +61,12 @@ static int take(struct leadership *l, uint64_t lease, struct mg_error *err)
 {
 	const struct store_compare vacant = { KEY, 0 };
 	LeaderEntry entry = TAGALONG__PLACEMENT__LEADER_ENTRY__INIT;
-	uint8_t data[PEER_NAME_SIZE + LEADER_ENDPOINT_SIZE + 32];
+	uint8_t data[PEER_NAME_SIZE + 2 * LEADER_ENDPOINT_SIZE + 32];
 	struct store_op op = { .kind = STORE_PUT, .key = KEY, .value = data, .lease = lease };
 
 	entry.name = l->self.name;
 	entry.endpoint = l->self.endpoint;
+	entry.url = l->self.url[0] ? l->self.url : NULL;
 	entry.since_utc_ns = l->self.since_utc_ns;
 	op.len = tagalong__placement__leader_entry__pack(&entry, data);
 	return store_txn(l->store, &vacant, 1, &op, 1, &l->revision, err);

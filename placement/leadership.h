@@ -29,11 +29,12 @@ struct leadership;
 struct leader {
 	char name[PEER_NAME_SIZE]; /* "": nobody */
 	char endpoint[LEADER_ENDPOINT_SIZE];
+	char url[LEADER_ENDPOINT_SIZE]; /* of its HTTP; "": it has none */
 	uint64_t since_utc_ns;
 };
 
-/* Name and endpoint are ours, told to whoever asks; copied. The store is borrowed. */
-int leadership_new(struct store *store, const char *name, const char *endpoint,
+/* Name, endpoint and URL (may be NULL) are ours, told to whoever asks; copied. The store is borrowed. */
+int leadership_new(struct store *store, const char *name, const char *endpoint, const char *url,
 		   struct leadership **ret, struct mg_error *err);
 
 /* Resigns. */

@@ -23,10 +23,18 @@ libplacement_la_SOURCES = \
 	placement/etcd_client.h \
 	placement/etcd_message.c \
 	placement/etcd_message.h \
+	placement/event_stream.c \
+	placement/event_stream.h \
 	placement/executor.c \
 	placement/executor.h \
+	placement/exporter.c \
+	placement/exporter.h \
+	placement/figures.c \
+	placement/figures.h \
 	placement/fleet.c \
 	placement/fleet.h \
+	placement/gateway.c \
+	placement/gateway.h \
 	placement/history.c \
 	placement/index.c \
 	placement/index.h \
@@ -35,6 +43,7 @@ libplacement_la_SOURCES = \
 	placement/maintenance.c \
 	placement/mincost.c \
 	placement/mincost.h \
+	placement/openapi.h \
 	placement/pairs.c \
 	placement/parameters.c \
 	placement/placement_config.c \
@@ -55,20 +64,33 @@ libplacement_la_SOURCES = \
 	placement/record_log.c \
 	placement/record_log.h \
 	placement/requests.c \
+	placement/rest.c \
+	placement/rest.h \
+	placement/rest_answer.c \
+	placement/rest_answer.h \
+	placement/rest_operations.c \
+	placement/rest_operations.h \
+	placement/rest_request.c \
+	placement/rest_request.h \
 	placement/store.c \
 	placement/store.h \
 	placement/store_etcd.c \
 	placement/store_etcd.h \
 	placement/store_sqlite.c \
 	placement/summary.c \
+	placement/store_timed.c \
+	placement/store_timed.h \
 	placement/takeover.c \
 	placement/takeover.h \
 	placement/tell.c \
 	placement/views.c \
 	placement/watch.c \
+	placement/webhook.c \
+	placement/webhook.h \
 	placement/why.c \
 	$(NULL)
 nodist_libplacement_la_SOURCES = \
+	placement/openapi.c \
 	placement/proto/placement.pb-c.c \
 	placement/proto/placement.pb-c.h \
 	$(NULL)
@@ -78,6 +100,12 @@ libplacement_la_LIBADD = $(CURL_LIBS)
 sbin_PROGRAMS += placementd
 placementd_SOURCES = placement/placementd.c
 placementd_LDADD = libplacement.la libcommon.la
+
+CLEANFILES += placement/openapi.c
+EXTRA_DIST += placement/embed_openapi.py placement/openapi.yaml
+placement/openapi.c: placement/openapi.yaml placement/embed_openapi.py
+	$(AM_V_GEN)$(MKDIR_P) placement && $(PYTHON3) $(srcdir)/placement/embed_openapi.py \
+	$(srcdir)/placement/openapi.yaml > $@.new && mv $@.new $@
 
 BUILT_SOURCES += placement/proto/placement.pb-c.h
 CLEANFILES += placement/proto/placement.pb-c.c placement/proto/placement.pb-c.h

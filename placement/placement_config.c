@@ -18,6 +18,7 @@
 #define GROUPS_MAX 64
 #define PATTERNS_MAX 1024 /* of a group */
 #define PATTERN_MAX 255
+#define CONNECTIONS_MAX 10000 /* of HTTP */
 
 /* The file as it is written: quantities are text, what is absent is NULL. */
 struct policy_section {
@@ -47,10 +48,23 @@ struct etcd_section {
 	char *prefix, *cacert, *cert, *key, *user, *password_file, *timeout;
 };
 
+struct http_section {
+	char *listen, *advertise, *tokens, *certificate, *key, *body_max, *timeout;
+	bool clear_text;
+	unsigned *connections, *connections_each;
+};
+
+struct webhook_section {
+	char *url, *secret_file, *cacert;
+};
+
 struct placement_config_file {
 	char *name, *key, *allow, *listen, *listen_reports, *advertise, *store, *record, *decisions;
 	unsigned *epoch_min;
 	struct etcd_section *etcd;
+	struct http_section *http;
+	struct webhook_section *webhooks;
+	unsigned n_webhooks;
 	bool plain_text_bus;
 	struct policy_section policy;
 	struct group_section *groups;
@@ -156,6 +170,31 @@ static const cyaml_schema_field_t etcd_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t http_fields[] = {
+	STRING(http_section, listen),
+	OPTIONAL(http_section, advertise),
+	STRING(http_section, tokens),
+	OPTIONAL(http_section, certificate),
+	OPTIONAL(http_section, key),
+	CONFIG_FIELD_BOOL("clear_text", CYAML_FLAG_OPTIONAL, struct http_section, clear_text),
+	OPTIONAL(http_section, body_max),
+	COUNT(http_section, connections),
+	COUNT(http_section, connections_each),
+	OPTIONAL(http_section, timeout),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t webhook_fields[] = {
+	STRING(webhook_section, url),
+	STRING(webhook_section, secret_file),
+	OPTIONAL(webhook_section, cacert),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t webhook_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct webhook_section, webhook_fields),
+};
+
 static const cyaml_schema_field_t fields[] = {
 	STRING(placement_config_file, name),
 	OPTIONAL(placement_config_file, key),
@@ -166,6 +205,11 @@ static const cyaml_schema_field_t fields[] = {
 	OPTIONAL(placement_config_file, store),
 	CYAML_FIELD_MAPPING_PTR("etcd", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 				struct placement_config_file, etcd, etcd_fields),
+	CYAML_FIELD_MAPPING_PTR("http", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				struct placement_config_file, http, http_fields),
+	CYAML_FIELD_SEQUENCE_COUNT("webhooks", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				   struct placement_config_file, webhooks, n_webhooks,
+				   &webhook_schema, 0, WEBHOOKS_MAX),
 	COUNT(placement_config_file, epoch_min),
 	OPTIONAL(placement_config_file, record),
 	OPTIONAL(placement_config_file, decisions),
@@ -432,6 +476,68 @@ static void read_etcd(struct reader *in, const struct placement_config_file *fil
 	check_etcd(in, s, e);
 }
 
+/* Tokens in the clear are for this machine alone, unless one says so. */
+static void check_http(struct reader *in, const struct http_section *s, const struct rest_config *c)
+{
+	if (in->r == 0 && !s->certificate != !s->key)
+		in->r = mg_error_set(in->err, -EINVAL, "%s: http: 'certificate' and 'key' go together",
+				     in->name);
+	if (in->r == 0 && !s->certificate && !s->clear_text && !address_is_loopback(&c->listen))
+		in->r = mg_error_set(in->err, -EINVAL,
+				     "%s: http: give 'certificate' and 'key', or 'clear_text: true' "
+				     "if tokens may go over the network in the clear", in->name);
+	if (in->r == 0 && s->certificate && s->clear_text)
+		in->r = mg_error_set(in->err, -EINVAL,
+				     "%s: http: 'clear_text' and 'certificate' exclude each other",
+				     in->name);
+}
+
+static void read_http(struct reader *in, const struct http_section *s, struct placement_config *c)
+{
+	struct rest_config *http = &c->http;
+	uint64_t body_max = HTTP_BODY_MAX, timeout_ns;
+
+	if (in->r < 0 || !s)
+		return;
+	timeout_ns = span(in, "http.timeout", s->timeout, HTTP_TIMEOUT_S * NS_PER_S);
+	if (in->r == 0 && s->body_max &&
+	    (size_parse(s->body_max, &body_max) < 0 || body_max < 1024 || body_max > (16 << 20)))
+		refuse(in, "http.body_max", s->body_max, "a size from 1K to 16M");
+	if (in->r == 0 && (timeout_ns < NS_PER_S || timeout_ns > 3600 * NS_PER_S))
+		refuse(in, "http.timeout", s->timeout, "from 1s to 1h");
+	*http = (struct rest_config){
+		.tokens = s->tokens,
+		.certificate = s->certificate,
+		.key = s->key,
+		.body_max = body_max,
+		.connections = count(in, "http.connections", s->connections, HTTP_CONNECTIONS_MAX, 1,
+				     CONNECTIONS_MAX),
+		.connections_each = count(in, "http.connections_each", s->connections_each,
+					  HTTP_CONNECTIONS_EACH_MAX, 1, CONNECTIONS_MAX),
+		.timeout_s = (unsigned)(timeout_ns / NS_PER_S),
+	};
+	if (in->r == 0 && address_parse(s->listen, 0, &http->listen) < 0)
+		refuse(in, "http.listen", s->listen, "an address such as 127.0.0.1:7280");
+	if (in->r == 0 && s->advertise && !is_url(s->advertise))
+		refuse(in, "http.advertise", s->advertise, "a URL such as https://host:7280");
+	check_http(in, s, http);
+	c->http_advertise = s->advertise;
+	c->has_http = true;
+}
+
+static void read_webhooks(struct reader *in, const struct placement_config_file *file,
+			  struct placement_config *c)
+{
+	for (size_t i = 0; i < file->n_webhooks && in->r == 0; i++) {
+		const struct webhook_section *s = &file->webhooks[i];
+
+		if (!is_url(s->url))
+			refuse(in, "webhooks.url", s->url, "a URL such as https://host/path");
+		c->webhooks[c->n_webhooks++] =
+			(struct webhook_config){ s->url, s->secret_file, s->cacert };
+	}
+}
+
 static void check_names(struct reader *in, const struct placement_config *c)
 {
 	if (in->r < 0)
@@ -473,6 +579,8 @@ static int read_file(const char *name, struct placement_config_file *file,
 	c->decisions = file->decisions;
 	c->plain_text_bus = file->plain_text_bus;
 	read_etcd(&in, file, c);
+	read_http(&in, file->http, c);
+	read_webhooks(&in, file, c);
 	read_policy(&in, &file->policy, c);
 	read_groups(&in, file, c);
 	check_policy(&in, c);

@@ -11,6 +11,8 @@
 #include "common/error.h"
 #include "placement/etcd_client.h"
 #include "placement/proto/placement.pb-c.h"
+#include "placement/rest.h"
+#include "placement/webhook.h"
 
 struct placement_config {
 	struct placement_config_file *file; /* owns the strings below */
@@ -23,6 +25,11 @@ struct placement_config {
 	uint64_t epoch_min; /* 0: whatever comes */
 	const char *record, *decisions; /* NULL: not written */
 	bool plain_text_bus;
+	bool has_http;
+	struct rest_config http;
+	const char *http_advertise; /* a URL, or NULL */
+	struct webhook_config webhooks[WEBHOOKS_MAX];
+	size_t n_webhooks;
 
 	const char *policy;
 	Tagalong__Placement__PolicyParameters parameters;

@@ -25,6 +25,7 @@ E2E_TESTS = \
 	tests/e2e/qemu-versions.sh \
 	tests/e2e/readme.sh \
 	tests/e2e/resolve.sh \
+	tests/e2e/rest.sh \
 	tests/e2e/resume.sh \
 	tests/e2e/sharing.sh \
 	tests/e2e/walk.sh \
@@ -55,7 +56,7 @@ tests_e2e_say_SOURCES = tests/e2e/say.c
 tests_e2e_say_LDADD = libcommon.la
 
 EXTRA_DIST += tests/model/commit.pml
-EXTRA_DIST += tests/e2e/functions.sh tests/e2e/nodes.sh tests/e2e/runs_once.py tests/e2e/stamp.py
+EXTRA_DIST += tests/e2e/functions.sh tests/e2e/nodes.sh tests/e2e/rest.py tests/e2e/runs_once.py tests/e2e/stamp.py
 
 # The guest is built for those tests that run, and not for the others.
 $(E2E_TESTS:%=%.log): $(GUEST_IMAGE)

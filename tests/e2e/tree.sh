@@ -59,7 +59,7 @@ room sim common placement
 # --- decisions ---------------------------------------------------------------
 
 # The files of placement/ that do deal with the world; all others decide.
-worldly=" placementd daemon etcd_client placement_config record_log store_sqlite "
+worldly=" placementd daemon etcd_client event_stream placement_config record_log rest store_sqlite store_timed webhook "
 forbidden='clock_gettime|gettimeofday|time|nanosleep|usleep|socket|connect|send|sendto|recv|open|open64|openat|fopen|fopen64|read|write|rand|random|rand_r|drand48|getrandom|getentropy|randombytes_buf|uuid_random|zmq_[a-z_]+|sqlite3_[a-z_0-9]+|sd_event_[a-z_]+|bus_send|bus_new'
 checked=0
 for source in placement/*.c; do

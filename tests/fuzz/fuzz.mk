@@ -21,6 +21,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_ramstream \
 	tests/fuzz/fuzz_record \
 	tests/fuzz/fuzz_registration \
+	tests/fuzz/fuzz_rest \
 	tests/fuzz/fuzz_scenario \
 	tests/fuzz/fuzz_settings \
 	tests/fuzz/fuzz_stamp \
@@ -76,6 +77,9 @@ tests_fuzz_fuzz_record_LDADD = libsim.la libplacement.la libcommon.la
 tests_fuzz_fuzz_registration_SOURCES = tests/fuzz/fuzz_registration.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_registration_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_registration_LDADD = libtelemetry.la libcommon.la
+tests_fuzz_fuzz_rest_SOURCES = tests/fuzz/fuzz_rest.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_rest_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_rest_LDADD = libplacement.la libcommon.la
 tests_fuzz_fuzz_tokens_SOURCES = tests/fuzz/fuzz_tokens.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_tokens_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_tokens_LDADD = libcommon.la

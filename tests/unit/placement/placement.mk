@@ -19,6 +19,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_quarantine \
 	tests/unit/placement/test_record_log \
 	tests/unit/placement/test_requests \
+	tests/unit/placement/test_rest_request \
 	tests/unit/placement/test_store \
 	tests/unit/placement/test_store_etcd \
 	tests/unit/placement/test_summary \
@@ -93,6 +94,7 @@ tests_unit_placement_test_requests_SOURCES = \
 	tests/unit/placement/test_requests.c \
 	$(NULL)
 tests_unit_placement_test_requests_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_rest_request_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_store_SOURCES = \
 	tests/unit/placement/etcd_server.c \
 	tests/unit/placement/etcd_server.h \

@@ -179,6 +179,21 @@ Test(placement_config, mistakes_are_named)
 		  "'key' go together" },
 		{ BASE_OF_ETCD POLICY "etcd: {endpoints: ['http://h:1'], timeout: 0s}\n",
 		  "etcd.timeout" },
+		{ BASE POLICY "http: {listen: '127.0.0.1:1'}\n", "tokens" },
+		{ BASE POLICY "http: {listen: here, tokens: t}\n", "http.listen: 'here'" },
+		{ BASE POLICY "http: {listen: '10.0.0.1:1', tokens: t}\n", "clear_text" },
+		{ BASE POLICY "http: {listen: '[::]:1', tokens: t}\n", "clear_text" },
+		{ BASE POLICY "http: {listen: '127.0.0.1:1', tokens: t, key: k}\n", "go together" },
+		{ BASE POLICY "http: {listen: '10.0.0.1:1', tokens: t, key: k, certificate: c, "
+			      "clear_text: true}\n", "exclude each other" },
+		{ BASE POLICY "http: {listen: '127.0.0.1:1', tokens: t, timeout: 9ms}\n",
+		  "http.timeout: '9ms'" },
+		{ BASE POLICY "http: {listen: '127.0.0.1:1', tokens: t, body_max: 1G}\n",
+		  "http.body_max: '1G'" },
+		{ BASE POLICY "http: {listen: '127.0.0.1:1', tokens: t, connections: 0}\n",
+		  "http.connections: 0" },
+		{ BASE POLICY "webhooks: [{url: 'ftp://h', secret_file: s}]\n", "webhooks.url" },
+		{ BASE POLICY "webhooks: [{url: 'http://h'}]\n", "secret_file" },
 		{ "", "empty" },
 	};
 
@@ -190,6 +205,31 @@ Test(placement_config, mistakes_are_named)
 		cr_assert_not_null(strstr(err.text, cases[i].says), "case %zu: %s", i, err.text);
 		cr_assert_not_null(strstr(err.text, "test.yaml"), "case %zu: %s", i, err.text);
 	}
+}
+
+Test(placement_config, http_and_webhooks)
+{
+	struct placement_config *c = NULL;
+	struct mg_error err = { 0 };
+	char text[ADDRESS_TEXT_SIZE];
+
+	cr_assert_eq(parse(BASE POLICY
+			   "http: {listen: '[::1]:7280', tokens: t, body_max: 8K, timeout: 5s, "
+			   "connections: 9}\n"
+			   "webhooks:\n  - {url: 'https://h/a', secret_file: s, cacert: c}\n"
+			   "  - {url: 'http://h/b', secret_file: s}\n",
+			   &c, &err),
+		     0, "%s", err.text);
+	cr_assert(c->has_http);
+	cr_assert_str_eq(address_format(&c->http.listen, text), "[::1]:7280");
+	cr_assert_eq(c->http.body_max, 8192);
+	cr_assert_eq(c->http.timeout_s, 5);
+	cr_assert_eq(c->http.connections, 9);
+	cr_assert_eq(c->http.connections_each, HTTP_CONNECTIONS_EACH_MAX);
+	cr_assert_eq(c->n_webhooks, 2);
+	cr_assert_str_eq(c->webhooks[0].cacert, "c");
+	cr_assert_str_eq(c->webhooks[1].url, "http://h/b");
+	placement_config_free(c);
 }
 
 Test(placement_config, the_example_is_right)

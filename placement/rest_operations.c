@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "placement/rest_operations.h"
+
+#include <string.h>
+
+#define BODY(name) TAGALONG__ENVELOPE__BODY_##name
+#define REQUIRED .required = true
+
+#define PAGE 50 /* moves, unless the query says otherwise */
+#define PAGE_MAX 1000
+
+/* ---- Members -------------------------------------------------------------------- */
+
+static const struct rest_field none[] = { { 0 } };
+
+static const struct rest_field named[] = { { "node", "", REST_PATH }, { 0 } };
+static const struct rest_field named_device[] = { { "device", "", REST_PATH }, { 0 } };
+
+static const struct rest_field drain[] = {
+	{ "node", NULL, REST_PATH },
+	{ "drained", NULL, REST_FIXED, .value = true },
+	{ "dry_run" },
+	{ 0 },
+};
+
+static const struct rest_field undrain[] = {
+	{ "node", NULL, REST_PATH },
+	{ "drained", NULL, REST_FIXED, .value = false },
+	{ 0 },
+};
+
+static const struct rest_field replace[] = {
+	{ "device", "device_name", REST_PATH },
+	{ "device_id", "device", REQUIRED },
+	{ 0 },
+};
+
+static const struct rest_field pair_set[] = {
+	{ "device", "device_name", REST_PATH },
+	{ "vm", NULL, REST_PATH },
+	{ "device_id", "device", REQUIRED },
+	{ "foreground", NULL, REST_FIXED, .value = true },
+	{ "foreground" },
+	{ "follows" },
+	{ 0 },
+};
+
+static const struct rest_field pair[] = {
+	{ "device", "device_name", REST_PATH },
+	{ "vm", NULL, REST_PATH },
+	{ 0 },
+};
+
+static const struct rest_field vm_named[] = { { "vm", "name", REST_PATH }, { 0 } };
+
+static const struct rest_field vm_stop[] = {
+	{ "vm", "name", REST_PATH },
+	{ "force", NULL, REST_QUERY },
+	{ 0 },
+};
+
+static const struct rest_field freeze[] = {
+	{ "vm", NULL, REST_PATH },
+	{ "frozen", NULL, REST_FIXED, .value = true },
+	{ 0 },
+};
+
+static const struct rest_field thaw[] = {
+	{ "vm", NULL, REST_PATH },
+	{ "frozen", NULL, REST_FIXED, .value = false },
+	{ 0 },
+};
+
+static const struct rest_field disk[] = {
+	{ "path" },   { "base", "base_path" }, { "size" }, { "format", REQUIRED },
+	{ "shared" }, { "readonly" },          { 0 },
+};
+
+static const struct rest_field network[] = {
+	{ "bridge", REQUIRED },
+	{ "mac", REQUIRED },
+	{ 0 },
+};
+
+static const struct rest_field vm_spec[] = {
+	{ "name", REQUIRED },
+	{ "memory_bytes", REQUIRED },
+	{ "vcpus", REQUIRED },
+	{ "machine", REQUIRED },
+	{ "cpu", REQUIRED },
+	{ "accelerator", REQUIRED },
+	{ "kernel" },
+	{ "initrd" },
+	{ "cmdline" },
+	{ "firmware" },
+	{ "base_image" },
+	{ "disks", .fields = disk },
+	{ "networks", .fields = network },
+	{ "extra" },
+	{ 0 },
+};
+
+static const struct rest_field vm_start[] = {
+	{ "spec", REQUIRED, .fields = vm_spec },
+	{ "node" },
+	{ 0 },
+};
+
+static const struct rest_field move_list[] = {
+	{ "limit", NULL, REST_FIXED, .value = PAGE },
+	{ "limit", NULL, REST_QUERY, .value = PAGE_MAX },
+	{ "vm", NULL, REST_QUERY },
+	{ "after", NULL, REST_QUERY },
+	{ 0 },
+};
+
+static const struct rest_field move_limits[] = {
+	{ "blackout_ns" },
+	{ "blackout_max_ns" },
+	{ "bandwidth_bps" },
+	{ "timeout_ns" },
+	{ "patience_ns" },
+	{ "connections" },
+	{ "if_not_converging" },
+	{ "stall_timeout_ns" },
+	{ "attempts" },
+	{ 0 },
+};
+
+static const struct rest_field move_order[] = {
+	{ "vm", REQUIRED },
+	{ "target", REQUIRED },
+	{ "force" },
+	{ "dry_run" },
+	{ "priority" },
+	{ "limits", .fields = move_limits },
+	{ 0 },
+};
+
+static const struct rest_field move_named[] = { { "move", NULL, REST_PATH }, { 0 } };
+
+static const struct rest_field move_adjust[] = {
+	{ "move", NULL, REST_PATH },
+	{ "priority" },
+	{ "paused" },
+	{ 0 },
+};
+
+static const struct rest_field move_resolve[] = {
+	{ "move", NULL, REST_PATH },
+	{ "verdict", REQUIRED },
+	{ "node", REQUIRED },
+	{ 0 },
+};
+
+static const struct rest_field events[] = { { "type", "", REST_QUERY }, { 0 } };
+
+/* ---- The table ------------------------------------------------------------------ */
+
+#define READ TOKEN_ROLE_READ
+#define OPERATE TOKEN_ROLE_OPERATE
+
+const struct rest_operation rest_operations[] = {
+	{ "GET", "/v1/status", READ, REST_ASK, BODY(STATUS_QUERY), none, rest_show_status },
+	{ "GET", "/v1/summary", READ, REST_ASK, BODY(STATUS_QUERY), none, rest_show_summary },
+	{ "GET", "/v1/controllers", READ, REST_CONTROLLERS, 0, none },
+	{ "GET", "/v1/nodes", READ, REST_ASK, BODY(NODE_QUERY), none, rest_show_nodes },
+	{ "GET", "/v1/nodes/{node}", READ, REST_ASK, BODY(NODE_QUERY), named, rest_show_node },
+	{ "POST", "/v1/nodes/{node}/drain", OPERATE, REST_ASK, BODY(NODE_DRAIN), drain,
+	  rest_show_drain },
+	{ "POST", "/v1/nodes/{node}/undrain", OPERATE, REST_ASK, BODY(NODE_DRAIN), undrain,
+	  rest_show_drain },
+	{ "GET", "/v1/devices", READ, REST_ASK, BODY(PAIR_QUERY), none, rest_show_devices },
+	{ "GET", "/v1/devices/{device}", READ, REST_ASK, BODY(PAIR_QUERY), named_device,
+	  rest_show_device },
+	{ "POST", "/v1/devices/{device}/replace", OPERATE, REST_ASK, BODY(PAIR_REPLACE), replace },
+	{ "GET", "/v1/pairs", READ, REST_ASK, BODY(PAIR_QUERY), none, rest_show_pairs },
+	{ "PUT", "/v1/pairs/{device}/{vm}", OPERATE, REST_ASK, BODY(PAIR_SET), pair_set },
+	{ "DELETE", "/v1/pairs/{device}/{vm}", OPERATE, REST_ASK, BODY(PAIR_REMOVE), pair },
+	{ "POST", "/v1/pairs/{device}/{vm}/front", OPERATE, REST_ASK, BODY(PAIR_FRONT), pair },
+	{ "GET", "/v1/vms", READ, REST_ASK, BODY(VM_QUERY), none, rest_show_vms },
+	{ "POST", "/v1/vms", OPERATE, REST_ASK, BODY(VM_START), vm_start },
+	{ "GET", "/v1/vms/{vm}", READ, REST_ASK, BODY(VM_QUERY), vm_named, rest_show_vm },
+	{ "DELETE", "/v1/vms/{vm}", OPERATE, REST_ASK, BODY(VM_STOP), vm_stop },
+	{ "POST", "/v1/vms/{vm}/freeze", OPERATE, REST_ASK, BODY(VM_FREEZE), freeze },
+	{ "POST", "/v1/vms/{vm}/thaw", OPERATE, REST_ASK, BODY(VM_FREEZE), thaw },
+	{ "GET", "/v1/moves", READ, REST_ASK, BODY(MOVE_QUERY), move_list, rest_show_moves },
+	{ "POST", "/v1/moves", OPERATE, REST_ORDER, BODY(MOVE_ORDER), move_order, rest_show_move },
+	{ "GET", "/v1/moves/{move}", READ, REST_ASK, BODY(MOVE_QUERY), move_named,
+	  rest_show_move },
+	{ "PATCH", "/v1/moves/{move}", OPERATE, REST_ASK, BODY(MOVE_ADJUST), move_adjust },
+	{ "GET", "/v1/moves/{move}/why", READ, REST_ASK, BODY(WHY_QUERY), move_named,
+	  rest_show_why },
+	{ "POST", "/v1/moves/{move}/cancel", OPERATE, REST_ASK, BODY(MOVE_CANCEL), move_named },
+	{ "POST", "/v1/moves/{move}/resolve", OPERATE, REST_ASK, BODY(MOVE_RESOLVE),
+	  move_resolve },
+	{ "GET", "/v1/events", READ, REST_EVENTS, 0, events },
+	{ "GET", "/v1/openapi.json", TOKEN_ROLE_NONE, REST_OPENAPI, 0, none },
+	{ "GET", "/metrics", READ, REST_METRICS, 0, none },
+	{ 0 },
+};
+
+/* ---- Finding the row ------------------------------------------------------------ */
+
+/* Takes one segment; false when it is empty or too long. */
+static bool take_segment(const char **path, char ret[REST_VALUE_SIZE])
+{
+	size_t n = strcspn(*path, "/");
+
+	if (n == 0 || n >= REST_VALUE_SIZE)
+		return false;
+	memcpy(ret, *path, n);
+	ret[n] = '\0';
+	*path += n;
+	return true;
+}
+
+static bool path_fits(const char *template, const char *path, struct rest_match *ret)
+{
+	size_t n = 0;
+
+	while (*template) {
+		if (*template == '{') {
+			if (!take_segment(&path, ret->values[n++]))
+				return false;
+			template = strchr(template, '}') + 1;
+		} else if (*template++ != *path++) {
+			return false;
+		}
+	}
+	return !*path;
+}
+
+int rest_match(const char *method, const char *path, struct rest_match *ret,
+	       char ret_allow[REST_ALLOW_SIZE])
+{
+	size_t n = 0;
+
+	if (strcmp(method, "HEAD") == 0)
+		method = "GET";
+	ret_allow[0] = '\0';
+	for (const struct rest_operation *o = rest_operations; o->method; o++) {
+		if (!path_fits(o->path, path, ret))
+			continue;
+		if (strcmp(o->method, method) == 0) {
+			ret->operation = o;
+			return 0;
+		}
+		n += (size_t)snprintf(ret_allow + n, REST_ALLOW_SIZE - n, "%s%s", n ? ", " : "",
+				      o->method);
+	}
+	return n ? -EOPNOTSUPP : -ENOENT;
+}
