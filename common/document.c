@@ -247,7 +247,7 @@ json_t *document_affinity_list(const Tagalong__AffinityList *list)
 
 /* ---- Pairs ------------------------------------------------------------------- */
 
-static json_t *document_rtt(const Tagalong__NodeRtt *rtt)
+json_t *document_rtt(const Tagalong__NodeRtt *rtt)
 {
 	const Tagalong__RttSample *s = rtt->sample;
 	json_t *o = json_object();

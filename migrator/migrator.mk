@@ -81,6 +81,8 @@ libmigrator_la_SOURCES = \
 	migrator/node_config.h \
 	migrator/outflow.c \
 	migrator/outflow.h \
+	migrator/outflow_internal.h \
+	migrator/outflow_stream.c \
 	migrator/outgoing.c \
 	migrator/outgoing.h \
 	migrator/outgoing_check.c \

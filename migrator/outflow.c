@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "migrator/outflow.h"
-
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -10,329 +7,18 @@
 
 #include "common/clock.h"
 #include "common/cursor.h"
-#include "migrator/flow.h"
-#include "migrator/image_index.h"
-#include "migrator/lanes.h"
-#include "migrator/page_ask.h"
-#include "migrator/ram_image.h"
-#include "migrator/ramstream.h"
+#include "migrator/outflow_internal.h"
 #include "migrator/return_path.h"
-#include "migrator/streamwriter.h"
 
-#define QEMU_SNDBUF (16 << 10)      /* on QEMU's end; the kernel doubles it */
-/* The same during the first pass, which is most of a move: with the small one both sides wake
- * each other for every few pages, which took a fifth of all processor time. */
-#define QEMU_SNDBUF_FIRST (256 << 10)
-#define FIRST_LAST_PART 16          /* of the guest's memory, for which it is small again */
 #define QEMU_READ ((size_t)128 << 10)
 #define LINGER_NS (500 * NS_PER_US) /* how long a part of a batch waits for more */
 #define RATE_PERIOD_NS (50 * NS_PER_MS)
 #define RATE_SHIFT 2
-#define NO_BLOCK UINT32_MAX
 #define SURVEY_PERIOD_NS NS_PER_S
 /* What a warming leaves: more than QEMU would stop the guest for (what its socket takes in a
  * millisecond), and little of the whole. */
 #define WARM_LEFT_MAX 4096
 #define WARM_LEFT_PART 16
-
-struct counters { /* written by the thread, read by the owner */
-	_Atomic uint64_t wire_bytes, guest_bytes, stream_bytes, tail_bytes, pages[PAGE_COUNTS];
-	_Atomic uint64_t accepted_bps, link_bps, link_rtt_ns, queued_bytes, stopped_mono_ns;
-	_Atomic uint64_t resent_bytes, stopped_bytes;
-	_Atomic uint32_t passes;
-	_Atomic uint64_t first_wire_bytes, left_wire_bytes, left_data_bytes; /* the survey's */
-	_Atomic uint64_t written_bps, working_set;
-	_Atomic uint32_t written_permille;
-};
-
-struct outflow {
-	struct flow flow;
-	outflow_event_fn fn;
-	void *userdata;
-	struct lanes lanes;
-	struct counters counters;
-	atomic_bool shut_sent;
-	unsigned lost_lane; /* of the owner: the last one that it was told of */
-
-	int qemu_fd;
-	int qemu_end;
-	struct ring_op qemu_op;
-	bool qemu_eof;
-	uint8_t *input;
-	size_t input_at, input_end;
-
-	struct ramstream *stream;
-	char ram_id[256];
-	uint64_t ram_bytes;
-	unsigned ram_block;
-	uint64_t last_offset;
-
-	const struct image *base; /* the owner's, as the next two */
-	const struct image_manifest *held;
-	const struct arrived *arrived;
-	struct image_index *base_index;
-	struct page_set asked; /* by the target */
-	int ram_fd;
-	bool mirror;
-	struct ram_image *ram; /* NULL until it is needed */
-	struct survey *survey; /* NULL: none */
-	uint64_t survey_ns;    /* when it looks again */
-	uint8_t stream_buf[STREAM_FRAME_BYTES];
-	struct streamwriter writer;
-	bool tail_is_next;
-	uint16_t tail_flags;    /* of its frames; 0 before */
-	bool post_copy;         /* QEMU has sent the package, or does */
-	struct tail *last_tail; /* the owner's; NULL: none */
-	uint64_t oldest_ns;     /* when the first thing that waits came; 0: nothing waits */
-	bool stopped;
-	uint64_t hold_at; /* the page after which nothing more is read: a warming's */
-	bool holding, warmed;
-	atomic_bool paused;
-	struct share_member *share; /* the owner's; NULL: it shares the link with nobody */
-	int nice;
-
-	uint64_t rate_since_ns, rate_bytes; /* for accepted_bps */
-};
-
-#define ADD(o, counter, n) \
-	atomic_fetch_add_explicit(&(o)->counters.counter, n, memory_order_relaxed)
-#define SET(o, counter, n) \
-	atomic_store_explicit(&(o)->counters.counter, n, memory_order_relaxed)
-#define GET(o, counter) atomic_load_explicit(&(o)->counters.counter, memory_order_relaxed)
-
-int outflow_socketpair(int *ret_ours, int *ret_qemu)
-{
-	int fds[2], size = QEMU_SNDBUF;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-		return -errno;
-	if (setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0) {
-		int r = -errno;
-
-		close(fds[0]);
-		close(fds[1]);
-		return r;
-	}
-	*ret_ours = fds[0];
-	*ret_qemu = fds[1];
-	return 0;
-}
-
-/* ---- From batches to frames --------------------------------------------------------- */
-
-static bool send_stream(struct outflow *o)
-{
-	size_t len = lanes_send_stream(&o->lanes, o->writer.data, o->writer.len, o->tail_flags,
-				       o->last_tail);
-
-	if (!len)
-		return false;
-	if (o->tail_flags & FRAME_FLAG_TAIL)
-		ADD(o, tail_bytes, len);
-	ADD(o, stream_bytes, o->writer.len);
-	o->writer.len = 0;
-	return true;
-}
-
-/* The stream's bytes never overtake the pages before them: what makes the
- * destination load its devices comes after all memory. */
-static bool send_all(struct outflow *o)
-{
-	if (!lanes_flush(&o->lanes))
-		return false;
-	if (o->writer.len && !send_stream(o))
-		return false;
-	o->oldest_ns = 0;
-	return true;
-}
-
-static bool stream_is_due(const struct outflow *o)
-{
-	return o->writer.size - o->writer.len < STREAMWRITER_PAGE_MAX;
-}
-
-/* Returns 1, a pause for the reader, when there is no room for more now. */
-static int make_room(struct outflow *o)
-{
-	if (stream_is_due(o) && !send_all(o))
-		return 1;
-	return !lanes_make_room(&o->lanes);
-}
-
-/* What was before the tail leaves in frames of its own. False: no room for them now. */
-static bool begin_tail(struct outflow *o)
-{
-	if (o->tail_is_next && send_all(o)) {
-		o->tail_is_next = false;
-		o->tail_flags = o->post_copy ? FRAME_FLAG_POST_COPY : FRAME_FLAG_TAIL;
-	}
-	return !o->tail_is_next;
-}
-
-/* ---- From QEMU's stream to batches ---------------------------------------------------- */
-
-static void note_waiting(struct outflow *o)
-{
-	if (!o->oldest_ns)
-		o->oldest_ns = clock_mono_ns();
-}
-
-static int on_bytes(void *userdata, const uint8_t *data, size_t len)
-{
-	struct outflow *o = userdata;
-
-	/* fits: there is room for a page, and pieces are no longer than that */
-	streamwriter_bytes(&o->writer, data, len);
-	note_waiting(o);
-	return make_room(o);
-}
-
-static int on_block(void *userdata, unsigned index, const struct ramstream_block *block)
-{
-	struct outflow *o = userdata;
-
-	if (strcmp(block->name, o->ram_id) != 0)
-		return 0;
-	if (block->length != o->ram_bytes)
-		return mg_error_set(&o->flow.error, -EINVAL, "QEMU's block '%s' has %" PRIu64
-				    " bytes, expected %" PRIu64, o->ram_id, block->length,
-				    o->ram_bytes);
-	o->ram_block = index;
-	return 0;
-}
-
-static void lengthen_queue(struct outflow *o)
-{
-	static const int size = QEMU_SNDBUF_FIRST;
-
-	if (o->qemu_end >= 0)
-		(void)setsockopt(o->qemu_end, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-}
-
-/* From here on QEMU may stop the guest. Its end is its own again, too, so that we
- * see it closed. */
-static void shorten_queue(struct outflow *o)
-{
-	static const int size = QEMU_SNDBUF;
-
-	if (o->qemu_end < 0)
-		return;
-	(void)setsockopt(o->qemu_end, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	close(TAKE_FD(o->qemu_end));
-}
-
-static int open_ram(struct outflow *o)
-{
-	return o->ram ? 0 : ram_image_open(o->ram_fd, o->ram_bytes, &o->ram, &o->flow.error);
-}
-
-/* The target may ask for it, and it is what the next move's pages are told apart from. */
-static int mirror_page(struct outflow *o, uint64_t page, const uint8_t *data)
-{
-	int r = open_ram(o);
-
-	if (r < 0)
-		return r;
-	r = data ? ram_image_put(o->ram, page, 1, data) : ram_image_zero(o->ram, page, 1);
-	return r < 0 ? mg_error_set(&o->flow.error, r, "the copy of the guest's RAM: %s",
-				    strerror(-r))
-		     : 0;
-}
-
-static int on_page(void *userdata, unsigned index, uint64_t offset, const uint8_t *data)
-{
-	struct outflow *o = userdata;
-
-	note_waiting(o);
-	if (index != o->ram_block) {
-		streamwriter_page(&o->writer, ramstream_block_at(o->stream, index), offset, data);
-		return make_room(o);
-	}
-	if (offset < o->last_offset)
-		ADD(o, passes, 1);
-	if (offset < o->last_offset || offset >= o->ram_bytes - o->ram_bytes / FIRST_LAST_PART)
-		shorten_queue(o);
-	o->last_offset = offset;
-	if (o->mirror && mirror_page(o, offset / RAMSTREAM_PAGE, data) < 0)
-		return o->flow.error.code;
-	lanes_add(&o->lanes, offset / RAMSTREAM_PAGE, data);
-	ADD(o, guest_bytes, RAMSTREAM_PAGE);
-	o->holding |= offset / RAMSTREAM_PAGE >= o->hold_at;
-	return o->holding || make_room(o);
-}
-
-static void note_stop(struct outflow *o, enum outflow_event event)
-{
-	if (o->share)
-		share_set_urgent(o->share);
-	shorten_queue(o);
-	SET(o, stopped_bytes, lanes_wire_bytes(&o->lanes) - pace_unacked(&o->lanes.pace));
-	SET(o, stopped_mono_ns, clock_mono_ns());
-	flow_post(&o->flow, event);
-}
-
-static int on_section(void *userdata, enum ramstream_element kind)
-{
-	struct outflow *o = userdata;
-
-	if (kind != RAMSTREAM_START && o->ram_block == NO_BLOCK)
-		return mg_error_set(&o->flow.error, -EINVAL, "QEMU's stream has no block '%s'",
-				    o->ram_id);
-	if (kind == RAMSTREAM_END) {
-		o->stopped = true;
-		note_stop(o, OUTFLOW_STOPPED);
-	}
-	return 0;
-}
-
-/* What follows in the stream; else it could not be told when QEMU has emptied its memory. */
-static void ping_advised(struct outflow *o)
-{
-	uint8_t ping[9];
-	struct wcursor c = wcursor_over(ping, sizeof(ping));
-
-	wcursor_u8(&c, RAMSTREAM_COMMAND);
-	wcursor_u16(&c, RAMSTREAM_PING);
-	wcursor_u16(&c, sizeof(uint32_t));
-	wcursor_u32(&c, RETURN_PATH_ADVISED);
-	streamwriter_bytes(&o->writer, ping, sizeof(ping));
-}
-
-static int on_command(void *userdata, enum ramstream_command command, uint32_t value)
-{
-	struct outflow *o = userdata;
-	int r;
-
-	if (command == RAMSTREAM_POSTCOPY_ADVISE)
-		ping_advised(o);
-	if (command == RAMSTREAM_PACKAGED) {
-		o->post_copy = true;
-		note_stop(o, OUTFLOW_POST_COPY);
-	}
-	if (command != RAMSTREAM_PING)
-		return 0;
-	r = return_path_send(o->qemu_fd, RETURN_PATH_PONG, value);
-	if (r < 0 && r != -EPIPE) /* then the end of its stream says more */
-		return mg_error_set(&o->flow.error, r, "QEMU's return path: %s", strerror(-r));
-	return 0;
-}
-
-static int on_tail(void *userdata)
-{
-	struct outflow *o = userdata;
-
-	o->tail_is_next = true;
-	return !begin_tail(o);
-}
-
-static const struct ramstream_ops stream_ops = {
-	.bytes = on_bytes,
-	.block = on_block,
-	.page = on_page,
-	.section = on_section,
-	.command = on_command,
-	.tail = on_tail,
-};
 
 /* ---- What the target says ------------------------------------------------------------ */
 
@@ -375,14 +61,14 @@ static int send_asked(struct outflow *o)
 	int r = 0;
 
 	if (o->asked.count)
-		r = open_ram(o);
-	while (r == 0 && o->asked.count && !make_room(o)) {
+		r = outflow_open_ram(o);
+	while (r == 0 && o->asked.count && !outflow_make_room(o)) {
 		page_set_take(&o->asked, 1, &page);
 		r = ram_image_get(o->ram, page, data);
 		if (r < 0)
 			return mg_error_set(&o->flow.error, r, "RAM file: %s", strerror(-r));
 		lanes_add_whole(&o->lanes, page, data);
-		note_waiting(o);
+		outflow_note_waiting(o);
 	}
 	return r;
 }
@@ -424,7 +110,7 @@ static int take_input(struct outflow *o)
 	ssize_t n;
 
 	if (o->input_at == o->input_end || o->holding || is_behind(o) || lanes_down(&o->lanes) ||
-	    !begin_tail(o) || make_room(o))
+	    !outflow_begin_tail(o) || outflow_make_room(o))
 		return 0;
 	n = ramstream_feed(o->stream, o->input + o->input_at, o->input_end - o->input_at, &err);
 	if (n < 0) {
@@ -448,7 +134,7 @@ static uint64_t flush_idle(struct outflow *o)
 	age = clock_mono_ns() - o->oldest_ns;
 	if (!o->stopped && !o->post_copy && age < LINGER_NS)
 		return LINGER_NS - age;
-	send_all(o);
+	outflow_send_all(o);
 	return UINT64_MAX;
 }
 
@@ -674,12 +360,12 @@ static struct outflow *outflow_new(const struct outflow_config *config)
 	o->qemu_op.done = on_qemu_read;
 	o->ram_bytes = config->ram_bytes;
 	o->hold_at = config->warm ? warm_end(config->ram_bytes / RAMSTREAM_PAGE) : UINT64_MAX;
-	o->ram_block = NO_BLOCK;
+	o->ram_block = OUTFLOW_NO_BLOCK;
 	o->writer = (struct streamwriter){ .data = o->stream_buf, .size = sizeof(o->stream_buf) };
 	o->rate_since_ns = clock_mono_ns();
 	snprintf(o->ram_id, sizeof(o->ram_id), "%s", config->ram_id);
 	o->input = malloc(QEMU_READ);
-	if (!o->input || ramstream_new(&stream_ops, o, &o->stream) < 0 ||
+	if (!o->input || ramstream_new(&outflow_stream_ops, o, &o->stream) < 0 ||
 	    page_set_init(&o->asked, config->ram_bytes / RAMSTREAM_PAGE) < 0)
 		return NULL;
 	return TAKE_PTR(o);
@@ -731,13 +417,14 @@ int outflow_start(sd_event *loop, const struct outflow_config *config, outflow_e
 	o->qemu_end = config->qemu_end;
 	o->ram_fd = config->ram_fd;
 	o->mirror = config->mirror;
+	o->may_post_copy = config->post_copy;
 	o->base = config->base;
 	o->held = config->held;
 	o->arrived = config->arrived;
 	o->last_tail = config->last_tail;
 	o->share = config->share;
 	return_path_tune(o->qemu_fd);
-	lengthen_queue(o);
+	outflow_lengthen_queue(o);
 	r = flow_start(&o->flow, err);
 	if (r < 0) { /* the descriptors remain the caller's */
 		o->qemu_fd = o->qemu_end = o->ram_fd = -1;

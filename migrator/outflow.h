@@ -75,6 +75,7 @@ struct outflow_config {
 				     the caller's and must outlive this */
 	struct tail *last_tail; /* of the VM, which the target has too; NULL: none. As the base */
 	bool warm; /* hold before the end of the first pass */
+	bool post_copy; /* QEMU may switch to it; else a stream that prepares for it is refused */
 	bool thrifty; /* fewest bytes, even while the link waits for the processor */
 	uint64_t bandwidth_bps; /* cap in bits a second; 0: none */
 	struct share_member *share; /* with whom it shares the link; NULL: nobody. As the base */

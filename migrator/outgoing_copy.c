@@ -143,6 +143,7 @@ static int begin_flow(struct outgoing *o, struct mg_error *err)
 		.base = o->both_have_base ? o->base : NULL,
 		.last_tail = o->last_tail,
 		.warm = o->warm,
+		.post_copy = outgoing_may_post_copy(o),
 		.thrifty = o->warm, /* nobody waits for it */
 	};
 	int r = sharing_begin(o, err);

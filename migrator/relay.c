@@ -240,6 +240,7 @@ static void on_outflow(struct outflow *flow, enum outflow_event event, void *use
 	case OUTFLOW_FAILED:
 		fail(r, "%s", outflow_error(flow)->text);
 		break;
+	case OUTFLOW_POST_COPY: /* is refused before */
 	case OUTFLOW_WARMED:
 		break;
 	}

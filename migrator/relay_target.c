@@ -72,7 +72,7 @@ static void target_free(struct relay_target *t)
 static void tell(struct relay_target *t)
 {
 	(void)peer_send_state(t->socket, &t->source, NULL, &t->id, t->stage,
-			      t->why[0] ? t->why : NULL, 0);
+			      t->why[0] ? t->why : NULL, 0, false);
 }
 
 static void set_deadline(struct relay_target *t, uint64_t ns)
@@ -135,6 +135,8 @@ static void on_inflow(struct inflow *flow, enum inflow_event event, void *userda
 		break;
 	case INFLOW_FAILED:
 		end(t, PEER(NEVER), inflow_error(flow)->text);
+		break;
+	case INFLOW_POST_COPY: /* is refused by the source */
 		break;
 	}
 }
