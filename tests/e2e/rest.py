@@ -368,7 +368,8 @@ def check_resumption(events, move):
 
 
 def walk_cancel():
-    move = order("a", limits={"bandwidth_bps": 1000000}).json["move"]
+    # a keeps an image of it: at any other speed it would be there at once.
+    move = order("a", limits={"bandwidth_bps": 2000}).json["move"]
     # The node takes the order at once, but may not have the move when the word about it comes.
     for body in ({"paused": True}, {"paused": False, "priority": "high"}):
         wait_for(f"adjusted: {body}", lambda: call("PATCH", "/v1/moves/{move}", body=body, move=move).status == 204)
