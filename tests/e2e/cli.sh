@@ -96,7 +96,7 @@ wait_for 10 vm_runs_at b web
 ends 1 "no move 'web'" migrator_at b cancel web
 target_knows_why() {
 	migrator_at a history --limit 1 >"$tmpdir/told"
-	file_has "$tmpdir/told" ' b  *a  *aborted .*[0-9] ([KM]i)?B  *operator  *cancelled by me$'
+	file_has "$tmpdir/told" ' b  *a  *aborted .*[0-9] ([KM]i)?B  *operator  *cancelled by me *-?$'
 }
 wait_for 10 target_knows_why
 
