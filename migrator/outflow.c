@@ -110,7 +110,7 @@ static int take_input(struct outflow *o)
 	ssize_t n;
 
 	if (o->input_at == o->input_end || o->holding || is_behind(o) || lanes_down(&o->lanes) ||
-	    !outflow_begin_tail(o) || outflow_make_room(o))
+	    !outflow_clear_way(o) || outflow_make_room(o))
 		return 0;
 	n = ramstream_feed(o->stream, o->input + o->input_at, o->input_end - o->input_at, &err);
 	if (n < 0) {

@@ -64,6 +64,7 @@ struct outflow {
 	uint8_t stream_buf[STREAM_FRAME_BYTES];
 	struct streamwriter writer;
 	bool tail_is_next;
+	bool advise_is_next;    /* as the tail: POSTCOPY_ADVISE */
 	uint16_t tail_flags;    /* of its frames; 0 before */
 	bool may_post_copy;     /* QEMU, at any time */
 	bool post_copy;         /* it has sent the package, or does */
@@ -94,8 +95,10 @@ bool outflow_send_all(struct outflow *o);
 /* Returns 1, a pause for the reader, when there is no room for more now. */
 int outflow_make_room(struct outflow *o);
 
-/* What was before the tail leaves in frames of its own. False: no room for them now. */
-bool outflow_begin_tail(struct outflow *o);
+/* What has to leave before anything that follows it is parsed, does: what is before the tail, which
+ * has frames of its own, and what prepares the target for post-copy, before which it takes no page.
+ * False: no room for it now. */
+bool outflow_clear_way(struct outflow *o);
 
 /* Something waits for a frame. */
 void outflow_note_waiting(struct outflow *o);

@@ -73,13 +73,14 @@ int outflow_make_room(struct outflow *o)
 	return !lanes_make_room(&o->lanes);
 }
 
-bool outflow_begin_tail(struct outflow *o)
+bool outflow_clear_way(struct outflow *o)
 {
-	if (o->tail_is_next && outflow_send_all(o)) {
-		o->tail_is_next = false;
+	if ((o->tail_is_next || o->advise_is_next) && !outflow_send_all(o))
+		return false;
+	if (o->tail_is_next)
 		o->tail_flags = o->post_copy ? FRAME_FLAG_POST_COPY : FRAME_FLAG_TAIL;
-	}
-	return !o->tail_is_next;
+	o->tail_is_next = o->advise_is_next = false;
+	return true;
 }
 
 /* ---- From QEMU's stream to batches ---------------------------------------------------- */
@@ -219,8 +220,11 @@ static int on_command(void *userdata, enum ramstream_command command, uint32_t v
 	if (command == RAMSTREAM_POSTCOPY_ADVISE && !o->may_post_copy)
 		return mg_error_set(&o->flow.error, -EOPNOTSUPP, "QEMU's stream prepares for "
 				    "post-copy, which does not go through here");
-	if (command == RAMSTREAM_POSTCOPY_ADVISE)
+	if (command == RAMSTREAM_POSTCOPY_ADVISE) {
 		ping_advised(o);
+		o->advise_is_next = true;
+		return !outflow_clear_way(o);
+	}
 	if (command == RAMSTREAM_PACKAGED) {
 		o->post_copy = true;
 		note_stop(o, OUTFLOW_POST_COPY);
@@ -238,7 +242,7 @@ static int on_tail(void *userdata)
 	struct outflow *o = userdata;
 
 	o->tail_is_next = true;
-	return !outflow_begin_tail(o);
+	return !outflow_clear_way(o);
 }
 
 const struct ramstream_ops outflow_stream_ops = {
