@@ -36,12 +36,14 @@ EXTRA_DIST += \
 	docs/benchmarks.md \
 	tests/bench/crowd.py \
 	tests/bench/echo.py \
+	tests/bench/engine.py \
 	tests/bench/fidelity.py \
 	tests/bench/floor.py \
 	tests/bench/guest.py \
 	tests/bench/lab.py \
 	tests/bench/marks.py \
 	tests/bench/migration.py \
+	tests/bench/one_move.py \
 	tests/bench/page.py \
 	tests/bench/placement.py \
 	tests/bench/pressure.py \
@@ -55,7 +57,6 @@ EXTRA_DIST += \
 	tests/bench/simulation.py \
 	tests/bench/tagalong_engine.py \
 	tests/bench/telemetry.py \
-	tests/bench/towers.py \
 	$(NULL)
 
 # Over images that the caller brings: IMAGES="before.img after.img".

@@ -8,6 +8,7 @@ import time
 
 import guest
 import lab
+from engine import OTHER
 from tagalong_engine import TagalongEngine
 
 SCENARIO = "crowd"
@@ -18,20 +19,19 @@ PROMISE_MS = 100
 MEMORY_KIB = 131064
 GUEST = "tagguest.mem=32M tagguest.rate=64K tagguest.ws=4M tagguest.verify=1M"
 FRONT = "vm0"
-UP_S = 120
-NODE = {"image_budget": 0, "memory": "4G", "vcpus": 32, "qemu": "qemu-system-x86_64"}
+UP_S = 120  # for one; they boot together
+NODE = {"memory": "4G", "vcpus": 32, "qemu": "qemu-system-x86_64"}
 
 
 class Crowd(TagalongEngine):
     """Guests without a network, of which the daemons' own figures are enough."""
 
-    def __init__(self, network, directory, build):
-        super().__init__(network, directory, {}, False, build)
+    def __init__(self, *common, build):
+        super().__init__(*common, {}, False, build=build, keeps=False)
         self.node_settings = NODE
-        self.at = "a"
 
     def _watch(self, side, seconds):
-        lab.prefer(self.network.hosts[side].cgroup.processes())
+        lab.prefer(self.seat.cgroups[side].processes())
 
     def start_all(self, machine):
         for number in range(GUESTS):
@@ -40,22 +40,23 @@ class Crowd(TagalongEngine):
                            f"tagguest.seed={number + 1}", networks=[])
         self.monitors = {}
         for number in range(GUESTS):
-            self.console("a", f"vm{number}").wait_up(UP_S)
+            self.console("a", f"vm{number}").wait(lambda report: True, "a guest's first report",
+                                                  UP_S)
 
     def _run_at(self, *arguments):
         """A command that ends by itself."""
-        return subprocess.Popen(["ip", "netns", "exec", self.network.hosts["a"].namespace,
+        return subprocess.Popen(["ip", "netns", "exec", self.seat.hosts["a"].namespace,
                                  *self._migrator(*arguments, "--json")], stdout=subprocess.PIPE,
                                 text=True)
 
     def _order(self, name):
-        return self._run_at("move", name, self._there(), "--node", self.at, "--blackout",
+        return self._run_at("move", name, OTHER[self.side], "--node", self.side, "--blackout",
                             f"{PROMISE_MS}ms")
 
     def _raise(self, order):
         """Puts a move first, and waits for nothing."""
         move = json.loads(order.stdout.readline())["move"]
-        self._run_at("priority", move, "high", "--node", self.at).wait()
+        self._run_at("priority", move, "high", "--node", self.side).wait()
 
     @staticmethod
     def _end(order):
@@ -64,15 +65,12 @@ class Crowd(TagalongEngine):
             raise guest.GuestError("a move failed")
         return json.loads(output.strip().split("\n")[-1])["elapsed_ns"] / 1e9
 
-    def _there(self):
-        return "b" if self.at == "a" else "a"
-
     def alone(self):
         took = self._end(self._order(FRONT))
-        self.at = self._there()
+        self.side = OTHER[self.side]
         time.sleep(1)
         self._end(self._order(FRONT))
-        self.at = self._there()
+        self.side = OTHER[self.side]
         return took
 
     def one_after_the_other(self):
@@ -80,7 +78,7 @@ class Crowd(TagalongEngine):
         for number in range(GUESTS):
             self._end(self._order(f"vm{number}"))
         took = time.monotonic() - begin
-        self.at = self._there()
+        self.side = OTHER[self.side]
         return took
 
     def at_once(self, foreground=False):
@@ -91,29 +89,26 @@ class Crowd(TagalongEngine):
             self._raise(orders[0])
         first, *_ = [self._end(order) for order in orders]
         took = time.monotonic() - begin
-        self.at = self._there()
+        self.side = OTHER[self.side]
         return took, first
 
 
+def _round(engine, _row):
+    alone_s = engine.alone()
+    serial_s = engine.one_after_the_other()
+    time.sleep(2)
+    together_s, _ = engine.at_once()
+    time.sleep(2)
+    _, foreground_s = engine.at_once(foreground=True)
+    return {"alone_s": round(alone_s, 3), "serial_s": round(serial_s, 3),
+            "together_s": round(together_s, 3), "foreground_s": round(foreground_s, 3)}
+
+
 def measure(bench):
-    wanted = [{"scenario": SCENARIO, "number": number} for number in range(ROUNDS)]
-    for row in wanted:
-        if bench.rows.has(row):
-            continue
-        bench.check_time()
+    def boot(engine, _row):
+        bench.network.shape(LINK)
+        engine.start_all(guest.boot_of("idle", bench.build))
 
-        def one(engine, _directory, row=row):
-            machine = bench.machine("idle")
-            bench.network.shape(LINK)
-            engine.start_all(machine)
-            alone_s = engine.alone()
-            serial_s = engine.one_after_the_other()
-            time.sleep(2)
-            together_s, _ = engine.at_once()
-            time.sleep(2)
-            _, foreground_s = engine.at_once(foreground=True)
-            bench.add(row | {"outcome": "completed", "alone_s": round(alone_s, 3),
-                             "serial_s": round(serial_s, 3), "together_s": round(together_s, 3),
-                             "foreground_s": round(foreground_s, 3)})
-
-        bench.with_engine(row, lambda directory: Crowd(bench.network, directory, bench.build), one)
+    bench.measure([{"scenario": SCENARIO, "number": number, "engine": "tagalong"}
+                   for number in range(ROUNDS)],
+                  lambda *common: Crowd(*common, build=bench.build), boot, _round)

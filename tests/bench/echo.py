@@ -5,12 +5,10 @@ late. See echo-client.c for the lines."""
 import bisect
 import time
 
-import lab
 import silence
 
 PORT = "7"
-INTERVAL_US = 1000
-BEFORE_S = 1.2  # of replies, for the usual interval
+INTERVAL_US = "1000"
 AFTER_S = 0.7
 # A probe is on its way, and in the guest's queue, for a moment: it may have been sent so long
 # before the stop and be lost with it.
@@ -18,19 +16,18 @@ ON_ITS_WAY_S = 0.003
 
 
 class Client:
-    """The echo while something moves; use as a context manager. `lines` are there at its end."""
+    """The echo of a seat's guest, while something moves; use as a context manager. The replies are
+    in the file `path` at its end."""
 
-    def __init__(self, build, host, path):
-        self.command = [f"{build}/tests/bench/echo-client", lab.GUEST_ADDRESS, PORT,
-                        str(INTERVAL_US)]
-        self.host = host
+    def __init__(self, build, seat, path):
+        self.command = [f"{build}/tests/bench/echo-client", seat.address, PORT, INTERVAL_US]
+        self.client = seat.client
         self.path = path
         self.process = None
 
     def __enter__(self):
         with open(self.path, "wb") as output:
-            self.process = self.host.popen(self.command, stdout=output)
-        time.sleep(BEFORE_S)
+            self.process = self.client.popen(self.command, stdout=output)
         return self
 
     def __exit__(self, *_):
@@ -38,11 +35,12 @@ class Client:
         self.process.terminate()
         self.process.wait()
 
-    def replies(self):
-        """(number, sent, received) in the order in which they came; seconds UTC."""
-        with open(self.path, encoding="ascii") as lines:
-            words = [line.split() for line in lines]
-        return [(int(n), int(sent) / 1e9, int(came) / 1e9) for n, sent, came in words]
+
+def read_replies(path):
+    """(number, sent, received) in the order in which they came; seconds UTC."""
+    with open(path, encoding="ascii") as lines:
+        words = [line.split() for line in lines]
+    return [(int(n), int(sent) / 1e9, int(came) / 1e9) for n, sent, came in words]
 
 
 def lost_probes(replies):
@@ -59,8 +57,9 @@ def between(instants, begin, end):
 
 
 def measure(replies, started, stopped, resumed):
-    """lost, of those lost_start in the start's stall, and lost_beside that and the blackout; reordered; gap_ms, the longest silence that has
-    a part between STOP and RESUME, less the usual interval."""
+    """lost, of those lost_start in the start's stall, and lost_beside that and the blackout;
+    reordered; gap_ms, the longest silence that has a part between STOP and RESUME, less the usual
+    interval."""
     came = [at for _, _, at in replies]
     usual = silence.normal_interval(came, started)
     numbers, highest, reordered = [number for number, _, _ in replies], -1, 0

@@ -105,7 +105,7 @@ def main():
             for number, row in enumerate(wanted, 1):
                 if rows.has(row):
                     continue
-                done = bench.measure(row)
+                (done,) = bench.measure([row])
                 rows.add(done)
                 print(f"[{number}/{len(wanted)}] {row['scenario']}: {migration.describe(done)}",
                       flush=True)

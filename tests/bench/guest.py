@@ -18,7 +18,7 @@ MACHINES = {
 VERIFY_PORT = 7008
 VERIFY_S = 120
 
-# How long a guest lives at the other host before its way back.
+# How long a guest lives where it is before its way back.
 AWAY_S = int(os.environ.get("AWAY_S", "600"))
 
 # Compresses as the memory of a used Debian guest does: 1.93 by LZ4 (pages of
@@ -51,7 +51,7 @@ SCENARIOS = {
     # A host that has the memory of another VM that was booted from the same image.
     "base": {**DEBIAN, "base": True, "marks": "base", "links": ["25mbit-40ms"]},
     # Back where it was ten minutes ago, after normal use. QEMU's own knows no way back: it
-    # moves a guest of that age.
+    # moves a guest of that age, which has been there, too.
     "back": {**DEBIAN, "unit": "use.service", "marks": "back", "away_s": AWAY_S,
              "links": ["200mbit-20ms", "25mbit-40ms"]},
 }
@@ -67,16 +67,22 @@ def machine_of(scenario):
     return MACHINES[SCENARIOS[scenario]["machine"]]
 
 
+def boot_of(scenario, build):
+    """The machine, with the paths of what it boots."""
+    machine = machine_of(scenario)
+    return {**machine, "kernel": f"{build}/guest/vmlinuz", "initrd": f"{build}/{machine['initrd']}"}
+
+
 def is_debian(scenario):
     return SCENARIOS[scenario]["machine"] == "debian"
 
 
-def cmdline(scenario, link, seed):
+def cmdline(scenario, link, seed, address):
     settings = SCENARIOS[scenario]
     words = ["console=hvc0 quiet tsc=reliable net.ifnames=0",
              f"tagguest.mem={settings['mem']} tagguest.rate={rate_of(scenario, link)}",
              f"tagguest.ws={settings['ws']} tagguest.seed={seed} {COMPRESS}",
-             f"tagguest.ip={lab.GUEST_ADDRESS}/24"]
+             f"tagguest.ip={address}/24"]
     if "touch" in settings:
         words.append(f"tagguest.touch={settings['touch']}")
     if "verify" in settings:
@@ -86,9 +92,9 @@ def cmdline(scenario, link, seed):
     return " ".join(words)
 
 
-def verify_whole(client):
+def verify_whole(client, address):
     """Asks a Debian guest whether all of its files and services are what they were."""
-    with client.connect(VERIFY_PORT, lab.GUEST_ADDRESS) as connection:
+    with client.connect(VERIFY_PORT, address) as connection:
         connection.settimeout(VERIFY_S)
         with connection.makefile("r", errors="replace") as answer:
             said = answer.read().strip()

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two hosts and a client: network namespaces, a shaped link, cgroups.
 
-    client ── bridge ──┬── access veth ── bridge of host a ── tap of the guest
-                       └── access veth ── bridge of host b ── tap of the guest
+    client ── bridge ──┬── access veth ── bridge of host a ── taps of the guests
+                       └── access veth ── bridge of host b ── taps of the guests
     host a ── migration veth (shaped, counted) ── host b
 """
 
+import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import signal
@@ -18,11 +20,8 @@ import time
 CLONE_NEWNET = 0x40000000
 BRIDGE = "br0"
 LINK = "mig0"
-TAP = "tap0"
 ADDRESSES = {"a": "10.98.0.1", "b": "10.98.0.2"}
 CLIENT_ADDRESS = "10.99.0.1/24"
-GUEST_ADDRESS = "10.99.0.5"
-GUEST_MAC = "52:54:00:99:00:05"
 
 # Bits a second; either a bucket that holds a few of the largest packets, or the round trip in
 # ms: then the project's own link emulator carries the frames.
@@ -65,9 +64,12 @@ def cgroup2_root():
     raise LabError("no cgroup2 is mounted: processor time cannot be counted")
 
 
+LEAVE_S = 60  # until a process that was killed is gone, on a machine that has much to do
+
+
 def remove_cgroup(path):
     """A process that has been killed takes a moment to leave."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + LEAVE_S
     while True:
         try:
             os.rmdir(path)
@@ -79,7 +81,7 @@ def remove_cgroup(path):
 
 
 class Cgroup:
-    """Everything that one host runs, for its processor time."""
+    """Everything that one guest costs a host, for its processor time."""
 
     def __init__(self, path):
         self.path = path
@@ -107,7 +109,7 @@ class Cgroup:
 
     def kill(self):
         """Ends whatever is left inside, and waits for it."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + LEAVE_S
         while (left := self.processes()) and time.monotonic() < deadline:
             for pid in left:
                 try:
@@ -138,14 +140,39 @@ def prefer(pids):
             pass  # gone, or a kernel without it
 
 
+class Alone:
+    """The LOCK files of the environment, which other work on this machine takes, too. They are
+    held for HOLD seconds and what is then begun; after that the machine is others' for REST."""
+
+    def __init__(self, environment):
+        self.paths = environment.get("LOCK", "").split()
+        self.hold_s = float(environment.get("HOLD", "0"))
+        self.rest_s = float(environment.get("REST", "0"))
+        self.held, self.until = contextlib.ExitStack(), 0.0
+
+    def take(self):
+        """Before each piece of work that cannot be interrupted."""
+        if time.monotonic() < self.until:
+            return
+        if self.until:
+            self.leave()
+            time.sleep(self.rest_s)
+        for path in self.paths:
+            fcntl.flock(self.held.enter_context(open(path, "ab")), fcntl.LOCK_EX)
+        self.until = time.monotonic() + self.hold_s
+
+    def leave(self):
+        self.held.close()
+        self.until = 0.0
+
+
 class Host:
-    """One network namespace with its cgroup."""
+    """One network namespace."""
 
     def __init__(self, lab, side):
         self.side = side
         self.namespace = f"{lab.name}{side}"
         self.address = ADDRESSES.get(side)
-        self.cgroup = Cgroup(f"{lab.cgroup}/{side}") if self.address else None
         run("ip", "netns", "add", self.namespace)
         self.ip("link", "set", "lo", "up")
 
@@ -155,8 +182,7 @@ class Host:
     def popen(self, command, **options):
         """Starts a process inside the host."""
         return subprocess.Popen(["ip", "netns", "exec", self.namespace, *command],
-                                stdin=subprocess.DEVNULL,
-                                preexec_fn=self.cgroup.join if self.cgroup else None, **options)
+                                stdin=subprocess.DEVNULL, **options)
 
     def connect(self, port, address="127.0.0.1"):
         """A TCP connection from the host: to its own loopback, or elsewhere."""
@@ -183,9 +209,34 @@ class Host:
         return result[0]
 
     def remove(self):
-        if self.cgroup:
-            self.cgroup.remove()
         run("ip", "netns", "del", self.namespace)
+
+
+class Seat:
+    """What one of several guests has to itself on both hosts: a tap, addresses, cgroups."""
+
+    def __init__(self, network, number):
+        self.hosts = network.hosts
+        self.client = network.client
+        self.name = f"{network.name}-{number}"
+        self.tap = f"seat{number}"
+        self.address = f"10.99.0.{5 + number}"
+        self.mac = f"52:54:00:99:00:{5 + number:02x}"
+        self.cgroups = {}
+        for side in ADDRESSES:
+            self.cgroups[side] = Cgroup(f"{network.cgroup}/{side}{number}")
+            self.hosts[side].ip("tuntap", "add", "dev", self.tap, "mode", "tap")
+            self.hosts[side].ip("link", "set", self.tap, "master", BRIDGE, "up")
+
+    def popen(self, side, command, **options):
+        """Starts a process inside a host, on the bill of this seat."""
+        return self.hosts[side].popen(command, preexec_fn=self.cgroups[side].join, **options)
+
+    def remove(self):
+        """And whatever is left of it."""
+        for side, cgroup in self.cgroups.items():
+            cgroup.remove()
+            self.hosts[side].ip("link", "del", self.tap)
 
 
 class PeakMemory:
@@ -262,8 +313,6 @@ class Lab:
                            "netns", host.namespace)
             self.client.ip("link", "set", f"to-{side}", "master", BRIDGE, "up")
             host.ip("link", "set", "access", "master", BRIDGE, "up")
-            host.ip("tuntap", "add", "dev", TAP, "mode", "tap")
-            host.ip("link", "set", TAP, "master", BRIDGE, "up")
 
     def _end_emulator(self):
         if self.emulator:

@@ -7,8 +7,10 @@ import time
 
 import guest
 import lab
-import towers
+import one_move
+from engine import OTHER
 from qemu_engine import QemuEngine
+from tagalong_engine import TagalongEngine
 
 SCENARIO = "pressure"
 GUEST = "toucher"
@@ -28,11 +30,11 @@ class CutQemu(QemuEngine):
     """Its migration goes on for a while only."""
 
     def begin(self):
-        self._start_qemu("b", ["-incoming", "defer"])
-        for side in ("a", "b"):
-            self._prepare(self.monitors[side])
-        self.monitors["b"].command("migrate-incoming", uri=self.address())
-        self.monitors["a"].command("migrate", uri=self.address())
+        here, there = self.side, OTHER[self.side]
+        self._start_qemu(there, ["-incoming", "defer"])
+        source, target = self._prepare(here, "client"), self._prepare(there, "server")
+        target.command("migrate-incoming", uri=self.address(there))
+        source.command("migrate", uri=self.address(there))
 
 
 class Reports(threading.Thread):
@@ -61,46 +63,31 @@ class Reports(threading.Thread):
         return round((last["ops"] - first["ops"]) / (last["uptime_ms"] - first["uptime_ms"]) * 1e3)
 
 
-def start(bench, engine, number):
-    machine = bench.machine(GUEST)
-    bench.network.shape(LINK)
-    engine.start(machine, guest.cmdline(GUEST, LINK, number + 1))
-    engine.console("a").wait_up(machine["up_s"])
+def ours(bench, engine, row):
+    kept = f"{bench.build}/bench/promise/{SCENARIO}-{row['number']}.jsonl"
+    with Reports(engine.console(engine.side)) as reports:
+        moved = one_move.measure(engine, kept)
+    return {**moved, "guest_ops_per_s": reports.ops_per_s(),
+            "throttled": any(line.get("throttle_percent") for line in engine.lines)}
 
 
-def ours(bench, number):
-    row = {"scenario": SCENARIO, "number": number, "engine": "tagalong"}
-
-    def one(engine, directory):
-        start(bench, engine, number)
-        kept = f"{bench.build}/bench/promise/{SCENARIO}-{number}.jsonl"
-        with Reports(engine.console("a")) as reports:
-            moved = towers.measure(engine, directory, kept)
-        bench.add(row | {"outcome": "completed"} | moved | {
-            "promise_ms": PROMISE_MS,
-            "throttled": any(line.get("throttle_percent") for line in engine.lines),
-            "guest_ops_per_s": reports.ops_per_s()})
-
-    bench.with_engine(row, lambda directory: towers.Towers(
-        bench.network, directory, PROMISE_MS, bench.build, True), one)
-
-
-def theirs(bench, number):
-    row = {"scenario": SCENARIO, "number": number, "engine": "qemu"}
-
-    def one(engine, _directory):
-        start(bench, engine, number)
-        with Reports(engine.console("a")) as reports:
-            engine.begin()
-            time.sleep(MEASURE_S)
-        bench.add(row | {"outcome": "completed", "guest_ops_per_s": reports.ops_per_s()})
-
-    bench.with_engine(row, lambda directory: CutQemu(bench.network, directory, LIMITS, False), one)
+def theirs(engine, _row):
+    with Reports(engine.console(engine.side)) as reports:
+        engine.begin()
+        time.sleep(MEASURE_S)
+    return {"guest_ops_per_s": reports.ops_per_s()}
 
 
 def measure(bench):
-    for number in range(ROUNDS * 2):
-        if bench.rows.has({"scenario": SCENARIO, "number": number}):
-            continue
-        bench.check_time()
-        (theirs if number % 2 else ours)(bench, number)
+    """By turns, and each with a guest of its own: QEMU's is cut."""
+    def boot(engine, row):
+        bench.boot(engine, GUEST, LINK, row["number"] + 1)
+
+    for number in range(0, ROUNDS * 2, 2):
+        bench.measure(
+            [{"scenario": SCENARIO, "number": number, "engine": "tagalong",
+              "promise_ms": PROMISE_MS}],
+            lambda *common: TagalongEngine(*common, LIMITS, False, build=bench.build, keeps=False),
+            boot, lambda engine, row: ours(bench, engine, row))
+        bench.measure([{"scenario": SCENARIO, "number": number + 1, "engine": "qemu"}],
+                      lambda *common: CutQemu(*common, LIMITS, False), boot, theirs)

@@ -3,14 +3,14 @@
 """bench-promise: whether moves keep what they promise. One guest a scenario moves back and forth
 between two hosts; what each move foretold is held against what came. See docs/benchmarks.md.
 
-Environment: ONLY="SCENARIO..." runs a part, SECONDS=N begins nothing new after so long (what has
+Environment: ONLY="SCENARIO..." runs a part, SECONDS_MOST=N begins nothing new after so long (what has
 been measured is kept, exit status 75; run it again to go on), PREFER=1 lets what is measured go
 before the machine's other work.
 """
 
 import argparse
+import contextlib
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -20,11 +20,12 @@ import crowd
 import floor
 import guest
 import lab
+import one_move
 import pressure
 import promise_marks
-import qmp
 import results
-import towers
+from engine import FAILURES
+from tagalong_engine import TagalongEngine
 
 UNFINISHED = 75  # EX_TEMPFAIL
 
@@ -60,7 +61,7 @@ SCENARIOS = {
              "step": ["50mbit", 2.5]},
 }
 KEY = ("scenario", "number")
-GROUP = ("scenario",)
+GROUP = ("scenario", "engine")
 COLUMNS = {
     "total_s": "{:.2f}".format,
     "stop_to_resume_ms": "{:.1f}".format,
@@ -72,6 +73,10 @@ COLUMNS = {
     "reordered": "{:.0f}".format,
     "rounds": "{:.0f}".format,
     "guest_ops_per_s": "{:.0f}".format,
+    "alone_s": "{:.2f}".format,
+    "foreground_s": "{:.2f}".format,
+    "serial_s": "{:.1f}".format,
+    "together_s": "{:.1f}".format,
 }
 
 
@@ -92,59 +97,69 @@ class Bench:
         if self.deadline and time.monotonic() > self.deadline:
             raise Unfinished
 
-    def machine(self, scenario):
-        machine = guest.machine_of(scenario)
-        return {**machine, "kernel": f"{self.build}/guest/vmlinuz",
-                "initrd": f"{self.build}/{machine['initrd']}"}
-
     def add(self, row):
         self.rows.add(row)
         print(f"{row['scenario']} {row['number']}: {describe(row)}", flush=True)
 
-    def with_engine(self, row, engine_of, measure):
-        """Runs measure(engine, directory), and whatever comes of it there is a row."""
-        directory = tempfile.mkdtemp(prefix="tagalong-bench-")
-        engine = None
-        try:
-            engine = engine_of(directory)
-            measure(engine, directory)
-        except (guest.GuestError, qmp.QmpError, lab.MoveTimeout, OSError, ValueError) as error:
-            self.add(row | {"outcome": f"failed: {error}"})
-        finally:
-            if engine:
-                engine.stop()
-            for side in ("a", "b"):
-                self.network.hosts[side].cgroup.kill()
-            shutil.rmtree(directory)
+    def boot(self, engine, scenario, link, seed):
+        """The guest runs, and the link is what it is to be."""
+        machine = guest.boot_of(scenario, self.build)
+        self.network.shape(link)
+        engine.start(machine, guest.cmdline(scenario, link, seed, engine.seat.address))
+        engine.console("a").wait_up(machine["up_s"])
+
+    @contextlib.contextmanager
+    def engine(self, engine_of):
+        """engine_of(seat, directory), until it is ended."""
+        with contextlib.ExitStack() as left:
+            directory = left.enter_context(tempfile.TemporaryDirectory(prefix="tagalong-bench-"))
+            seat = lab.Seat(self.network, 0)
+            left.callback(seat.remove)
+            engine = engine_of(seat, directory)
+            left.callback(engine.end)
+            yield engine
+
+    def measure(self, wanted, engine_of, boot, figures_of):
+        """Rows that one guest makes: boot(engine, row) lets it run, and again with another one
+        after a failure; figures_of(engine, row) is what is measured."""
+        left = [row for row in wanted if not self.rows.has(row)]
+        while left:
+            self.check_time()
+            with self.engine(engine_of) as engine:
+                try:
+                    boot(engine, left[0])
+                    while left:
+                        self.check_time()
+                        figures = figures_of(engine, left[0])
+                        self.add(left.pop(0) | {"outcome": "completed"} | figures)
+                except (*FAILURES, lab.MoveTimeout) as error:
+                    self.add(left.pop(0) | {"outcome": f"failed: {error}"})
 
     def back_and_forth(self, name, settings):
-        wanted = [{"scenario": name, "number": number, "link": settings["link"],
-                   "promise_ms": settings["promise_ms"]} for number in range(settings["moves"])]
-        wanted = [row for row in wanted if not self.rows.has(row)]
-        while wanted:
-            self.check_time()
-            self.with_engine(
-                wanted[0],
-                lambda directory: towers.Towers(self.network, directory, settings["promise_ms"],
-                                                self.build, settings["cold"]),
-                lambda engine, directory: self._move_all(engine, directory, settings, wanted))
-            wanted = [row for row in wanted if not self.rows.has(row)]
+        wanted = [{"scenario": name, "number": number, "engine": "tagalong",
+                   "link": settings["link"], "promise_ms": settings["promise_ms"]}
+                  for number in range(settings["moves"])]
+        limits = {"downtime_limit_ms": settings["promise_ms"]}
+        self.measure(
+            wanted,
+            lambda *common: TagalongEngine(*common, limits, False, build=self.build,
+                                           keeps=not settings["cold"]),
+            lambda engine, row: self.boot(engine, settings["guest"], settings["link"],
+                                          row["number"] + 1),
+            lambda engine, row: self._move(engine, row, settings))
 
-    def _move_all(self, engine, directory, settings, wanted):
-        """The guest boots, and makes the moves for as long as there is time."""
-        scenario, links = settings["guest"], [settings["link"], settings.get("step", [None])[0]]
-        machine = self.machine(scenario)
-        self.network.shape(settings["link"])
-        engine.start(machine, guest.cmdline(scenario, settings["link"], wanted[0]["number"] + 1))
-        engine.console("a").wait_up(machine["up_s"])
-        for moves, row in enumerate(wanted):
-            self.check_time()
-            step = (links[1 - moves % 2], settings["step"][1]) if "step" in settings else None
-            kept = f"{self.build}/bench/promise/{row['scenario']}-{row['number']}.jsonl"
-            self.add(row | {"outcome": "completed"} |
-                     towers.measure(engine, directory, kept, step))
-        console = engine.live_console()
-        console.wait_verified(console.report())
+    def _move(self, engine, row, settings):
+        """All of the guest's memory is verified after the last one."""
+        step = None
+        if "step" in settings:
+            other, after_s = settings["step"]
+            step = (other if engine.side == "a" else settings["link"], after_s)
+        kept = f"{self.build}/bench/promise/{row['scenario']}-{row['number']}.jsonl"
+        figures = one_move.measure(engine, kept, step)
+        if row["number"] == settings["moves"] - 1:
+            console = engine.console(engine.side)
+            console.wait_verified(console.report())
+        return figures
 
 
 def describe(row):

@@ -4,11 +4,13 @@
 import os
 import secrets
 import socket
+import subprocess
 import time
 
 import guest
 import lab
 import qmp
+from engine import OTHER, Engine
 
 MIGRATION_PORT = 4444
 
@@ -23,37 +25,28 @@ def set_limits(monitor, limits):
                     downtime_limit=limits["downtime_limit_ms"])
 
 
-class QemuEngine:
+class QemuEngine(Engine):
     """`multifd` adds two channels with that compression ("none", "zstd"), `xbzrle` a cache as
-    large as the guest; `encrypted` adds TLS (a shared key)."""
+    large as the guest; `encrypted` adds TLS (a shared key). Each move is to a new QEMU."""
 
-    def __init__(self, network, directory, limits, encrypted, multifd=None, xbzrle=False):
-        self.network = network
-        self.directory = directory
-        self.limits = limits
+    def __init__(self, *common, multifd=None, xbzrle=False):
+        super().__init__(*common)
         self.multifd = multifd
         self.xbzrle = xbzrle
-        self.encrypted = encrypted
-        self.monitors = {}
-        self.processes = []
+        self.processes = {}
         self.machine = self.cmdline = None
-        if encrypted:
+        if self.encrypted:
             self._make_keys()
 
     def _make_keys(self):
-        for side in ("a", "b"):
-            keys = f"{self.directory}/tls-{side}"
-            os.makedirs(keys)
-        secret = secrets.token_hex(32)
-        for side in ("a", "b"):
-            with open(f"{self.directory}/tls-{side}/keys.psk", "w", encoding="ascii") as file:
-                file.write(f"qemu:{secret}\n")
+        os.makedirs(f"{self.directory}/tls")
+        with open(f"{self.directory}/tls/keys.psk", "w", encoding="ascii") as file:
+            file.write(f"qemu:{secrets.token_hex(32)}\n")
 
     def console(self, side):
         return guest.Console(f"{self.directory}/console-{side}.log")
 
     def _start_qemu(self, side, arguments):
-        host = self.network.hosts[side]
         monitor = f"{self.directory}/qmp-{side}.sock"
         command = [
             "qemu-system-x86_64", "-M", "pc-q35-7.2", "-accel", "tcg", "-cpu", "qemu64",
@@ -64,18 +57,19 @@ class QemuEngine:
             "-device", "virtio-serial-pci",
             "-chardev", f"file,id=console,path={self.directory}/console-{side}.log",
             "-device", "virtconsole,chardev=console",
-            "-netdev", f"tap,id=net0,ifname={lab.TAP},script=no,downscript=no",
-            "-device", f"virtio-net-pci,netdev=net0,mac={lab.GUEST_MAC}",
+            "-netdev", f"tap,id=net0,ifname={self.seat.tap},script=no,downscript=no",
+            "-device", f"virtio-net-pci,netdev=net0,mac={self.seat.mac}",
             "-qmp", f"unix:{monitor},server=on,wait=off", *arguments]
         if self.encrypted:
-            endpoint = "client,username=qemu" if side == "a" else "server"
-            command += ["-object", f"tls-creds-psk,id=tls0,endpoint={endpoint},"
-                                   f"dir={self.directory}/tls-{side}"]
+            for name, endpoint in (("client", "client,username=qemu"), ("server", "server")):
+                command += ["-object", f"tls-creds-psk,id={name},dir={self.directory}/tls,"
+                                       f"endpoint={endpoint}"]
         with open(f"{self.directory}/qemu-{side}.log", "wb") as log:
-            self.processes.append(host.popen(command, stdout=log, stderr=log))
-        self.monitors[side] = self._connect(monitor, f"{self.directory}/qemu-{side}.log")
+            self.processes[side] = self.seat.popen(side, command, stdout=log, stderr=log)
+        lab.prefer(self.seat.cgroups[side].processes())
+        self.monitors[side] = self._connect(side, monitor)
 
-    def _connect(self, path, log):
+    def _connect(self, side, path):
         deadline = time.monotonic() + 20
         while True:
             connection = socket.socket(socket.AF_UNIX)
@@ -84,8 +78,9 @@ class QemuEngine:
                 return qmp.Qmp(connection)
             except OSError as error:
                 connection.close()
-                if time.monotonic() > deadline or self.processes[-1].poll() is not None:
-                    with open(log, encoding="utf-8", errors="replace") as text:
+                if time.monotonic() > deadline or self.processes[side].poll() is not None:
+                    with open(f"{self.directory}/qemu-{side}.log", encoding="utf-8",
+                              errors="replace") as text:
                         raise qmp.QmpError(f"QEMU does not start: {text.read()}") from error
                 time.sleep(0.05)
 
@@ -97,7 +92,8 @@ class QemuEngine:
         self.cmdline = cmdline
         self._start_qemu("a", [])
 
-    def _prepare(self, monitor):
+    def _prepare(self, side, credentials):
+        monitor = self.monitors[side]
         capabilities = ["events"] + (["multifd"] if self.multifd else []) + \
             (["xbzrle"] if self.xbzrle else [])
         monitor.command("migrate-set-capabilities", capabilities=[
@@ -107,33 +103,29 @@ class QemuEngine:
             monitor.command("migrate-set-parameters", multifd_channels=2,
                             multifd_compression=self.multifd, multifd_zstd_level=1)
         if self.xbzrle:
-            monitor.command("migrate-set-parameters", xbzrle_cache_size=xbzrle_cache(self.machine["memory_kib"]))
+            monitor.command("migrate-set-parameters",
+                            xbzrle_cache_size=xbzrle_cache(self.machine["memory_kib"]))
         if self.encrypted:
-            monitor.command("migrate-set-parameters", tls_creds="tls0")
-
-    def live_elsewhere(self, _seconds):
-        """A guest that has been away is for it as any other."""
-        return False
+            monitor.command("migrate-set-parameters", tls_creds=credentials)
+        return monitor
 
     def memory_pid(self, side):
         """Whose growth is what a move takes; at the target it cannot be told from the guest."""
-        return self.processes[0].pid if side == "a" else None
+        return self.processes[side].pid if side == self.side else None
 
     def own_memory(self, peak):
         return peak.most - peak.first
 
-    def address(self):
+    def address(self, there):
         """Where the target listens, and the source connects."""
-        return f"tcp:{self.network.hosts['b'].address}:{MIGRATION_PORT}"
+        return f"tcp:{self.seat.hosts[there].address}:{MIGRATION_PORT}"
 
-    def move(self, _back=False):
-        """Moves the guest from a to b; returns the row's figures and the instants."""
+    def move(self):
+        here, there = self.side, OTHER[self.side]
         begin = time.time()
-        self._start_qemu("b", ["-incoming", "defer"])
-        source, target = self.monitors["a"], self.monitors["b"]
-        self._prepare(source)
-        self._prepare(target)
-        address = self.address()
+        self._start_qemu(there, ["-incoming", "defer"])
+        source, target = self._prepare(here, "client"), self._prepare(there, "server")
+        address = self.address(there)
         target.command("migrate-incoming", uri=address)
         started = time.time()
         source.command("migrate", uri=address)
@@ -144,26 +136,29 @@ class QemuEngine:
             time.sleep(0.05)
         if status["status"] == "failed":
             raise qmp.QmpError(f"the migration failed: {status.get('error-desc', '')}")
-        stopped = source.event_time("STOP", started)
-        resumed = target.wait_event("RESUME", started, 10)
-        completed = source.wait_event("MIGRATION", started, 10, status="completed")
-        return {"started": started, "stopped": stopped, "resumed": resumed,
-                "order_s": round(max(resumed, completed) - begin, 3),
-                "total_s": round(max(resumed, completed) - started, 3),
-                "stop_to_resume_ms": round((resumed - stopped) * 1e3, 2),
-                "qemu_downtime_ms": status["downtime"],
-                "rounds": status["ram"]["dirty-sync-count"]}
+        instants = {"started": started, "stopped": source.event_time("STOP", started),
+                    "resumed": target.wait_event("RESUME", started, 10),
+                    "completed": source.wait_event("MIGRATION", started, 10, status="completed")}
+        return self.arrived(there, begin, instants, {
+            "qemu_downtime_ms": status["downtime"], "rounds": status["ram"]["dirty-sync-count"]})
 
-    def stop(self):
-        for monitor in self.monitors.values():
-            try:
-                monitor.command("quit", _timeout=5)
-            except qmp.QmpError:
-                pass
-            monitor.close()
-        for process in self.processes:
-            try:
-                process.wait(10)
-            except Exception:  # pylint: disable=broad-except
-                process.kill()
-                process.wait()
+    def tidy(self):
+        """What it has left is still there, stopped."""
+        self.quit(OTHER[self.side])
+        self._reap(OTHER[self.side])
+
+    def _reap(self, side):
+        process = self.processes.pop(side, None)
+        if not process:
+            return
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def end(self):
+        for side in OTHER:
+            self.quit(side)
+        for side in OTHER:
+            self._reap(side)

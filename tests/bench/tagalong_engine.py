@@ -12,6 +12,7 @@ import guest
 import lab
 import predictions
 import qmp
+from engine import OTHER, Engine
 
 CONTROL_PORT = 7700
 DATA_PORT = 7701
@@ -27,20 +28,20 @@ exec qemu-system-x86_64 "$@"
 VM = "bench"
 BASE = "base"  # the VM and the image that is made of it
 BASE_TIMEOUT = "300s"
+GONE_S = 20  # QEMU at the host that the guest has left
+START_TIMEOUT = "120s"  # others start at the same time
 
 
-class TagalongEngine:
-    """`encrypted` is how it comes; otherwise both its planes are plain text."""
+class TagalongEngine(Engine):
+    """`encrypted` is how it comes; otherwise both its planes are plain text. Only if it `keeps`
+    what has left does a host have anything of a VM that comes again."""
 
-    def __init__(self, network, directory, limits, encrypted, build):
-        self.network = network
-        self.directory = directory
-        self.limits = limits
+    def __init__(self, *common, build, keeps):
+        super().__init__(*common)
         self.build = build
-        self.encrypted = encrypted
-        self.daemons = []
-        self.monitors = {}
-        self.ram = f"/dev/shm/{network.name}"
+        self.keeps = keeps
+        self.daemons = {}
+        self.ram = f"/dev/shm/{self.seat.name}"
         self.keys = {}
         self.base = {}
         self.node_settings = {}  # of both migratords, beside what is set here
@@ -52,7 +53,7 @@ class TagalongEngine:
 
     def _run(self, *arguments):
         """The command, on host a but outside of its cgroup."""
-        done = subprocess.run(["ip", "netns", "exec", self.network.hosts["a"].namespace,
+        done = subprocess.run(["ip", "netns", "exec", self.seat.hosts["a"].namespace,
                                *self._migrator(*arguments, "--json")],
                               capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -70,7 +71,7 @@ class TagalongEngine:
                 allow.write(f"{'operator' if name == 'operator' else 'node'} {name} {key}\n")
 
     def _endpoint(self, side):
-        return f"tcp://{self.network.hosts[side].address}:{CONTROL_PORT}"
+        return f"tcp://{self.seat.hosts[side].address}:{CONTROL_PORT}"
 
     def _write(self, name, settings):
         # JSON is YAML.
@@ -86,13 +87,14 @@ class TagalongEngine:
             file.write(QEMU)
             os.fchmod(file.fileno(), 0o755)
         for side in ("a", "b"):
-            host = self.network.hosts[side]
             settings = {"name": side, "listen": self._endpoint(side),
-                        "data_listen": f"{host.address}:{DATA_PORT}",
+                        "data_listen": f"{self.seat.hosts[side].address}:{DATA_PORT}",
                         "state_dir": f"{self.directory}/state-{side}",
                         "ram_dir": f"{self.ram}-{side}", "memory": "2G", "vcpus": 4,
                         "qemu": qemu}
             node = {"name": side, "endpoint": self._endpoint(side)}
+            if not self.keeps:
+                settings["image_budget"] = "0"
             if self.encrypted:
                 settings.update(key=f"{self.directory}/{side}.key",
                                 allow=f"{self.directory}/allow")
@@ -118,9 +120,9 @@ class TagalongEngine:
         peer's is, which we start ourselves."""
         deadline = time.monotonic() + seconds
         while True:
-            lab.prefer(self.network.hosts[side].cgroup.processes())
+            lab.prefer(self.seat.cgroups[side].processes())
             try:
-                return qmp.Qmp(self.network.hosts[side].connect(WATCH_PORT))
+                return qmp.Qmp(self.seat.hosts[side].connect(WATCH_PORT))
             except (OSError, qmp.QmpError) as error:
                 if time.monotonic() > deadline:
                     raise guest.GuestError(f"no QEMU on host {side}: {error}") from error
@@ -134,9 +136,9 @@ class TagalongEngine:
         self._write_settings()
         for side in ("a", "b"):
             with open(f"{self.directory}/migratord-{side}.log", "wb") as log:
-                self.daemons.append(self.network.hosts[side].popen(
-                    [f"{self.build}/migratord", "--config",
-                     f"{self.directory}/migratord-{side}.yaml"], stdout=log, stderr=log))
+                self.daemons[side] = self.seat.popen(
+                    side, [f"{self.build}/migratord", "--config",
+                           f"{self.directory}/migratord-{side}.yaml"], stdout=log, stderr=log)
 
     def _start_vm(self, name, machine, cmdline, **settings):
         self._start_daemons()
@@ -144,14 +146,14 @@ class TagalongEngine:
             "name": name, "memory": f"{machine['memory_kib']}K", "vcpus": 1,
             "machine": "pc-q35-7.2", "cpu": "qemu64", "accelerator": "tcg",
             "kernel": machine["kernel"], "initrd": machine["initrd"], "cmdline": cmdline,
-            "networks": [{"bridge": lab.BRIDGE, "mac": lab.GUEST_MAC}], **settings})
+            "networks": [{"bridge": lab.BRIDGE, "mac": self.seat.mac}], **settings})
         deadline = time.monotonic() + 20
         while True:
             try:
-                self._run("vm", "start", vm, "--node", "a")
+                self._run("vm", "start", vm, "--node", "a", "--timeout", START_TIMEOUT)
                 break
             except guest.GuestError:
-                if time.monotonic() > deadline or self.daemons[0].poll() is not None:
+                if time.monotonic() > deadline or self.daemons["a"].poll() is not None:
                     raise
                 time.sleep(0.2)
         self.monitors["a"] = self._watch("a", 20)
@@ -169,23 +171,16 @@ class TagalongEngine:
     def start(self, machine, cmdline):
         self._start_vm(VM, machine, cmdline, **self.base)
 
-    def live_elsewhere(self, seconds):
-        """Moves it to b, where it lives for a while; what is measured next is the way back."""
-        self.move()
-        time.sleep(seconds)
-        return True
-
     def memory_pid(self, side):
-        return self.daemons["ab".index(side)].pid
+        return self.daemons[side].pid
 
     def own_memory(self, peak):
         return peak.most
 
-    def move(self, back=False):
-        """Moves the guest from a to b, or back; returns the row's figures and the instants."""
+    def move(self):
+        here, there = self.side, OTHER[self.side]
         begin = time.time()
-        here, there = ("b", "a") if back else ("a", "b")
-        command = ["ip", "netns", "exec", self.network.hosts["a"].namespace,
+        command = ["ip", "netns", "exec", self.seat.hosts["a"].namespace,
                    *self._migrator("move", VM, there, "--node", here, "--json", "--blackout",
                                    f"{self.limits['downtime_limit_ms']}ms")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -203,32 +198,39 @@ class TagalongEngine:
             raise guest.GuestError(f"the move failed: {complaint.strip()}")
         source, target = self.monitors[here], self.monitors[there]
         started = source.wait_event("MIGRATION", begin, 5, status="setup")
-        stopped = source.event_time("STOP", started)
-        completed = source.wait_event("MIGRATION", started, 5, status="completed")
-        resumed = target.wait_event("RESUME", started, 5)
+        instants = {"started": started, "stopped": source.event_time("STOP", started),
+                    "completed": source.wait_event("MIGRATION", started, 5, status="completed"),
+                    "resumed": target.wait_event("RESUME", started, 5)}
         self.lines = lines = [json.loads(line) for line in output.strip().split("\n")]
         result = lines[-1]
-        return {"started": started, "stopped": stopped, "resumed": resumed,
-                "order_s": round(max(resumed, completed) - begin, 3),
-                "total_s": round(max(resumed, completed) - started, 3),
-                "stop_to_resume_ms": round((resumed - stopped) * 1e3, 2),
-                "qemu_downtime_ms": result.get("qemu_downtime_ns", 0) / 1e6,
-                "tail_bytes": result.get("tail_bytes", 0),
-                "image_bytes": result.get("image_bytes", 0),
-                "pages": {name.removeprefix("pages_"): count for name, count in result.items()
-                          if name.startswith("pages_")},
-                "rounds": result.get("round", 0), **predictions.score(lines)}
+        return self.arrived(there, begin, instants, {
+            "qemu_downtime_ms": result.get("qemu_downtime_ns", 0) / 1e6,
+            "tail_bytes": result.get("tail_bytes", 0),
+            "image_bytes": result.get("image_bytes", 0),
+            "pages": {name.removeprefix("pages_"): count for name, count in result.items()
+                      if name.startswith("pages_")},
+            "rounds": result.get("round", 0), **predictions.score(lines)})
 
-    def stop(self):
-        for monitor in self.monitors.values():
+    def tidy(self):
+        """What it has left, it ends; then the port of the monitor there is free again."""
+        left = OTHER[self.side]
+        self.monitors.pop(left).close()
+        deadline = time.monotonic() + GONE_S
+        while True:
             try:
-                monitor.command("quit", _timeout=5)
-            except qmp.QmpError:
-                pass
-            monitor.close()
-        for daemon in self.daemons:
+                self.seat.hosts[left].connect(WATCH_PORT).close()
+            except OSError:
+                return
+            if time.monotonic() > deadline:
+                raise guest.GuestError(f"QEMU on host {left} has not gone")
+            time.sleep(0.05)
+
+    def end(self):
+        for side in OTHER:
+            self.quit(side)
+        for daemon in self.daemons.values():
             daemon.terminate()
-        for daemon in self.daemons:
+        for daemon in self.daemons.values():
             try:
                 daemon.wait(10)
             except subprocess.TimeoutExpired:

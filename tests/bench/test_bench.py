@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of the benchmarks that compute: silences, rows, marks."""
 
+import fcntl
+import itertools
 import json
 import os
 import sys
 import tempfile
+import threading
 import unittest
 
 sys.dont_write_bytecode = True
@@ -13,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import echo       # pylint: disable=wrong-import-position
 import guest      # pylint: disable=wrong-import-position
+import lab        # pylint: disable=wrong-import-position
 import marks      # pylint: disable=wrong-import-position
 import migration  # pylint: disable=wrong-import-position
 import page       # pylint: disable=wrong-import-position
@@ -322,6 +326,90 @@ class Cost(unittest.TestCase):
         self.assertEqual(migration.own_cost(moved, 120, 0.5)["cpu_s_net"], 13.0)
 
 
+class Turns(unittest.TestCase):
+    """Of engines that boot and move nothing."""
+
+    class Bench(migration.Bench):
+        def __init__(self, fail=()):
+            super().__init__("build", None)
+            self.fail, self.did = set(fail), []
+
+        def _boot(self, rows):
+            for row in rows:
+                self.did.append(f"boot {row['engine']}")
+                self.engines[row["engine"]] = self.seats[row["engine"]] = row
+            return {}
+
+        def _turn(self, wanted):
+            name = wanted["engine"]
+            self.did.append(name)
+            if (name, wanted["run"]) in self.fail:
+                self._end(name)
+            return wanted
+
+        def _end(self, name):
+            self.did.append(f"end {name}")
+            del self.engines[name], self.seats[name]
+
+    @staticmethod
+    def rows():
+        return [{"scenario": "debian", "engine": engine, "run": run}
+                for run in range(2) for engine in "xy"]
+
+    def test_a_guest_is_booted_once(self):
+        bench = self.Bench()
+        self.assertEqual(list(bench.measure(self.rows())), self.rows())
+        self.assertEqual(bench.did, ["boot x", "boot y", "x", "y", "x", "y", "end x", "end y"])
+
+    def test_a_guest_that_was_given_up_is_booted_again(self):
+        bench = self.Bench([("x", 0)])
+        self.assertEqual(list(bench.measure(self.rows())), self.rows())
+        self.assertEqual(bench.did, ["boot x", "boot y", "x", "end x", "y", "boot x", "x", "y",
+                                     "end y", "end x"])
+
+
+class Alone(unittest.TestCase):
+    def setUp(self):
+        file = tempfile.NamedTemporaryFile()
+        self.addCleanup(file.close)
+        self.path = file.name
+
+    def is_held(self):
+        with open(self.path, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return False
+            except BlockingIOError:
+                return True
+
+    def alone(self, **more):
+        alone = lab.Alone({"LOCK": self.path, **more})
+        self.addCleanup(alone.leave)
+        return alone
+
+    def test_held_until_it_is_left(self):
+        alone = self.alone(HOLD="100")
+        self.assertFalse(self.is_held())
+        alone.take()
+        alone.take()
+        self.assertTrue(self.is_held())
+        alone.leave()
+        self.assertFalse(self.is_held())
+
+    def test_others_have_it_between_rounds(self):
+        alone = self.alone(REST="0.5")
+        alone.take()
+        again = threading.Thread(target=alone.take)
+        again.start()
+        with open(self.path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        again.join()
+        self.assertTrue(self.is_held())
+
+    def test_without_locks(self):
+        lab.Alone({}).take()
+
+
 class Plan(unittest.TestCase):
     def test_a_scenario_has_its_links(self):
         wanted = migration.plan("back", 5)
@@ -330,6 +418,18 @@ class Plan(unittest.TestCase):
         slow = [row for row in wanted if row["link"] == migration.SLOW_LINK and
                 row["engine"] == marks.OURS]
         self.assertEqual(len(slow), migration.SLOW_RUNS)
+
+    def test_engines_take_turns_with_guests_that_are_booted_once(self):
+        wanted = migration.plan("debian/1gbit", 5)
+        together = [key for key, _ in itertools.groupby(wanted, migration.TOGETHER)]
+        self.assertEqual(together, [("debian", "1gbit", False), ("debian", "1gbit", True)])
+        self.assertEqual([row["engine"] for row in wanted], list(migration.ENGINES) * (5 + 2))
+
+    def test_several_parts(self):
+        wanted = migration.plan("back/25mbit-40ms/tagalong idle/1gbit/qemu", 1)
+        self.assertEqual([(row["scenario"], row["engine"], row["encrypted"]) for row in wanted],
+                         [("idle", "qemu", False), ("idle", "qemu", True),
+                          ("back", "tagalong", False)])
 
     def test_nothing_is_no_plan(self):
         with self.assertRaises(SystemExit):
@@ -344,9 +444,10 @@ class Plan(unittest.TestCase):
             self.assertIn(settings["marks"], marks.FINDERS)
 
     def test_what_the_guests_are_told(self):
-        self.assertIn(" systemd.wants=use.service", guest.cmdline("back", "25mbit-40ms", 1))
-        self.assertIn(" tagguest.verify=8M", guest.cmdline("debian", "1gbit", 1))
-        self.assertNotIn("systemd", guest.cmdline("busy", "1gbit", 1))
+        self.assertIn(" systemd.wants=use.service", guest.cmdline("back", "25mbit-40ms", 1, "10.0.0.1"))
+        self.assertIn(" tagguest.verify=8M", guest.cmdline("debian", "1gbit", 1, "10.0.0.1"))
+        self.assertIn(" tagguest.ip=10.0.0.9/24", guest.cmdline("busy", "1gbit", 1, "10.0.0.9"))
+        self.assertNotIn("systemd", guest.cmdline("busy", "1gbit", 1, "10.0.0.1"))
 
     def test_a_writer_takes_half_of_its_link(self):
         self.assertEqual(guest.rate_of("writer", "25mbit-40ms"), "1525K")
