@@ -46,8 +46,8 @@ def plan(runs):
                     rate = settings["bits"] // 8 // part
                     scenario = f"{memory}M-{part}"
                     name = f"{scenario}-{link}"
-                    guest.SCENARIOS[name] = {"mem": f"{memory}M", "rate": f"{rate >> 10}K",
-                                             "ws": f"{WORKING_SET_MIB}M"}
+                    guest.SCENARIOS[name] = {**guest.PATTERN, "mem": f"{memory}M",
+                                             "rate": f"{rate >> 10}K", "ws": f"{WORKING_SET_MIB}M"}
                     wanted.append({"scenario": name, "link": link, "engine": "tagalong",
                                    "encrypted": False, "run": run, "memory": memory << 20,
                                    "working_set": WORKING_SET_MIB << 20,
