@@ -47,7 +47,7 @@ class Crowd(TagalongEngine):
         """A command that ends by itself."""
         return subprocess.Popen(["ip", "netns", "exec", self.seat.hosts["a"].namespace,
                                  *self._migrator(*arguments, "--json")], stdout=subprocess.PIPE,
-                                text=True)
+                                stderr=subprocess.PIPE, text=True)
 
     def _order(self, name):
         return self._run_at("move", name, OTHER[self.side], "--node", self.side, "--blackout",
@@ -56,13 +56,13 @@ class Crowd(TagalongEngine):
     def _raise(self, order):
         """Puts a move first, and waits for nothing."""
         move = json.loads(order.stdout.readline())["move"]
-        self._run_at("priority", move, "high", "--node", self.side).wait()
+        self._run_at("priority", move, "high", "--node", self.side).communicate()
 
     @staticmethod
     def _end(order):
-        output, _ = order.communicate(timeout=lab.MOVE_TIMEOUT_S)
+        output, complaint = order.communicate(timeout=lab.MOVE_TIMEOUT_S)
         if order.returncode != 0:
-            raise guest.GuestError("a move failed")
+            raise guest.GuestError(f"the move failed: {complaint.strip()}")
         return json.loads(output.strip().split("\n")[-1])["elapsed_ns"] / 1e9
 
     def alone(self):

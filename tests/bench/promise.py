@@ -129,9 +129,10 @@ class Bench:
                 try:
                     boot(engine, left[0])
                     while left:
-                        self.check_time()
                         figures = figures_of(engine, left[0])
                         self.add(left.pop(0) | {"outcome": "completed"} | figures)
+                        if left:
+                            self.check_time()
                 except (*FAILURES, lab.MoveTimeout) as error:
                     self.add(left.pop(0) | {"outcome": f"failed: {error}"})
 
