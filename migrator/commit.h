@@ -41,8 +41,8 @@ enum commit_qemu {
 	COMMIT_QEMU_RUNNING,     /* or stopped by the guest's own doing */
 	COMMIT_QEMU_POSTMIGRATE, /* sent whole; cont revives it */
 	COMMIT_QEMU_PAUSED,
-	COMMIT_QEMU_BROKEN,      /* post-copy broke off: it has a part of the guest's memory */
 	COMMIT_QEMU_DEAD,
+	COMMIT_QEMU_BROKEN,      /* post-copy broke off: it has a part of the guest's memory */
 };
 
 /* What the target last said; the numbers of PeerStage, and: */
