@@ -443,7 +443,8 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 		incoming_copy_figures(in); /* for who asks how far it is */
 	/* What is in doubt needs to be known again and again; the rest comes as events. */
 	if (in->m.row.stage != JOURNAL_BEGUN && !in->m.row.settled &&
-	    (in->qemu == COMMIT_QEMU_UNKNOWN || info->state == STATE(IN_DOUBT)))
+	    (in->qemu == COMMIT_QEMU_UNKNOWN || info->state == STATE(IN_DOUBT) ||
+	     (in->qemu == COMMIT_QEMU_BUSY && in->m.row.stage == JOURNAL_RUN)))
 		incoming_poll(in);
 	incoming_reconcile(in);
 	if (in->m.row.settled && !in->pending) {
