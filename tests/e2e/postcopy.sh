@@ -102,6 +102,4 @@ no_qemu() {
 	[ "$(qemus)" = 0 ]
 }
 
-lost_by_kill b a a
-vm_start a web
-lost_by_kill a b a
+lost_by_kill b a b
