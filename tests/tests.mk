@@ -27,7 +27,7 @@ clean-local:
 endif
 
 # Sanitizers need each line of the code once; how often it is struck is the plain build's business.
-FEWER_BLOWS = KILLS=3 MOVES=6 BLOWS=1 ONLY='journal-commit|send-commit|journal-run'
+FEWER_BLOWS = KILLS=2 MOVES=8 BLOWS=1 ONLY='journal-commit|send-commit|journal-run'
 
 # All tests again under AddressSanitizer and UBSan, then the threaded ones under
 # ThreadSanitizer, each in a build folder beside this one.
