@@ -8,16 +8,6 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
 . "$top_srcdir/tests/e2e/nodes.sh"
 
-migrator() {
-	"$MIGRATOR" --config "$tmpdir/migrator.yaml" "$@"
-}
-
-prints() {
-	local pattern=$1
-	shift
-	migrator "$@" >"$tmpdir/prints" 2>&1 && file_has "$tmpdir/prints" "$pattern"
-}
-
 # tells_image NODE VM: the controller knows that the node keeps an image of it.
 tells_image() {
 	migrator node list --json | python3 -c '

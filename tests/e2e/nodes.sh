@@ -180,6 +180,18 @@ node_stop() {
 	wait_for 5 process_ended "${node_pid[$1]}"
 }
 
+# migrator ARGUMENT...: asks whom $tmpdir/migrator.yaml names, which may be a controller.
+migrator() {
+	"$MIGRATOR" --config "$tmpdir/migrator.yaml" "$@"
+}
+
+# prints PATTERN ARGUMENT...: whether it succeeds and prints that.
+prints() {
+	local pattern=$1
+	shift
+	migrator "$@" >"$tmpdir/prints" 2>&1 && file_has "$tmpdir/prints" "$pattern"
+}
+
 migrator_at() {
 	local node=$1
 	shift

@@ -7,16 +7,6 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
 . "$top_srcdir/tests/e2e/nodes.sh"
 
-migrator() {
-	"$MIGRATOR" --config "$tmpdir/migrator.yaml" "$@"
-}
-
-prints() {
-	local pattern=$1
-	shift
-	migrator "$@" >"$tmpdir/prints" 2>&1 && file_has "$tmpdir/prints" "$pattern"
-}
-
 # reloads PATTERN: placementd takes its changed files, or says why not.
 reloads() {
 	local before
