@@ -268,6 +268,13 @@ json_t *rest_show_device(const struct rest_match *match, const Envelope *request
 	return device;
 }
 
+json_t *rest_show_affinities(const struct rest_match *match, const Envelope *request,
+			     const Envelope *answer)
+{
+	(void)match, (void)request;
+	return document_affinity_list(answer->affinity_list);
+}
+
 /* ---- VMs ------------------------------------------------------------------------ */
 
 json_t *rest_show_vms(const struct rest_match *match, const Envelope *request,
@@ -334,4 +341,11 @@ json_t *rest_show_why(const struct rest_match *match, const Envelope *request,
 {
 	(void)match, (void)request;
 	return document_why(answer->move_why);
+}
+
+json_t *rest_show_outcomes(const struct rest_match *match, const Envelope *request,
+			   const Envelope *answer)
+{
+	(void)match;
+	return document_summary(request->summary_query->since_utc_ns, answer->summary);
 }

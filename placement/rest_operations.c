@@ -23,15 +23,58 @@ static const struct rest_field drain[] = {
 	{ 0 },
 };
 
+static const struct rest_field evacuate[] = {
+	{ "node", NULL, REST_PATH },
+	{ "drained", NULL, REST_FIXED, .value = true },
+	{ "evacuate", NULL, REST_FIXED, .value = true },
+	{ "dry_run" },
+	{ 0 },
+};
+
 static const struct rest_field undrain[] = {
 	{ "node", NULL, REST_PATH },
 	{ "drained", NULL, REST_FIXED, .value = false },
+	{ "dry_run" },
+	{ 0 },
+};
+
+static const struct rest_field quarantine[] = {
+	{ "node", NULL, REST_PATH },
+	{ "quarantined", NULL, REST_FIXED, .value = true },
+	{ "dry_run" },
+	{ 0 },
+};
+
+static const struct rest_field release[] = {
+	{ "node", NULL, REST_PATH },
+	{ "quarantined", NULL, REST_FIXED, .value = false },
+	{ "dry_run" },
+	{ 0 },
+};
+
+static const struct rest_field window[] = {
+	{ "start_utc_ns", REQUIRED },
+	{ "end_utc_ns", REQUIRED },
+	{ 0 },
+};
+
+static const struct rest_field maintain[] = {
+	{ "node", NULL, REST_PATH },
+	{ "window", REQUIRED, .fields = window },
+	{ "dry_run" },
+	{ 0 },
+};
+
+static const struct rest_field unmaintain[] = {
+	{ "node", NULL, REST_PATH },
+	{ "dry_run" },
 	{ 0 },
 };
 
 static const struct rest_field replace[] = {
 	{ "device", "device_name", REST_PATH },
 	{ "device_id", "device", REQUIRED },
+	{ "dry_run" },
 	{ 0 },
 };
 
@@ -42,12 +85,37 @@ static const struct rest_field pair_set[] = {
 	{ "foreground", NULL, REST_FIXED, .value = true },
 	{ "foreground" },
 	{ "follows" },
+	{ "dry_run" },
 	{ 0 },
 };
 
-static const struct rest_field pair[] = {
+static const struct rest_field pair_remove[] = {
 	{ "device", "device_name", REST_PATH },
 	{ "vm", NULL, REST_PATH },
+	{ "dry_run", NULL, REST_QUERY },
+	{ 0 },
+};
+
+static const struct rest_field pair_front[] = {
+	{ "device", "device_name", REST_PATH },
+	{ "vm", NULL, REST_PATH },
+	{ "dry_run" },
+	{ 0 },
+};
+
+static const struct rest_field affinity_set[] = {
+	{ "group", NULL, REST_PATH },
+	{ "vm", NULL, REST_PATH },
+	{ "apart", NULL, REST_FIXED, .value = false },
+	{ "apart" },
+	{ "dry_run" },
+	{ 0 },
+};
+
+static const struct rest_field affinity_remove[] = {
+	{ "group", NULL, REST_PATH },
+	{ "vm", NULL, REST_PATH },
+	{ "dry_run", NULL, REST_QUERY },
 	{ 0 },
 };
 
@@ -62,12 +130,14 @@ static const struct rest_field vm_stop[] = {
 static const struct rest_field freeze[] = {
 	{ "vm", NULL, REST_PATH },
 	{ "frozen", NULL, REST_FIXED, .value = true },
+	{ "dry_run" },
 	{ 0 },
 };
 
 static const struct rest_field thaw[] = {
 	{ "vm", NULL, REST_PATH },
 	{ "frozen", NULL, REST_FIXED, .value = false },
+	{ "dry_run" },
 	{ 0 },
 };
 
@@ -153,6 +223,12 @@ static const struct rest_field move_resolve[] = {
 	{ 0 },
 };
 
+static const struct rest_field since[] = {
+	{ "since_utc_ns", NULL, REST_FIXED, .value = 0 },
+	{ "since_utc_ns", NULL, REST_QUERY },
+	{ 0 },
+};
+
 static const struct rest_field events[] = { { "type", "", REST_QUERY }, { 0 } };
 
 /* ---- The table ------------------------------------------------------------------ */
@@ -170,14 +246,29 @@ const struct rest_operation rest_operations[] = {
 	  rest_show_drain },
 	{ "POST", "/v1/nodes/{node}/undrain", OPERATE, REST_ASK, BODY(NODE_DRAIN), undrain,
 	  rest_show_drain },
+	{ "POST", "/v1/nodes/{node}/evacuate", OPERATE, REST_ASK, BODY(NODE_DRAIN), evacuate,
+	  rest_show_drain },
+	{ "POST", "/v1/nodes/{node}/quarantine", OPERATE, REST_ASK, BODY(NODE_QUARANTINE),
+	  quarantine },
+	{ "POST", "/v1/nodes/{node}/release", OPERATE, REST_ASK, BODY(NODE_QUARANTINE), release },
+	{ "POST", "/v1/nodes/{node}/maintain", OPERATE, REST_ASK, BODY(NODE_MAINTAIN), maintain },
+	{ "POST", "/v1/nodes/{node}/unmaintain", OPERATE, REST_ASK, BODY(NODE_MAINTAIN),
+	  unmaintain },
 	{ "GET", "/v1/devices", READ, REST_ASK, BODY(PAIR_QUERY), none, rest_show_devices },
 	{ "GET", "/v1/devices/{device}", READ, REST_ASK, BODY(PAIR_QUERY), named_device,
 	  rest_show_device },
 	{ "POST", "/v1/devices/{device}/replace", OPERATE, REST_ASK, BODY(PAIR_REPLACE), replace },
 	{ "GET", "/v1/pairs", READ, REST_ASK, BODY(PAIR_QUERY), none, rest_show_pairs },
 	{ "PUT", "/v1/pairs/{device}/{vm}", OPERATE, REST_ASK, BODY(PAIR_SET), pair_set },
-	{ "DELETE", "/v1/pairs/{device}/{vm}", OPERATE, REST_ASK, BODY(PAIR_REMOVE), pair },
-	{ "POST", "/v1/pairs/{device}/{vm}/front", OPERATE, REST_ASK, BODY(PAIR_FRONT), pair },
+	{ "DELETE", "/v1/pairs/{device}/{vm}", OPERATE, REST_ASK, BODY(PAIR_REMOVE), pair_remove },
+	{ "POST", "/v1/pairs/{device}/{vm}/front", OPERATE, REST_ASK, BODY(PAIR_FRONT),
+	  pair_front },
+	{ "GET", "/v1/affinities", READ, REST_ASK, BODY(AFFINITY_QUERY), none,
+	  rest_show_affinities },
+	{ "PUT", "/v1/affinities/{group}/{vm}", OPERATE, REST_ASK, BODY(AFFINITY_SET),
+	  affinity_set },
+	{ "DELETE", "/v1/affinities/{group}/{vm}", OPERATE, REST_ASK, BODY(AFFINITY_REMOVE),
+	  affinity_remove },
 	{ "GET", "/v1/vms", READ, REST_ASK, BODY(VM_QUERY), none, rest_show_vms },
 	{ "POST", "/v1/vms", OPERATE, REST_ASK, BODY(VM_START), vm_start },
 	{ "GET", "/v1/vms/{vm}", READ, REST_ASK, BODY(VM_QUERY), vm_named, rest_show_vm },
@@ -194,6 +285,7 @@ const struct rest_operation rest_operations[] = {
 	{ "POST", "/v1/moves/{move}/cancel", OPERATE, REST_ASK, BODY(MOVE_CANCEL), move_named },
 	{ "POST", "/v1/moves/{move}/resolve", OPERATE, REST_ASK, BODY(MOVE_RESOLVE),
 	  move_resolve },
+	{ "GET", "/v1/outcomes", READ, REST_ASK, BODY(SUMMARY_QUERY), since, rest_show_outcomes },
 	{ "GET", "/v1/events", READ, REST_EVENTS, 0, events },
 	{ "GET", "/v1/openapi.json", TOKEN_ROLE_NONE, REST_OPENAPI, 0, none },
 	{ "GET", "/metrics", READ, REST_METRICS, 0, none },

@@ -89,6 +89,8 @@ json_t *rest_show_device(const struct rest_match *match, const Envelope *request
 			 const Envelope *answer);
 json_t *rest_show_pairs(const struct rest_match *match, const Envelope *request,
 			const Envelope *answer);
+json_t *rest_show_affinities(const struct rest_match *match, const Envelope *request,
+			     const Envelope *answer);
 json_t *rest_show_vms(const struct rest_match *match, const Envelope *request,
 		      const Envelope *answer);
 json_t *rest_show_vm(const struct rest_match *match, const Envelope *request,
@@ -99,5 +101,7 @@ json_t *rest_show_move(const struct rest_match *match, const Envelope *request,
 		       const Envelope *answer);
 json_t *rest_show_why(const struct rest_match *match, const Envelope *request,
 		      const Envelope *answer);
+json_t *rest_show_outcomes(const struct rest_match *match, const Envelope *request,
+			   const Envelope *answer);
 
 #endif

@@ -312,7 +312,7 @@ static int put_word(const struct slot *s, const char *text, struct mg_error *err
 	case PROTOBUF_C_TYPE_UINT32:
 	case PROTOBUF_C_TYPE_UINT64:
 		number = strtoull(text, &end, 10);
-		if (!isdigit((unsigned char)text[0]) || *end || strlen(text) > 18)
+		if (!isdigit((unsigned char)text[0]) || *end || strlen(text) > 19)
 			return wrong(s, "a whole number from 0", err);
 		return put_number(s, number, err);
 	default:

@@ -83,7 +83,7 @@ def validate(value, schema):
 
 
 def body_schema(operation):
-    body = operation.get("requestBody")
+    body = resolve(operation.get("requestBody"))
     return resolve(body["content"]["application/json"]["schema"]) if body else None
 
 
@@ -293,28 +293,92 @@ def walk_questions():
     expect(controllers[0]["state"] == "leads", f"controllers: {controllers}")
 
 
+DRY = {"dry_run": True}
+
+
+def node(name):
+    return good("GET", "/v1/nodes/{node}", node=name).json
+
+
+def walk_nodes():
+    """To and fro, each first without doing it."""
+    for there, state, back, status in (("drain", "drained", "undrain", 200), ("evacuate", "evacuated", "undrain", 200),
+                                       ("quarantine", "quarantine", "release", 204)):
+        good("POST", f"/v1/nodes/{{node}}/{there}", status, body=DRY, node="b")
+        expect(node("b")["accepts"] == "yes", f"{there}: a dry run did it")
+        good("POST", f"/v1/nodes/{{node}}/{there}", status, node="b")
+        expect(node("b")["accepts"] == state, f"{there}: {node('b')}")
+        expect(call("POST", "/v1/moves", body={"vm": "web", "target": "b"}).status == 409, f"an order to b: {there}")
+        good("POST", f"/v1/nodes/{{node}}/{back}", status, body=DRY, node="b")
+        expect(node("b")["accepts"] == state, f"{back}: a dry run did it")
+        good("POST", f"/v1/nodes/{{node}}/{back}", status, node="b")
+        expect(node("b")["accepts"] == "yes", f"{back}: {node('b')}")
+    plan = good("POST", "/v1/nodes/{node}/evacuate", body=DRY, node="a").json
+    expect(plan["steps"] == [{"vm": "web", "target": "b"}], f"the plan: {plan}")
+    start = time.time_ns() + 7 * 86400 * 10**9
+    window = {"start_utc_ns": start, "end_utc_ns": start + 3600 * 10**9}
+    path = "/v1/nodes/{node}/maintain"
+    backwards = {"start_utc_ns": window["end_utc_ns"], "end_utc_ns": start}
+    expect(call("POST", path, body={"window": backwards}, node="b").status == 400, "a window that ends first")
+    good("POST", path, 204, body={"window": window, **DRY}, node="b")
+    expect(node("b")["windows"] == [], "maintain: a dry run did it")
+    good("POST", path, 204, body={"window": window}, node="b")
+    good("POST", path, 204, body={"window": window}, node="b")
+    good("POST", "/v1/nodes/{node}/unmaintain", 204, body=DRY, node="b")
+    expect(node("b")["windows"] == [window], f"windows: {node('b')}")
+    good("POST", "/v1/nodes/{node}/unmaintain", 204, node="b")
+    expect(node("b")["windows"] == [], "unmaintain")
+
+
+def groups():
+    return good("GET", "/v1/affinities").json["groups"]
+
+
+def walk_affinities():
+    path, names = "/v1/affinities/{group}/{vm}", {"group": "spread", "vm": "web"}
+    good("PUT", path, 204, body={"apart": True, **DRY}, **names)
+    expect(groups() == [], "affinity: a dry run did it")
+    good("PUT", path, 204, body={"apart": True}, **names)
+    expect(call("PUT", path, **names).status == 409, "a group is of two kinds")
+    good("DELETE", path, 204, query={"dry_run": "true"}, **names)
+    expect(groups() == [{"group": "spread", "kept": "apart", "vms": ["web"]}], f"groups: {groups()}")
+    good("DELETE", path, 204, **names)
+    good("PUT", path, 204, **names)
+    expect(groups()[0]["kept"] == "together", f"groups: {groups()}")
+    good("DELETE", path, 204, **names)
+    expect(call("DELETE", path, **names).status == 404 and groups() == [], f"still there: {groups()}")
+
+
 def walk_vms():
     good("POST", "/v1/vms", 204, body={"spec": SPEC, "node": "a"})
     wait_for("web runs", lambda: any(vm["state"] == "running" for vm in good("GET", "/v1/vms").json["vms"]))
     expect(call("POST", "/v1/vms", body={"spec": SPEC}).status == 409, "web is started twice")
+    good("POST", "/v1/vms/{vm}/freeze", 204, body=DRY, vm="web")
+    expect(not good("GET", "/v1/vms/{vm}", vm="web").json.get("frozen"), "freeze: a dry run did it")
     good("POST", "/v1/vms/{vm}/freeze", 204, vm="web")
+    good("POST", "/v1/vms/{vm}/thaw", 204, body=DRY, vm="web")
     expect(good("GET", "/v1/vms/{vm}", vm="web").json["frozen"], "it is not frozen")
-    plan = good("POST", "/v1/nodes/{node}/drain", body={"dry_run": True}, node="a").json
+    plan = good("POST", "/v1/nodes/{node}/drain", body=DRY, node="a").json
     expect(plan["steps"][0]["problem"] == "it is frozen", f"the plan: {plan}")
     good("POST", "/v1/vms/{vm}/thaw", 204, vm="web")
-    good("POST", "/v1/nodes/{node}/drain", node="b")
-    expect(call("POST", "/v1/moves", body={"vm": "web", "target": "b"}).status == 409, "b is drained")
-    good("POST", "/v1/nodes/{node}/undrain", node="b")
 
 
 def walk_pairs():
-    good("PUT", "/v1/pairs/{device}/{vm}", 204, body={"device_id": PHONE}, device="phone", vm="web")
-    expect(good("GET", "/v1/pairs").json["pairs"][0]["device"] == "phone", "no pair")
-    good("POST", "/v1/pairs/{device}/{vm}/front", 204, device="phone", vm="web")
+    names = {"device": "phone", "vm": "web"}
+    good("PUT", "/v1/pairs/{device}/{vm}", 204, body={"device_id": PHONE, **DRY}, **names)
+    expect(good("GET", "/v1/pairs").json["pairs"] == [], "a pair: a dry run did it")
+    good("PUT", "/v1/pairs/{device}/{vm}", 204, body={"device_id": PHONE, "foreground": False}, **names)
+    good("POST", "/v1/pairs/{device}/{vm}/front", 204, body=DRY, **names)
+    expect(not good("GET", "/v1/pairs").json["pairs"][0]["foreground"], "front: a dry run did it")
+    good("POST", "/v1/pairs/{device}/{vm}/front", 204, **names)
+    expect(good("GET", "/v1/pairs").json["pairs"][0]["foreground"], "it is not in front")
+    good("POST", "/v1/devices/{device}/replace", 204, body={"device_id": SPARE, **DRY}, device="phone")
+    expect(good("GET", "/v1/devices/{device}", device="phone").json["device_id"] == PHONE, "a dry run replaced it")
     good("POST", "/v1/devices/{device}/replace", 204, body={"device_id": SPARE}, device="phone")
     expect(good("GET", "/v1/devices/{device}", device="phone").json["device_id"] == SPARE, "not replaced")
+    good("DELETE", "/v1/pairs/{device}/{vm}", 204, query={"dry_run": "true"}, **names)
     expect(len(good("GET", "/v1/devices").json["devices"]) == 1, "one device")
-    good("DELETE", "/v1/pairs/{device}/{vm}", 204, device="phone", vm="web")
+    good("DELETE", "/v1/pairs/{device}/{vm}", 204, **names)
     expect(call("DELETE", "/v1/pairs/{device}/{vm}", device="phone", vm="web").status == 404, "still a pair")
 
 
@@ -393,6 +457,14 @@ def walk_pages(move):
     expect(gone.status == 404, f"after a stranger: {gone.status}")
 
 
+def walk_outcomes():
+    rows = good("GET", "/v1/outcomes").json["rows"]
+    expect([(row["code"], row["done"]) for row in rows] == [("operator", 1)], f"outcomes: {rows}")
+    since = time.time_ns()
+    expect(good("GET", "/v1/outcomes", query={"since_utc_ns": since}).json == {"since_utc_ns": since, "rows": []},
+           "outcomes of what is to come")
+
+
 def check_metrics():
     text = good("GET", "/metrics").text
     for line in ("tagalong_placement_leader 1", 'tagalong_placement_nodes_up{program="migratord"} 2',
@@ -418,7 +490,7 @@ def check_tokens():
     for (method, path), operation in OPERATIONS.items():
         if method == "GET" or operation.get("security") == []:
             continue
-        values = dict.fromkeys(("node", "device", "vm"), "x") | {"move": PHONE}
+        values = dict.fromkeys(("node", "device", "vm", "group"), "x") | {"move": PHONE}
         answer = call(method, path, token=args.read, **values)
         expect(answer.status == 403, f"{method} {path} with a token that may read: {answer.status}")
 
@@ -447,7 +519,9 @@ def check_refusals():
         ("GET", "/v1/moves?colour=red", None, {}, 400),
         ("GET", "/v1/moves/none", None, {}, 400),
         ("GET", "/v1/events?type=colour", None, {}, 400),
-        ("POST", "/v1/vms/web/thaw", "{}", as_json, 400),
+        ("DELETE", "/v1/pairs/phone/web", "{}", as_json, 400),
+        ("POST", "/v1/vms/web/thaw", '{"dry_run": 1}', as_json, 400),
+        ("POST", "/v1/nodes/b/maintain", '{"window": {"start_utc_ns": 1}}', as_json, 400),
     ):
         answer = raw(method, path, body, headers)
         expect(answer.status == status, f"{method} {path} {str(body)[:60]}: {answer.status}, not {status}")
@@ -564,9 +638,12 @@ def main():
     check_tokens()
     check_refusals()
     walk_vms()
+    walk_nodes()
+    walk_affinities()
     walk_pairs()
     move = walk_moves()
     check_metrics()
+    walk_outcomes()
     walk_cancel()
     walk_pages(move)
     good("GET", "/v1/status")

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/uuid.h"
+#include "placement/controller_private.h"
 #include "placement/rest_request.h"
 
 #define ID "3f2a1199-5c00-4001-8002-0000000000ff"
@@ -126,6 +127,87 @@ Test(rest_request, paths_queries_and_what_is_fixed)
 		     0);
 	cr_assert(!m.e.pair_set->foreground);
 	arena_free(&m.arena);
+}
+
+Test(rest_request, windows_and_instants)
+{
+	struct made m;
+
+	cr_assert_eq(make(&m, "POST", "/v1/nodes/a/maintain",
+			  "{\"window\": {\"start_utc_ns\": 1795900000000000000,"
+			  " \"end_utc_ns\": 1795903600000000000}, \"dry_run\": true}"),
+		     0, "%s", m.err.text);
+	cr_assert_eq(m.e.node_maintain->window->end_utc_ns, 1795903600000000000);
+	cr_assert(m.e.node_maintain->dry_run);
+	arena_free(&m.arena);
+	cr_assert_eq(make(&m, "GET", "/v1/outcomes?since_utc_ns=1795900000000000000", NULL), 0,
+		     "%s", m.err.text);
+	cr_assert_eq(m.e.summary_query->since_utc_ns, 1795900000000000000);
+	arena_free(&m.arena);
+	refused("GET", "/v1/outcomes?since_utc_ns=9223372036854775808", NULL, "at most");
+	refused("POST", "/v1/nodes/a/maintain", "{\"window\": {\"start_utc_ns\": 1}}",
+		"in 'window': 'end_utc_ns' is missing");
+}
+
+/* ---- Nothing is left out ------------------------------------------------------------ */
+
+/* Members that are not for clients: ids that are made, what a controller knows, and what it has
+ * no orders for. */
+static const struct {
+	const char *message, *members;
+} not_for_clients[] = {
+	{ "MoveOrder", " move target_endpoint target_public_key reason device warm copy_bases " },
+};
+
+static bool is_for_clients(const ProtobufCMessageDescriptor *message, const char *member)
+{
+	char word[64];
+
+	snprintf(word, sizeof(word), " %s ", member);
+	for (size_t i = 0; i < sizeof(not_for_clients) / sizeof(not_for_clients[0]); i++)
+		if (strcmp(not_for_clients[i].message, message->short_name) == 0 &&
+		    strstr(not_for_clients[i].members, word))
+			return false;
+	return true;
+}
+
+static bool row_has(const struct rest_operation *o, const char *member)
+{
+	for (const struct rest_field *f = o->fields; f->name; f++)
+		if (strcmp(f->member && f->member[0] ? f->member : f->name, member) == 0)
+			return true;
+	return false;
+}
+
+static bool some_row_has(Tagalong__Envelope__BodyCase body, const char *member)
+{
+	for (const struct rest_operation *o = rest_operations; o->method; o++)
+		if (o->request == body && (!member || row_has(o, member)))
+			return true;
+	return false;
+}
+
+/* Whatever an operator may ask of a controller by the bus can be asked by HTTP. */
+Test(rest_request, every_message_of_operators_has_an_operation)
+{
+	const ProtobufCMessageDescriptor *envelope = &tagalong__envelope__descriptor;
+	size_t asked = 0;
+
+	for (unsigned i = 0; i < envelope->n_fields; i++) {
+		Tagalong__Envelope__BodyCase body = (Tagalong__Envelope__BodyCase)envelope->fields[i].id;
+		const ProtobufCMessageDescriptor *message = envelope->fields[i].descriptor;
+
+		if (envelope->fields[i].type != PROTOBUF_C_TYPE_MESSAGE || !request_find(body))
+			continue;
+		asked++;
+		cr_expect(some_row_has(body, NULL), "%s has no row", message->short_name);
+		for (unsigned j = 0; j < message->n_fields; j++)
+			cr_expect(!is_for_clients(message, message->fields[j].name) ||
+					  some_row_has(body, message->fields[j].name),
+				  "%s: no row has '%s'", message->short_name,
+				  message->fields[j].name);
+	}
+	cr_assert_gt(asked, 20);
 }
 
 Test(rest_request, lists_of_objects_and_texts)
