@@ -572,7 +572,7 @@ static int add_sources(struct http_server *s, sd_event *loop)
 		return -EIO;
 	r = sd_event_add_io(loop, &s->io, info->epoll_fd, EPOLLIN, on_io, s);
 	if (r >= 0)
-		r = sd_event_add_time(loop, &s->timer, CLOCK_MONOTONIC, 0, 0, on_timer, s);
+		r = sd_event_add_time(loop, &s->timer, CLOCK_MONOTONIC, 0, 1, on_timer, s);
 	/* Who is asked for figures does its own work first. */
 	if (r >= 0)
 		r = sd_event_source_set_priority(s->io, SD_EVENT_PRIORITY_IDLE);

@@ -4,6 +4,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_controller \
 	tests/unit/placement/test_drain \
 	tests/unit/placement/test_effects \
+	tests/unit/placement/test_event_stream \
 	tests/unit/placement/test_failover \
 	tests/unit/placement/test_fleet \
 	tests/unit/placement/test_history \
@@ -49,6 +50,7 @@ tests_unit_placement_test_drain_SOURCES = \
 	$(NULL)
 tests_unit_placement_test_drain_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_effects_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_event_stream_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_failover_SOURCES = \
 	tests/unit/placement/etcd_server.c \
 	tests/unit/placement/etcd_server.h \

@@ -90,3 +90,37 @@ Test(tell, nobody_listens)
 	cr_assert_str_empty(told);
 	harness_close(&h);
 }
+
+/* Another controller has taken over, and this one does not know yet. */
+Test(tell, what_is_not_in_the_store_is_not_told)
+{
+	const struct store_op epoch = { STORE_PUT, CONTROLLER_EPOCH_KEY, "", 0 };
+	Tagalong__Placement__Received received = TAGALONG__PLACEMENT__RECEIVED__INIT;
+	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
+	Tagalong__MoveOrder order = TAGALONG__MOVE_ORDER__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	uint8_t id[UUID_SIZE] = { 7 };
+	struct harness h;
+
+	setup(&h);
+	cr_assert_eq(store_txn(h.store, NULL, 0, &epoch, 1, NULL, &h.err), 0);
+	order.move = (ProtobufCBinaryData){ UUID_SIZE, id };
+	order.vm = (char *)"web";
+	order.target = (char *)"tower-b";
+	e.version = ENVELOPE_VERSION;
+	e.sender = received.name = (char *)"alice";
+	e.boot_id = order.move;
+	e.seq = 1;
+	e.body_case = BODY(MOVE_ORDER);
+	e.move_order = &order;
+	received.role = TAGALONG__PLACEMENT__PEER_ROLE__ROLE_OPERATOR;
+	received.route = (ProtobufCBinaryData){ 5, (uint8_t *)"alice" };
+	received.envelope = &e;
+	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_RECEIVED;
+	record.received = &received;
+	harness_forget(&h);
+	cr_assert_eq(harness_input(&h, &record), -ESTALE);
+	cr_assert_null(harness_next(&h, NULL, BODY(DONE)));
+	cr_assert_str_empty(told);
+	harness_close(&h);
+}
