@@ -442,7 +442,7 @@ static void settle_unknown(struct executor *x, struct move *move, const char *fa
 
 /* ---- What nodes say -------------------------------------------------------------- */
 
-/* Takes the state and figures of `info` over. */
+/* Takes over what `info` has that changes while a move goes on. */
 static void learn(struct executor *x, struct move *move, const Tagalong__MoveInfo *info)
 {
 	Tagalong__MoveInfo *ours = move->entry->info;
@@ -451,6 +451,12 @@ static void learn(struct executor *x, struct move *move, const Tagalong__MoveInf
 
 	move->heard_ns = x->fx->now_ns;
 	ours->state = info->state;
+	ours->has_priority = info->has_priority;
+	ours->priority = info->priority;
+	ours->has_paused = info->has_paused;
+	ours->paused = info->paused;
+	ours->has_lost = info->has_lost;
+	ours->lost = info->lost;
 	set_text(x, &ours->failure, info->failure);
 	if (!info->figures)
 		return;

@@ -107,6 +107,36 @@ Test(requests, a_move_by_an_operator)
 	harness_close(&h);
 }
 
+Test(requests, what_the_source_tells_of_a_move_is_shown)
+{
+	Tagalong__MoveProgress progress = TAGALONG__MOVE_PROGRESS__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	const Tagalong__MoveInfo *shown;
+	Tagalong__MoveInfo info;
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	order(&h, "web", "tower-b", false, false);
+	s = harness_next(&h, "tower-a", BODY(MOVE_ORDER));
+	answer_done(&h, s);
+	move_info(&info, "tower-a", s->e->move_order, STATE(COPYING));
+	info.has_priority = info.has_paused = info.paused = info.has_lost = info.lost = true;
+	info.priority = TAGALONG__MOVE_PRIORITY__PRIORITY_HIGH;
+	progress.info = &info;
+	e.body_case = BODY(MOVE_PROGRESS);
+	e.move_progress = &progress;
+	harness_receive(&h, PEER_ROLE_NODE, "tower-a", 0, &e);
+	shown = moves(&h, "web", 0)->moves[0];
+	cr_assert_eq(shown->priority, TAGALONG__MOVE_PRIORITY__PRIORITY_HIGH);
+	cr_assert(shown->paused && shown->lost);
+	info.paused = false;
+	harness_receive(&h, PEER_ROLE_NODE, "tower-a", 0, &e);
+	shown = moves(&h, "web", 0)->moves[0];
+	cr_assert(shown->has_priority && shown->has_paused && !shown->paused);
+	harness_close(&h);
+}
+
 Test(requests, moves_that_cannot_be)
 {
 	struct harness h;
