@@ -21,7 +21,7 @@ struct base_adding {
 	LIST_ENTRY(base_adding) link;
 	struct bus_socket *asker;
 	struct bus_peer peer;
-	bool routed;
+	bool routed, dry_run;
 	uint64_t seq;
 	/* fetched: */
 	char name[VM_NAME_MAX + 1];
@@ -60,7 +60,11 @@ static struct base_adding *adding_new(struct node *n, struct bus_socket *s,
 
 	if (!a)
 		return NULL;
-	*a = (struct base_adding){ .node = n, .asker = s, .routed = from, .seq = e->seq };
+	*a = (struct base_adding){ .node = n,
+				   .asker = s,
+				   .routed = from,
+				   .seq = e->seq,
+				   .dry_run = e->image_add->dry_run };
 	if (from)
 		a->peer = *from;
 	snprintf(a->name, sizeof(a->name), "%s", e->image_add->name);
@@ -92,6 +96,11 @@ static int make(struct base_adding *a, const char *name, struct mg_error *err)
 	if (fd < 0)
 		return mg_error_set(err, fd, "cannot open the memory of %.64s: %s", name,
 				    strerror(-fd));
+	if (a->dry_run) {
+		close(fd);
+		end(a, NULL);
+		return 0;
+	}
 	return image_store_add_base(n->images, a->name, fd, guest_ram_bytes(vm->guest), on_made, a,
 				    err);
 }
@@ -182,7 +191,7 @@ static void on_base_answer(struct bus_socket *s, const struct bus_peer *from, co
 	if (e->body_case == TAGALONG__ENVELOPE__BODY_FAILURE)
 		r = mg_error_set(&err, -e->failure->code, "%s", e->failure->text);
 	else if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_BASE_DATA)
-		r = take(a, e->peer_base_data, &err);
+		r = a->dry_run ? 1 : take(a, e->peer_base_data, &err);
 	if (r)
 		end(a, r < 0 ? &err : NULL);
 }

@@ -55,6 +55,16 @@ void daemon_on_image_query(struct node *n, struct bus_socket *s, const struct bu
 	bus_reply(s, from, e, &answer);
 }
 
+static bool has_image(const struct node *n, const struct uuid *id)
+{
+	const struct image_info *info;
+
+	for (size_t i = 0; (info = image_store_at(n->images, i)); i++)
+		if (uuid_equal(&info->header.id, id))
+			return true;
+	return false;
+}
+
 void daemon_on_image_remove(struct node *n, struct bus_socket *s, const struct bus_peer *from,
 			    const Envelope *e)
 {
@@ -62,7 +72,7 @@ void daemon_on_image_remove(struct node *n, struct bus_socket *s, const struct b
 	struct uuid id;
 
 	memcpy(id.bytes, e->image_remove->image.data, UUID_SIZE);
-	if (image_store_remove(n->images, &id)) {
+	if (e->image_remove->dry_run ? has_image(n, &id) : image_store_remove(n->images, &id) > 0) {
 		bus_reply_done(s, from, e);
 		return;
 	}

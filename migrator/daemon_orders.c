@@ -130,8 +130,8 @@ static void on_cancel(struct node *n, struct bus_socket *s, const struct bus_pee
 	struct mg_error err = { 0 };
 
 	if (o)
-		(void)outgoing_cancel(o, who(from), &err);
-	else if (!relay_cancel(n, &id, who(from)))
+		(void)outgoing_cancel(o, e->move_cancel, who(from), &err);
+	else if (!relay_cancel(n, e->move_cancel, who(from)))
 		mg_error_set(&err, -ENOENT, "no such move leaves %s", n->config->name);
 	if (err.code)
 		bus_reply_failure(s, from, e, &err);
@@ -160,15 +160,14 @@ static void on_resolve(struct node *n, struct bus_socket *s, const struct bus_pe
 		       const Envelope *e)
 {
 	struct uuid id = uuid_of(&e->move_resolve->move);
-	bool run_here = e->move_resolve->verdict == TAGALONG__MOVE_RESOLVE__VERDICT__RUN_HERE;
 	struct outgoing *o = outgoing_find(n, &id);
 	struct incoming *in = incoming_find_order(n, &id);
 	struct mg_error err = { 0 };
 
 	if (o)
-		(void)outgoing_resolve(o, run_here, who(from), &err);
+		(void)outgoing_resolve(o, e->move_resolve, who(from), &err);
 	else if (in)
-		(void)incoming_resolve(in, run_here, who(from), &err);
+		(void)incoming_resolve(in, e->move_resolve, who(from), &err);
 	else
 		mg_error_set(&err, -ENOENT, "no such move is open on %s", n->config->name);
 	if (err.code)

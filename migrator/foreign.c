@@ -103,7 +103,7 @@ struct adopting {
 	struct vm *vm;
 	struct bus_socket *socket;
 	struct bus_peer peer;
-	bool routed, force;
+	bool routed, force, dry_run;
 	uint64_t seq;
 	json_t *answers[ARRAY_SIZE(questions)];
 	size_t answered;
@@ -130,17 +130,20 @@ static void adopting_free(struct adopting *a)
 	free(a);
 }
 
-/* With an error the VM is forgotten, and its QEMU never hears of us again. */
+/* With an error, or dry, the VM is forgotten, and its QEMU never hears of us again. */
 static void finish(struct adopting *a, const struct mg_error *err)
 {
 	struct vm *vm = a->vm;
 	struct node *n = vm->node;
 
 	answer(a, err);
-	log_info("vm", "vm=%s %s%s", vm->spec->name, err ? "is not adopted: " : "adopted",
+	log_info("vm", "vm=%s %s%s", vm->spec->name,
+		 err          ? "is not adopted: "
+		 : a->dry_run ? "could be adopted"
+			      : "adopted",
 		 err ? err->text : "");
 	vm_unwatch(vm);
-	if (err) {
+	if (err || a->dry_run) {
 		guest_remove_files(&n->host, vm->spec->name, &vm->incarnation, false);
 		vm_free(vm);
 	}
@@ -158,9 +161,9 @@ static void judge(struct adopting *a)
 	struct mg_error err = { 0 };
 	int r = foreign_judge(&all, guest_qemu_version(vm->guest), a->force, vm->spec, &err);
 
-	if (r == 0)
+	if (r == 0 && !a->dry_run)
 		r = guest_describe(vm->guest, vm->spec, &err);
-	if (r == 0)
+	if (r == 0 && !a->dry_run)
 		r = journal_vm_add(vm->node->journal, &row, &err);
 	finish(a, r < 0 ? &err : NULL);
 }
@@ -276,6 +279,7 @@ void foreign_adopt_for(struct node *n, struct bus_socket *s, const struct bus_pe
 		a->peer = *from;
 	a->seq = e->seq;
 	a->force = e->vm_adopt->force;
+	a->dry_run = e->vm_adopt->dry_run;
 	vm_watch(a->vm, &watcher, a, &a->no_move);
 	(void)sd_event_add_time_relative(n->loop, &a->timer, CLOCK_MONOTONIC,
 					 ADOPT_TIMEOUT_NS / NS_PER_US, 0, on_timeout, a);
@@ -357,7 +361,7 @@ static int note_waiting(struct node *n, const Tagalong__VmReceive *order, struct
 		return mg_error_set(err, -EEXIST, "%s has a VM named '%s' already", n->config->name,
 				    order->name);
 	r = guest_foreign_find(order->monitor, &pid, &pidfd, err);
-	if (r < 0)
+	if (r < 0 || order->dry_run)
 		return r;
 	w = calloc(1, sizeof(*w));
 	if (!w || !(w->monitor = strdup(order->monitor)) ||

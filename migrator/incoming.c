@@ -517,11 +517,16 @@ int incoming_restore(struct node *n, struct journal_move *row)
 	return 0;
 }
 
-int incoming_resolve(struct incoming *in, bool run_here, const char *who, struct mg_error *err)
+int incoming_resolve(struct incoming *in, const Tagalong__MoveResolve *resolve, const char *who,
+		     struct mg_error *err)
 {
+	bool run_here = resolve->verdict == TAGALONG__MOVE_RESOLVE__VERDICT__RUN_HERE;
+
 	if (in->m.row.info->state != STATE(IN_DOUBT))
 		return mg_error_set(err, -EBUSY, "the move of %s is not in doubt: it is %s",
 				    in->m.row.info->vm, move_state_name(in->m.row.info->state));
+	if (resolve->dry_run)
+		return 0;
 	log_warning("incoming", "move=%s vm=%s resolved by %s: %s", in->m.id_text,
 		    in->m.row.info->vm, who, run_here ? "run here" : "discard");
 	move_explain(&in->m, "resolved by %s", who);

@@ -31,7 +31,8 @@ struct incoming *incoming_find_order(struct node *n, const struct uuid *order);
 void incoming_data(struct incoming *in, int fd, const struct link_hello *hello);
 
 /* An operator's word on a move in doubt. */
-int incoming_resolve(struct incoming *in, bool run_here, const char *who, struct mg_error *err);
+int incoming_resolve(struct incoming *in, const Tagalong__MoveResolve *resolve, const char *who,
+		     struct mg_error *err);
 
 const MoveInfo *incoming_info(const struct incoming *in);
 

@@ -586,32 +586,41 @@ int outgoing_restore(struct node *n, struct journal_move *row)
 	return 0;
 }
 
-int outgoing_cancel(struct outgoing *o, const char *who, struct mg_error *err)
+static int check_cancel(const struct outgoing *o, struct mg_error *err)
 {
-	if (o->retry.wanted) {
-		retry_forget(o);
-		move_explain(&o->m, "cancelled by %s", who);
-		outgoing_reconcile(o);
+	if (o->retry.wanted)
 		return 0;
-	}
 	if (o->post_copy)
 		return mg_error_set(err, -EBUSY, "it is too late: %s is in post-copy, and cannot run "
 				    "here any more", o->m.row.info->vm);
 	if (o->m.row.stage > JOURNAL_PREPARED || !move_state_may_cancel(o->m.row.info->state))
 		return mg_error_set(err, -EBUSY, "it is too late: the move of %s is %s",
 				    o->m.row.info->vm, move_state_name(o->m.row.info->state));
-	outgoing_give_up(o, "cancelled by %s", who);
+	return 0;
+}
+
+int outgoing_cancel(struct outgoing *o, const Tagalong__MoveCancel *cancel, const char *who,
+		    struct mg_error *err)
+{
+	int r = check_cancel(o, err);
+
+	if (r < 0 || cancel->dry_run)
+		return r;
+	if (o->retry.wanted) {
+		retry_forget(o);
+		move_explain(&o->m, "cancelled by %s", who);
+	} else {
+		outgoing_give_up(o, "cancelled by %s", who);
+	}
 	outgoing_reconcile(o);
 	return 0;
 }
 
-int outgoing_resolve(struct outgoing *o, bool run_here, const char *who, struct mg_error *err)
+static int check_resolve(const struct outgoing *o, bool run_here, struct mg_error *err)
 {
 	if (o->m.row.info->state != STATE(IN_DOUBT))
 		return mg_error_set(err, -EBUSY, "the move of %s is not in doubt: it is %s",
 				    o->m.row.info->vm, move_state_name(o->m.row.info->state));
-	log_warning("outgoing", "move=%s vm=%s resolved by %s: %s", o->m.id_text, o->m.row.info->vm,
-		    who, run_here ? "run here" : "discard");
 	if (o->post_copy && run_here)
 		return mg_error_set(err, -ESRCH, "%s is in post-copy: what is here is only a part "
 				    "of it", o->m.row.info->vm);
@@ -619,6 +628,19 @@ int outgoing_resolve(struct outgoing *o, bool run_here, const char *who, struct 
 	if (o->m.row.stage == JOURNAL_PREPARED && run_here)
 		return mg_error_set(err, -ESRCH, "there is no copy of %s left here; "
 				    "resolve it at %s", o->m.row.info->vm, o->m.row.peer);
+	return 0;
+}
+
+int outgoing_resolve(struct outgoing *o, const Tagalong__MoveResolve *resolve, const char *who,
+		     struct mg_error *err)
+{
+	bool run_here = resolve->verdict == TAGALONG__MOVE_RESOLVE__VERDICT__RUN_HERE;
+	int r = check_resolve(o, run_here, err);
+
+	if (r < 0 || resolve->dry_run)
+		return r;
+	log_warning("outgoing", "move=%s vm=%s resolved by %s: %s", o->m.id_text, o->m.row.info->vm,
+		    who, run_here ? "run here" : "discard");
 	if (o->m.row.stage == JOURNAL_PREPARED)
 		o->peer_stage = PEER(UNKNOWN);
 	else

@@ -26,15 +26,18 @@ struct outgoing *outgoing_find(struct node *n, const struct uuid *id);
 bool outgoing_find_for_peer(struct node *n, const struct uuid *id, struct outgoing **ret,
 			    enum journal_stage *ret_stage);
 
-/* Calls a move off; -EBUSY once the decision has been taken. */
-int outgoing_cancel(struct outgoing *o, const char *who, struct mg_error *err);
+/* Calls a move off; -EBUSY once the decision has been taken. Dry, this and the following only
+ * check. */
+int outgoing_cancel(struct outgoing *o, const Tagalong__MoveCancel *cancel, const char *who,
+		    struct mg_error *err);
 
 /* Changes its priority, pauses it or lets it go on; -EBUSY when it is too late for that. */
 int outgoing_adjust(struct outgoing *o, const Tagalong__MoveAdjust *adjust, const char *who,
 		    struct mg_error *err);
 
 /* An operator's word on a move in doubt. */
-int outgoing_resolve(struct outgoing *o, bool run_here, const char *who, struct mg_error *err);
+int outgoing_resolve(struct outgoing *o, const Tagalong__MoveResolve *resolve, const char *who,
+		     struct mg_error *err);
 
 /* PeerState, or PeerQuery of a target that has waited for long. */
 void outgoing_peer_state(struct outgoing *o, const Tagalong__PeerState *state);

@@ -93,7 +93,7 @@ static int begin(struct node *n, const Tagalong__MoveOrder *order, struct vm *vm
 	if (r == 0)
 		r = vm_pack(vm, err);
 	take_limits(o, order);
-	if (r == 0 && (o->warm || (!o->dry_run && o->retry.most > 1))) /* an image may be there */
+	if (r == 0 && !o->dry_run && (o->warm || o->retry.most > 1)) /* an image may be there */
 		r = vm_note_visit(vm, order->target, order->target_endpoint,
 				  order->target_public_key, err);
 	if (r == 0)

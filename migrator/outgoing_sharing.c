@@ -185,10 +185,8 @@ void sharing_stopped(struct outgoing *o)
 	outflow_pause(o->outflow, false);
 }
 
-static int set_paused(struct outgoing *o, bool paused, struct mg_error *err)
+static int check_pause(const struct outgoing *o, bool paused, struct mg_error *err)
 {
-	uint64_t now = clock_mono_ns();
-
 	if (paused == (o->pause == PAUSED))
 		return 0;
 	if (!o->outflow || o->step != COPY_FLOWING || o->post_copy ||
@@ -199,6 +197,15 @@ static int set_paused(struct outgoing *o, bool paused, struct mg_error *err)
 	if (paused && o->pause != PAUSE_NONE)
 		return mg_error_set(err, -EAGAIN, "the move of %s has just been resumed; try again in a "
 				    "moment", o->m.row.info->vm);
+	return 0;
+}
+
+static int set_paused(struct outgoing *o, bool paused, struct mg_error *err)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (paused == (o->pause == PAUSED))
+		return 0;
 	if (paused) {
 		o->pause = PAUSED;
 		o->paused_ns = now;
@@ -220,6 +227,10 @@ int outgoing_adjust(struct outgoing *o, const Tagalong__MoveAdjust *adjust, cons
 	if (!o->live || o->m.row.stage > JOURNAL_PREPARED)
 		return mg_error_set(err, -EBUSY, "it is too late: the move of %s is %s",
 				    o->m.row.info->vm, move_state_name(o->m.row.info->state));
+	if (adjust->has_paused)
+		r = check_pause(o, adjust->paused, err);
+	if (r < 0 || adjust->dry_run)
+		return r;
 	if (adjust->has_paused)
 		r = set_paused(o, adjust->paused, err);
 	if (r < 0)

@@ -543,8 +543,14 @@ static bool waits_for(struct node *n, const char *vm)
 	return false;
 }
 
-static int check(struct node *n, const Tagalong__VmRelay *order, struct mg_error *err)
+/* Also where QEMU is to migrate to. */
+static int check(struct node *n, const Tagalong__VmRelay *order, char ret_path[108],
+		 struct mg_error *err)
 {
+	int code = relay_path(n, order->vm, ret_path, err);
+
+	if (code < 0)
+		return code;
 	if (vm_find(n, order->vm))
 		return mg_error_set(err, -EEXIST, "%s has a VM named '%s': 'migrator move' moves it",
 				    n->config->name, order->vm);
@@ -607,10 +613,8 @@ static int begin(struct node *n, const Tagalong__VmRelay *order, struct relay **
 {
 	char path[sizeof((*ret)->path)];
 	struct relay *r;
-	int code = relay_path(n, order->vm, path, err);
+	int code = check(n, order, path, err);
 
-	if (code == 0)
-		code = check(n, order, err);
 	if (code < 0)
 		return code;
 	r = relay_new(n, order);
@@ -629,32 +633,46 @@ static int begin(struct node *n, const Tagalong__VmRelay *order, struct relay **
 	return 0;
 }
 
+static void answer_waits(struct bus_socket *s, const struct bus_peer *from, const Envelope *e,
+			 char *path)
+{
+	Tagalong__RelayWaits waits = TAGALONG__RELAY_WAITS__INIT;
+	Envelope answer = TAGALONG__ENVELOPE__INIT;
+
+	waits.path = path;
+	answer.body_case = BODY(RELAY_WAITS);
+	answer.relay_waits = &waits;
+	bus_reply(s, from, e, &answer);
+}
+
 void relay_order(struct node *n, struct bus_socket *s, const struct bus_peer *from,
 		 const Envelope *e)
 {
-	struct uuid id = uuid_of(&e->vm_relay->move);
-	Tagalong__RelayWaits waits = TAGALONG__RELAY_WAITS__INIT;
-	Envelope answer = TAGALONG__ENVELOPE__INIT;
+	const Tagalong__VmRelay *order = e->vm_relay;
+	struct uuid id = uuid_of(&order->move);
 	struct mg_error err = { 0 };
 	struct relay *r = find(n, &id);
+	char path[sizeof(r->path)];
 
-	if (!r && begin(n, e->vm_relay, &r, &err) < 0) {
+	if (order->dry_run && check(n, order, path, &err) == 0) {
+		answer_waits(s, from, e, path);
+		return;
+	}
+	if (err.code || (!r && begin(n, order, &r, &err) < 0)) {
 		bus_reply_failure(s, from, e, &err);
 		return;
 	}
 	move_set_follower(&r->m, from);
-	waits.path = r->path;
-	answer.body_case = BODY(RELAY_WAITS);
-	answer.relay_waits = &waits;
-	bus_reply(s, from, e, &answer);
+	answer_waits(s, from, e, r->path);
 	move_tell_progress(&r->m);
 }
 
-bool relay_cancel(struct node *n, const struct uuid *id, const char *who)
+bool relay_cancel(struct node *n, const Tagalong__MoveCancel *cancel, const char *who)
 {
-	struct relay *r = find(n, id);
+	struct uuid id = uuid_of(&cancel->move);
+	struct relay *r = find(n, &id);
 
-	if (r)
+	if (r && !cancel->dry_run)
 		fail(r, "cancelled by %s", who);
 	return r != NULL;
 }

@@ -33,7 +33,7 @@ void relay_order(struct node *n, struct bus_socket *s, const struct bus_peer *fr
 		 const Envelope *e);
 
 /* False: there is none of that id. */
-bool relay_cancel(struct node *n, const struct uuid *id, const char *who);
+bool relay_cancel(struct node *n, const Tagalong__MoveCancel *cancel, const char *who);
 
 /* What a query asks for, of those that are under way; `infos` may be NULL. */
 size_t relay_infos(struct node *n, const Tagalong__MoveQuery *q, MoveInfo **infos);

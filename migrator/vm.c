@@ -465,9 +465,8 @@ static struct vm_request *request_new(struct bus_socket *s, const struct bus_pee
 	return q;
 }
 
-static int start(struct node *n, const VmSpec *spec, struct vm **ret, struct mg_error *err)
+static int check_start(struct node *n, const VmSpec *spec, struct mg_error *err)
 {
-	struct journal_vm row = { .incarnation = uuid_random(), .spec = (VmSpec *)spec };
 	int r = vm_spec_check(spec, err);
 
 	if (r < 0)
@@ -479,8 +478,14 @@ static int start(struct node *n, const VmSpec *spec, struct vm **ret, struct mg_
 		return mg_error_set(err, -EEXIST, "%s has a VM named '%s' already", n->config->name,
 				    spec->name);
 	r = vm_check_room(n, spec, err);
-	if (r == 0)
-		r = journal_vm_add(n->journal, &row, err);
+	return r < 0 ? r : guest_host_check(&n->host, spec, err);
+}
+
+static int start(struct node *n, const VmSpec *spec, struct vm **ret, struct mg_error *err)
+{
+	struct journal_vm row = { .incarnation = uuid_random(), .spec = (VmSpec *)spec };
+	int r = journal_vm_add(n->journal, &row, err);
+
 	if (r < 0)
 		return r;
 	r = vm_launch(n, spec, GUEST_RUN, &row.incarnation, VM_OURS, ret, err);
@@ -492,11 +497,19 @@ static int start(struct node *n, const VmSpec *spec, struct vm **ret, struct mg_
 void vm_start_for(struct node *n, struct bus_socket *s, const struct bus_peer *from,
 		  const Envelope *e)
 {
+	const Tagalong__VmStart *order = e->vm_start;
 	struct mg_error err = { 0 };
 	struct vm *vm;
+	int r = check_start(n, order->spec, &err);
 
-	if (start(n, e->vm_start->spec, &vm, &err) < 0) {
+	if (r == 0 && !order->dry_run)
+		r = start(n, order->spec, &vm, &err);
+	if (r < 0) {
 		bus_reply_failure(s, from, e, &err);
+		return;
+	}
+	if (order->dry_run) {
+		bus_reply_done(s, from, e);
 		return;
 	}
 	vm->request = request_new(s, from, e, true);
@@ -520,6 +533,10 @@ void vm_stop_for(struct node *n, struct bus_socket *s, const struct bus_peer *fr
 		mg_error_set(&err, -EBUSY, "%s is being started; try again", vm->spec->name);
 	if (err.code) {
 		bus_reply_failure(s, from, e, &err);
+		return;
+	}
+	if (e->vm_stop->dry_run) {
+		bus_reply_done(s, from, e);
 		return;
 	}
 	log_info("vm", "vm=%s stopping", vm->spec->name);

@@ -503,7 +503,7 @@ static void on_move_cancel(struct controller *c, const struct bus_peer *from, co
 	else if (!move_state_may_cancel(move->entry->info->state))
 		r = mg_error_set(&err, -EBUSY, "too late: the move is %s",
 				 move_state_name(move->entry->info->state));
-	if (r == 0) {
+	if (r == 0 && !e->move_cancel->dry_run) {
 		snprintf(why, sizeof(why), "cancelled by %s", from->name);
 		executor_cancel(&c->executor, move, why);
 	}

@@ -124,6 +124,7 @@ static const struct rest_field vm_named[] = { { "vm", "name", REST_PATH }, { 0 }
 static const struct rest_field vm_stop[] = {
 	{ "vm", "name", REST_PATH },
 	{ "force", NULL, REST_QUERY },
+	{ "dry_run", NULL, REST_QUERY },
 	{ 0 },
 };
 
@@ -173,6 +174,7 @@ static const struct rest_field vm_spec[] = {
 static const struct rest_field vm_start[] = {
 	{ "spec", REQUIRED, .fields = vm_spec },
 	{ "node" },
+	{ "dry_run" },
 	{ 0 },
 };
 
@@ -210,9 +212,12 @@ static const struct rest_field move_order[] = {
 static const struct rest_field move_named[] = { { "move", NULL, REST_PATH }, { 0 } };
 
 static const struct rest_field move_adjust[] = {
+	{ "move", NULL, REST_PATH }, { "priority" }, { "paused" }, { "dry_run" }, { 0 },
+};
+
+static const struct rest_field move_cancel[] = {
 	{ "move", NULL, REST_PATH },
-	{ "priority" },
-	{ "paused" },
+	{ "dry_run" },
 	{ 0 },
 };
 
@@ -220,6 +225,7 @@ static const struct rest_field move_resolve[] = {
 	{ "move", NULL, REST_PATH },
 	{ "verdict", REQUIRED },
 	{ "node", REQUIRED },
+	{ "dry_run" },
 	{ 0 },
 };
 
@@ -277,14 +283,12 @@ const struct rest_operation rest_operations[] = {
 	{ "POST", "/v1/vms/{vm}/thaw", OPERATE, REST_ASK, BODY(VM_FREEZE), thaw },
 	{ "GET", "/v1/moves", READ, REST_ASK, BODY(MOVE_QUERY), move_list, rest_show_moves },
 	{ "POST", "/v1/moves", OPERATE, REST_ORDER, BODY(MOVE_ORDER), move_order, rest_show_move },
-	{ "GET", "/v1/moves/{move}", READ, REST_ASK, BODY(MOVE_QUERY), move_named,
-	  rest_show_move },
+	{ "GET", "/v1/moves/{move}", READ, REST_ASK, BODY(MOVE_QUERY), move_named, rest_show_move },
 	{ "PATCH", "/v1/moves/{move}", OPERATE, REST_ASK, BODY(MOVE_ADJUST), move_adjust },
 	{ "GET", "/v1/moves/{move}/why", READ, REST_ASK, BODY(WHY_QUERY), move_named,
 	  rest_show_why },
-	{ "POST", "/v1/moves/{move}/cancel", OPERATE, REST_ASK, BODY(MOVE_CANCEL), move_named },
-	{ "POST", "/v1/moves/{move}/resolve", OPERATE, REST_ASK, BODY(MOVE_RESOLVE),
-	  move_resolve },
+	{ "POST", "/v1/moves/{move}/cancel", OPERATE, REST_ASK, BODY(MOVE_CANCEL), move_cancel },
+	{ "POST", "/v1/moves/{move}/resolve", OPERATE, REST_ASK, BODY(MOVE_RESOLVE), move_resolve },
 	{ "GET", "/v1/outcomes", READ, REST_ASK, BODY(SUMMARY_QUERY), since, rest_show_outcomes },
 	{ "GET", "/v1/events", READ, REST_EVENTS, 0, events },
 	{ "GET", "/v1/openapi.json", TOKEN_ROLE_NONE, REST_OPENAPI, 0, none },

@@ -13,6 +13,8 @@
 #define COMMON (OPTION_CONFIG | OPTION_JSON)
 #define CHANGES (COMMON | OPTION_TIMEOUT | OPTION_DRY_PLAN)
 #define ASKS (COMMON | OPTION_NODE | OPTION_TIMEOUT)
+#define ACTS (ASKS | OPTION_DRY_PLAN)
+#define WRITES (OPTION_JSON | OPTION_DRY_PLAN)
 
 static const struct command {
 	const char *name; /* "vm start"; a group's first word alone means its "list" */
@@ -39,12 +41,12 @@ static const struct command {
 	  "take a node's maintenance windows away" },
 	{ "vm list", cmd_vm_list, "", 0, ASKS, "VMs and where they are" },
 	{ "vm show", cmd_vm_show, "VM", 1, ASKS, "all about one VM" },
-	{ "vm start", cmd_vm_start, "FILE", 1, ASKS | OPTION_ON,
+	{ "vm start", cmd_vm_start, "FILE", 1, ACTS | OPTION_ON,
 	  "start the VM that FILE describes (tagalong-vm(5))" },
-	{ "vm stop", cmd_vm_stop, "VM", 1, ASKS | OPTION_FORCE, "end a VM, as pulling its plug would" },
-	{ "vm adopt", cmd_vm_adopt, "FILE", 1, ASKS | OPTION_QMP | OPTION_FORCE,
+	{ "vm stop", cmd_vm_stop, "VM", 1, ACTS | OPTION_FORCE, "end a VM, as pulling its plug would" },
+	{ "vm adopt", cmd_vm_adopt, "FILE", 1, ACTS | OPTION_QMP | OPTION_FORCE,
 	  "take up with the QEMU of another, which runs the VM that FILE describes" },
-	{ "vm receive", cmd_vm_receive, "VM", 1, ASKS | OPTION_QMP | OPTION_INCOMING,
+	{ "vm receive", cmd_vm_receive, "VM", 1, ACTS | OPTION_QMP | OPTION_INCOMING,
 	  "let a VM arrive in a QEMU that another has started" },
 	{ "vm freeze", cmd_vm_freeze, "VM", 1, CHANGES, "let only operators move a VM, with --force" },
 	{ "vm thaw", cmd_vm_thaw, "VM", 1, CHANGES, "let it be moved again" },
@@ -72,18 +74,19 @@ static const struct command {
 	  "move a running VM to the node TARGET" },
 	{ "warm", cmd_warm, "VM TARGET", 2,
 	  COMMON | OPTION_NODE | OPTION_BANDWIDTH | OPTION_MOVE_TIMEOUT | OPTION_PATIENCE |
-		  OPTION_CONNECTIONS,
+		  OPTION_CONNECTIONS | OPTION_DRY_RUN,
 	  "send most of a VM ahead of a move that may come" },
 	{ "relay", cmd_relay, "VM TARGET", 2,
-	  COMMON | OPTION_NODE | OPTION_BANDWIDTH | OPTION_PATIENCE | OPTION_DETACH,
+	  COMMON | OPTION_NODE | OPTION_BANDWIDTH | OPTION_PATIENCE | OPTION_DETACH |
+		  OPTION_DRY_PLAN,
 	  "carry a migration that libvirt, or whoever has started the QEMUs, steers" },
-	{ "cancel", cmd_cancel, "MOVE", 1, ASKS, "call a move off (until it is decided)" },
-	{ "priority", cmd_priority, "MOVE LEVEL", 2, ASKS,
+	{ "cancel", cmd_cancel, "MOVE", 1, ACTS, "call a move off (until it is decided)" },
+	{ "priority", cmd_priority, "MOVE LEVEL", 2, ACTS,
 	  "let a move go before others, or after: high, normal or low" },
-	{ "pause", cmd_pause, "MOVE", 1, ASKS, "let a move send no more for a while" },
-	{ "resume", cmd_resume, "MOVE", 1, ASKS, "let a paused move go on" },
+	{ "pause", cmd_pause, "MOVE", 1, ACTS, "let a move send no more for a while" },
+	{ "resume", cmd_resume, "MOVE", 1, ACTS, "let a paused move go on" },
 	{ "resolve", cmd_resolve, "MOVE", 1,
-	  ASKS | OPTION_ON | OPTION_VERDICT | OPTION_YES,
+	  ACTS | OPTION_ON | OPTION_VERDICT | OPTION_YES,
 	  "settle a move that is in doubt because a node is gone" },
 	{ "rtt", cmd_rtt, "CLIENT", 1, COMMON | OPTION_TIMEOUT | OPTION_TOP,
 	  "a device's round-trip times; live on a terminal" },
@@ -92,17 +95,17 @@ static const struct command {
 	  "what a move was ordered for, and what came of it" },
 	{ "summary", cmd_summary, "PERIOD", 1, COMMON | OPTION_TIMEOUT,
 	  "what the moves of the last PERIOD (24h) have cost and bought" },
-	{ "image add", cmd_image_add, "NAME", 1, ASKS | OPTION_OF_VM | OPTION_FROM,
+	{ "image add", cmd_image_add, "NAME", 1, ACTS | OPTION_OF_VM | OPTION_FROM,
 	  "give a node a base image that VMs take pages from" },
 	{ "image list", cmd_image_list, "", 0, ASKS, "the RAM of VMs that a node keeps" },
-	{ "image remove", cmd_image_remove, "IMAGE", 1, ASKS, "let a node keep an image no longer" },
-	{ "keys make", cmd_keys_make, "FILE", 1, OPTION_JSON, "make a secret key" },
+	{ "image remove", cmd_image_remove, "IMAGE", 1, ACTS, "let a node keep an image no longer" },
+	{ "keys make", cmd_keys_make, "FILE", 1, WRITES, "make a secret key" },
 	{ "keys show", cmd_keys_show, "FILE", 1, OPTION_JSON, "print a secret key's public half" },
-	{ "keys allow", cmd_keys_allow, "ROLE NAME KEY", 3, OPTION_JSON | OPTION_TO,
+	{ "keys allow", cmd_keys_allow, "ROLE NAME KEY", 3, WRITES | OPTION_TO,
 	  "add a public key to an allow list" },
-	{ "keys device", cmd_keys_device, "NAME FILE", 2, OPTION_JSON | OPTION_TO,
+	{ "keys device", cmd_keys_device, "NAME FILE", 2, WRITES | OPTION_TO,
 	  "make a device's identity and key, add it to a list of devices" },
-	{ "keys token", cmd_keys_token, "ROLE NAME", 2, OPTION_JSON | OPTION_TO | OPTION_DAYS,
+	{ "keys token", cmd_keys_token, "ROLE NAME", 2, WRITES | OPTION_TO | OPTION_DAYS,
 	  "make a token for placementd's HTTP, add its hash to a list of tokens" },
 };
 
@@ -125,19 +128,39 @@ uint64_t cli_timeout(const struct cli *cli, uint64_t fallback_ns)
 	return cli->options.timeout_ns ? cli->options.timeout_ns : fallback_ns;
 }
 
+static void report(const struct cli *cli, json_t *document, const char *before, const char *fmt,
+		   va_list ap) __attribute__((format(printf, 4, 0)));
+
+static void report(const struct cli *cli, json_t *document, const char *before, const char *fmt,
+		   va_list ap)
+{
+	if (cli->options.json) {
+		output_json(stdout, document, false);
+	} else {
+		fputs(before, stdout);
+		vprintf(fmt, ap);
+		putchar('\n');
+	}
+	json_decref(document);
+}
+
 void cli_report(const struct cli *cli, json_t *document, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (cli->options.json) {
-		output_json(stdout, document, false);
-	} else {
-		va_start(ap, fmt);
-		vprintf(fmt, ap);
-		va_end(ap);
-		putchar('\n');
-	}
-	json_decref(document);
+	va_start(ap, fmt);
+	report(cli, document, "", fmt, ap);
+	va_end(ap);
+}
+
+void cli_report_change(const struct cli *cli, json_t *document, const char *fmt, ...)
+{
+	va_list ap;
+
+	json_object_set_new(document, "dry_run", json_boolean(cli->options.dry_run));
+	va_start(ap, fmt);
+	report(cli, document, cli->options.dry_run ? "would be " : "", fmt, ap);
+	va_end(ap);
 }
 
 /* ---- Help --------------------------------------------------------------------- */

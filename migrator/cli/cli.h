@@ -43,4 +43,9 @@ struct json_t;
 void cli_report(const struct cli *cli, struct json_t *document, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The same of what changes something, or with --dry-run would: that is added to both. `fmt` begins
+ * with what was done to it, "started: web". */
+void cli_report_change(const struct cli *cli, struct json_t *document, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
 #endif

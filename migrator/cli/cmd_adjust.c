@@ -19,15 +19,17 @@ static enum cli_exit adjust(const struct cli *cli, Tagalong__MoveAdjust *change,
 		code = find_move(cli, &s, cli->operands[0], &id, err);
 	if (code != CLI_OK)
 		return code;
+	change->has_dry_run = change->dry_run = cli->options.dry_run;
 	change->move = (ProtobufCBinaryData){ .len = UUID_SIZE, .data = id.bytes };
 	request.body_case = TAGALONG__ENVELOPE__BODY_MOVE_ADJUST;
 	request.move_adjust = change;
 	code = client_call(s.client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s}", "move", uuid_format(&id, id_text), "result",
-					  result),
-			   "%s: move %s", result, uuid_format(&id, id_text));
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s}", "move", uuid_format(&id, id_text),
+					    "result", result),
+				  "%s: move %s", result, uuid_format(&id, id_text));
 	return code;
 }
 

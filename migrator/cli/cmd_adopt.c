@@ -33,14 +33,16 @@ enum cli_exit cmd_vm_adopt(const struct cli *cli, struct mg_error *err)
 	if (!spec->monitor)
 		return cli_fail(err, CLI_FAILED, "out of memory");
 	adopt.spec = spec;
+	adopt.has_dry_run = adopt.dry_run = cli->options.dry_run;
 	adopt.has_force = adopt.force = cli->options.force;
 	request.body_case = TAGALONG__ENVELOPE__BODY_VM_ADOPT;
 	request.vm_adopt = &adopt;
 	code = client_call(s.client, REQUEST_ONCE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_SLOW_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s}", "vm", spec->name, "result", "adopted"),
-			   "adopted %s", spec->name);
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s}", "vm", spec->name, "result", "adopted"),
+				  "adopted: %s", spec->name);
 	return code;
 }
 
@@ -55,13 +57,15 @@ enum cli_exit cmd_vm_receive(const struct cli *cli, struct mg_error *err)
 		return code;
 	receive.name = cli->operands[0];
 	receive.monitor = (char *)cli->options.qmp;
+	receive.has_dry_run = receive.dry_run = cli->options.dry_run;
 	receive.listens = (char *)cli->options.incoming;
 	request.body_case = TAGALONG__ENVELOPE__BODY_VM_RECEIVE;
 	request.vm_receive = &receive;
 	code = client_call(s.client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s}", "vm", receive.name, "result", "awaited"),
-			   "%s is awaited", receive.name);
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s}", "vm", receive.name, "result", "awaited"),
+				  "awaited: %s", receive.name);
 	return code;
 }

@@ -11,17 +11,16 @@ static enum cli_exit report(const struct cli *cli, Envelope *e, const char *resu
 {
 	_cleanup_session_ struct session s = { 0 };
 	const char *group = cli->operands[0], *vm = cli->operands[1];
-	bool dry = cli->options.dry_run;
 	enum cli_exit code = session_open(cli, &s, err);
 
 	if (code == CLI_OK)
 		code = client_call(s.client, REQUEST_REPEATABLE, e, TAGALONG__ENVELOPE__BODY_DONE,
 				   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli,
-			   json_pack("{s:s, s:s, s:s, s:b}", "group", group, "vm", vm, "result",
-				     result, "dry_run", dry),
-			   "%s%s: %s with group %s", dry ? "would be " : "", result, vm, group);
+		cli_report_change(
+			cli,
+			json_pack("{s:s, s:s, s:s}", "group", group, "vm", vm, "result", result),
+			"%s: %s with group %s", result, vm, group);
 	return code;
 }
 

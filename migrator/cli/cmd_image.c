@@ -47,6 +47,7 @@ enum cli_exit cmd_image_add(const struct cli *cli, struct mg_error *err)
 	if (code != CLI_OK)
 		return code;
 	add.name = cli->operands[0];
+	add.has_dry_run = add.dry_run = cli->options.dry_run;
 	add.vm = (char *)cli->options.vm;
 	source.node = from.name;
 	source.endpoint = from.endpoint;
@@ -57,8 +58,9 @@ enum cli_exit cmd_image_add(const struct cli *cli, struct mg_error *err)
 	code = client_call(s.client, REQUEST_ONCE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, TIMEOUT_ADD_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s}", "image", add.name, "result", "added"),
-			   "added base image %s", add.name);
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s}", "image", add.name, "result", "added"),
+				  "added: base image %s", add.name);
 	return code;
 }
 
@@ -122,15 +124,16 @@ enum cli_exit cmd_image_remove(const struct cli *cli, struct mg_error *err)
 		code = find_image(answer->image_list, cli->operands[0], &id, err);
 	if (code != CLI_OK)
 		return code;
+	image_remove.has_dry_run = image_remove.dry_run = cli->options.dry_run;
 	image_remove.image = (ProtobufCBinaryData){ UUID_SIZE, id.bytes };
 	request.body_case = TAGALONG__ENVELOPE__BODY_IMAGE_REMOVE;
 	request.image_remove = &image_remove;
 	code = client_call(s.client, REQUEST_ONCE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli,
-			   json_pack("{s:s, s:s}", "image", uuid_format(&id, id_text), "result",
-				     "removed"),
-			   "removed image %s", uuid_format(&id, id_text));
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s}", "image", uuid_format(&id, id_text),
+					    "result", "removed"),
+				  "removed: image %s", uuid_format(&id, id_text));
 	return code;
 }

@@ -23,14 +23,30 @@ static void report_key(const struct cli *cli, const struct keypair *keys)
 		   "%s", keys->public_key);
 }
 
+/* None of these ever replaces a file. */
+static int check_new_file(const char *path, struct mg_error *err)
+{
+	if (access(path, F_OK) == 0)
+		return mg_error_set(err, -EEXIST, "%s: is there already", path);
+	return 0;
+}
+
 enum cli_exit cmd_keys_make(const struct cli *cli, struct mg_error *err)
 {
+	const char *path = cli->operands[0];
 	struct keypair keys;
-	int r = keypair_generate(&keys);
+	int r;
 
+	if (cli->options.dry_run) {
+		if (check_new_file(path, err) < 0)
+			return CLI_FAILED;
+		cli_report_change(cli, json_pack("{s:s}", "file", path), "made: a key in %s", path);
+		return CLI_OK;
+	}
+	r = keypair_generate(&keys);
 	if (r < 0)
 		return cli_fail(err, CLI_FAILED, "cannot make a key: %s", strerror(-r));
-	r = keypair_save(cli->operands[0], &keys, err);
+	r = keypair_save(path, &keys, err);
 	explicit_bzero(keys.secret_key, sizeof(keys.secret_key));
 	if (r < 0)
 		return CLI_FAILED;
@@ -106,12 +122,14 @@ enum cli_exit cmd_keys_allow(const struct cli *cli, struct mg_error *err)
 		return cli_fail(err, CLI_USAGE, "keys allow: --to FILE is needed, the allow list");
 	snprintf(line, sizeof(line), "%-10s  %-20s  %s", cli->operands[0], cli->operands[1],
 		 cli->operands[2]);
-	if (list_read(path, &old, &len, err) < 0 || allow_check(path, old, len, line, err) < 0 ||
-	    list_append(path, old, len, line, 0644, err) < 0)
+	if (list_read(path, &old, &len, err) < 0 || allow_check(path, old, len, line, err) < 0)
 		return CLI_FAILED;
-	cli_report(cli, json_pack("{s:s, s:s, s:s}", "file", path, "role", cli->operands[0], "name",
-				  cli->operands[1]),
-		   "%s may speak as %s", cli->operands[1], cli->operands[0]);
+	if (!cli->options.dry_run && list_append(path, old, len, line, 0644, err) < 0)
+		return CLI_FAILED;
+	cli_report_change(cli,
+			  json_pack("{s:s, s:s, s:s}", "file", path, "role", cli->operands[0],
+				    "name", cli->operands[1]),
+			  "allowed: %s may speak as %s", cli->operands[1], cli->operands[0]);
 	return CLI_OK;
 }
 
@@ -137,7 +155,7 @@ static int device_key_save(const char *path, const char *key_text, struct mg_err
 
 /* The key goes into the device's file and into the nodes' list. */
 static int device_make(const char *name, const char *file, const char *list, const char *id,
-		       struct mg_error *err)
+		       bool dry_run, struct mg_error *err)
 {
 	_cleanup_free_ char *old = NULL;
 	uint8_t key[DEVICE_KEY_SIZE];
@@ -150,12 +168,12 @@ static int device_make(const char *name, const char *file, const char *list, con
 	snprintf(line, sizeof(line), "%s %s %s", id, name, key_text);
 	r = list_read(list, &old, &len, err);
 	if (r == 0)
-		r = device_key_save(file, key_text, err);
-	if (r < 0)
-		return r;
-	r = list_append(list, old, len, line, 0600, err);
-	if (r < 0)
-		unlink(file);
+		r = dry_run ? check_new_file(file, err) : device_key_save(file, key_text, err);
+	if (r == 0 && !dry_run) {
+		r = list_append(list, old, len, line, 0600, err);
+		if (r < 0)
+			unlink(file);
+	}
 	sodium_memzero(key, sizeof(key));
 	sodium_memzero(key_text, sizeof(key_text));
 	sodium_memzero(line, sizeof(line));
@@ -176,11 +194,16 @@ enum cli_exit cmd_keys_device(const struct cli *cli, struct mg_error *err)
 	if (sodium_init() < 0)
 		return cli_fail(err, CLI_FAILED, "libsodium does not start");
 	uuid_format(&id, id_text);
-	if (device_make(name, file, list, id_text, err) < 0)
+	if (device_make(name, file, list, id_text, cli->options.dry_run, err) < 0)
 		return CLI_FAILED;
-	cli_report(cli, json_pack("{s:s, s:s, s:s}", "file", file, "device", name, "device_id",
-				  id_text),
-		   "%s", id_text);
+	if (cli->options.dry_run)
+		cli_report_change(cli, json_pack("{s:s, s:s}", "file", file, "device", name),
+				  "made: a key of %s in %s", name, file);
+	else
+		cli_report(cli,
+			   json_pack("{s:s, s:s, s:s}", "file", file, "device", name, "device_id",
+				     id_text),
+			   "%s", id_text);
 	return CLI_OK;
 }
 
@@ -205,8 +228,16 @@ enum cli_exit cmd_keys_token(const struct cli *cli, struct mg_error *err)
 		until = clock_utc_ns() + cli->options.days * DAY_NS;
 	if (token_make(role, name, until, token, line, err) < 0)
 		return CLI_USAGE;
-	if (list_read(list, &old, &len, err) < 0 ||
-	    list_append(list, old, len, line, 0600, err) < 0)
+	if (list_read(list, &old, &len, err) < 0)
+		return CLI_FAILED;
+	if (cli->options.dry_run) {
+		cli_report_change(
+			cli,
+			json_pack("{s:s, s:s, s:s}", "file", list, "role", role_name, "name", name),
+			"made: a token of %s to %s", name, role_name);
+		return CLI_OK;
+	}
+	if (list_append(list, old, len, line, 0600, err) < 0)
 		return CLI_FAILED;
 	cli_report(cli, json_pack("{s:s, s:s, s:s, s:s}", "file", list, "role", role_name, "name",
 				  name, "token", token),

@@ -53,7 +53,9 @@ static enum cli_exit send_order(const struct cli *cli, struct session *s, struct
 
 	snprintf(why, sizeof(why), "ordered by %.64s", s->settings->name);
 	/* The latter two end as aborted, which they are meant to: so the history says what they were. */
-	reason.code = (char *)(cli->options.warm ? "warm" : cli->options.dry_run ? "dry-run" : "operator");
+	reason.code = (char *)(cli->options.dry_run ? "dry-run"
+			       : cli->options.warm  ? "warm"
+						    : "operator");
 	reason.text = why;
 	if (limits_set(&limits, &cli->options, err) != CLI_OK)
 		return CLI_USAGE;
@@ -157,14 +159,16 @@ enum cli_exit cmd_cancel(const struct cli *cli, struct mg_error *err)
 	if (code != CLI_OK)
 		return code;
 	cancel.move = (ProtobufCBinaryData){ .len = UUID_SIZE, .data = id.bytes };
+	cancel.has_dry_run = cancel.dry_run = cli->options.dry_run;
 	request.body_case = TAGALONG__ENVELOPE__BODY_MOVE_CANCEL;
 	request.move_cancel = &cancel;
 	code = client_call(s.client, REQUEST_ONCE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s}", "move", uuid_format(&id, id_text), "result",
-					  "cancelled"),
-			   "called off move %s", uuid_format(&id, id_text));
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s}", "move", uuid_format(&id, id_text),
+					    "result", "cancelled"),
+				  "called off: move %s", uuid_format(&id, id_text));
 	return code;
 }
 
@@ -194,7 +198,7 @@ static enum cli_exit check_resolve(const struct cli *cli, struct mg_error *err)
 	if (!o->node && !o->on)
 		return cli_fail(err, CLI_USAGE, "resolve: say which node's copy is meant: --on NODE "
 				"(through placementd) or --node NODE (directly)");
-	if (!o->yes && !isatty(STDIN_FILENO))
+	if (!o->yes && !o->dry_run && !isatty(STDIN_FILENO))
 		return cli_fail(err, CLI_USAGE, "resolve: nobody is there to confirm it; say --yes");
 	return CLI_OK;
 }
@@ -216,20 +220,23 @@ enum cli_exit cmd_resolve(const struct cli *cli, struct mg_error *err)
 	if (code != CLI_OK)
 		return code;
 	uuid_format(&id, id_text);
-	if (!cli->options.yes && !confirm(cli, id_text, node))
+	if (!cli->options.yes && !cli->options.dry_run && !confirm(cli, id_text, node))
 		return cli_fail(err, CLI_FAILED, "nothing was done");
 	resolve.move = (ProtobufCBinaryData){ .len = UUID_SIZE, .data = id.bytes };
 	resolve.verdict = cli->options.run_here ? TAGALONG__MOVE_RESOLVE__VERDICT__RUN_HERE :
 						  TAGALONG__MOVE_RESOLVE__VERDICT__DISCARD;
+	resolve.has_dry_run = resolve.dry_run = cli->options.dry_run;
 	resolve.node = s.direct ? NULL : (char *)cli->options.on;
 	request.body_case = TAGALONG__ENVELOPE__BODY_MOVE_RESOLVE;
 	request.move_resolve = &resolve;
 	code = client_call(s.client, REQUEST_ONCE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_SLOW_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s, s:s}", "move", id_text, "node", node, "result",
-					  cli->options.run_here ? "runs here" : "discarded"),
-			   "settled move %s: %s %s", id_text, node,
-			   cli->options.run_here ? "runs the VM" : "has discarded its copy");
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s, s:s}", "move", id_text, "node", node,
+					    "result",
+					    cli->options.run_here ? "runs here" : "discarded"),
+				  "settled: move %s, %s %s", id_text, node,
+				  cli->options.run_here ? "runs the VM" : "discards its copy");
 	return code;
 }

@@ -14,16 +14,14 @@ static enum cli_exit change(const struct cli *cli, Envelope *e, const char *kind
 {
 	_cleanup_session_ struct session s = { 0 };
 	const char *name = cli->operands[0];
-	bool dry = cli->options.dry_run;
 	enum cli_exit code = session_open(cli, &s, err);
 
 	if (code == CLI_OK)
 		code = client_call(s.client, REQUEST_REPEATABLE, e, TAGALONG__ENVELOPE__BODY_DONE,
 				   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli,
-			   json_pack("{s:s, s:s, s:b}", kind, name, "result", result, "dry_run", dry),
-			   "%s%s: %s %s", dry ? "would be " : "", result, name, means);
+		cli_report_change(cli, json_pack("{s:s, s:s}", kind, name, "result", result),
+				  "%s: %s %s", result, name, means);
 	return code;
 }
 
@@ -53,11 +51,9 @@ static enum cli_exit drain(const struct cli *cli, bool drained, bool evacuate,
 		output_document(cli->options.json, document_drain_plan(request.node, dry, answer->drain_plan),
 				"steps", view_drain_columns, "no VM has to leave");
 	else
-		cli_report(cli,
-			   json_pack("{s:s, s:s, s:b}", "node", request.node, "result", "undrained",
-				     "dry_run", dry),
-			   "%sundrained: VMs may come to %s again", dry ? "would be " : "",
-			   request.node);
+		cli_report_change(
+			cli, json_pack("{s:s, s:s}", "node", request.node, "result", "undrained"),
+			"undrained: VMs may come to %s again", request.node);
 	return CLI_OK;
 }
 

@@ -25,11 +25,6 @@ enum cli_exit cmd_pair_list(const struct cli *cli, struct mg_error *err)
 	return code;
 }
 
-static const char *would(const struct cli *cli)
-{
-	return cli->options.dry_run ? "would be " : "";
-}
-
 /* The identity that --id gives. */
 static enum cli_exit device_id(const struct cli *cli, const char *command, struct uuid *ret,
 			       struct mg_error *err)
@@ -69,11 +64,12 @@ enum cli_exit cmd_pair_set(const struct cli *cli, struct mg_error *err)
 	code = client_call(s.client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s, s:s, s:b}", "device", set.device_name, "vm", set.vm,
-					  "result", "paired", "dry_run", cli->options.dry_run),
-			   "%spaired: %s %s %s", would(cli), set.vm,
-			   set.foreground || set.follows ? "follows" : "belongs to",
-			   set.device_name);
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s, s:s}", "device", set.device_name, "vm",
+					    set.vm, "result", "paired"),
+				  "paired: %s %s %s", set.vm,
+				  set.foreground || set.follows ? "follows" : "belongs to",
+				  set.device_name);
 	return code;
 }
 
@@ -94,9 +90,10 @@ enum cli_exit cmd_pair_front(const struct cli *cli, struct mg_error *err)
 	code = client_call(s.client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s, s:s, s:b}", "device", front.device_name, "vm",
-					  front.vm, "result", "front", "dry_run", cli->options.dry_run),
-			   "%sin front: %s comes to %s", would(cli), front.vm, front.device_name);
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s, s:s}", "device", front.device_name, "vm",
+					    front.vm, "result", "front"),
+				  "in front: %s comes to %s", front.vm, front.device_name);
 	return code;
 }
 
@@ -120,10 +117,11 @@ enum cli_exit cmd_pair_replace(const struct cli *cli, struct mg_error *err)
 	code = client_call(s.client, REQUEST_REPEATABLE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s, s:s, s:b}", "device", replace.device_name,
-					  "device_id", cli->options.id, "result", "replaced", "dry_run", cli->options.dry_run),
-			   "%sreplaced: the VMs of %s go with %s", would(cli), replace.device_name,
-			   cli->options.id);
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s, s:s}", "device", replace.device_name,
+					    "device_id", cli->options.id, "result", "replaced"),
+				  "replaced: the VMs of %s go with %s", replace.device_name,
+				  cli->options.id);
 	return code;
 }
 
@@ -144,8 +142,10 @@ enum cli_exit cmd_pair_remove(const struct cli *cli, struct mg_error *err)
 	code = client_call(s.client, REQUEST_ONCE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s, s:s, s:b}", "device", removal.device_name, "vm",
-					  removal.vm, "result", "removed", "dry_run", cli->options.dry_run),
-			   "%sremoved: %s follows %s no more", would(cli), removal.vm, removal.device_name);
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s, s:s}", "device", removal.device_name, "vm",
+					    removal.vm, "result", "removed"),
+				  "removed: %s follows %s no more", removal.vm,
+				  removal.device_name);
 	return code;
 }

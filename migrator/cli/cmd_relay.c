@@ -26,6 +26,7 @@ static enum cli_exit send_order(const struct cli *cli, struct session *s, struct
 	order.target_endpoint = target.endpoint;
 	order.target_public_key = target.key;
 	order.limits = &limits;
+	order.has_dry_run = order.dry_run = cli->options.dry_run;
 	request.body_case = TAGALONG__ENVELOPE__BODY_VM_RELAY;
 	request.vm_relay = &order;
 	return client_call(s->client, REQUEST_REPEATABLE, &request,
@@ -39,6 +40,14 @@ static void report_waiting(const struct cli *cli, const char *id, const char *pa
 		   "%s: let QEMU migrate to unix:%s (virsh migrate --migrateuri unix://%s)",
 		   id, path, path);
 	fflush(stdout);
+}
+
+static void report_plan(const struct cli *cli, const char *path)
+{
+	cli_report_change(cli,
+			  json_pack("{s:s, s:s, s:s, s:s}", "vm", cli->operands[0], "target",
+				    cli->operands[1], "path", path, "result", "carried"),
+			  "carried: what QEMU sends to unix:%s, to %s", path, cli->operands[1]);
 }
 
 enum cli_exit cmd_relay(const struct cli *cli, struct mg_error *err)
@@ -59,6 +68,10 @@ enum cli_exit cmd_relay(const struct cli *cli, struct mg_error *err)
 		code = send_order(cli, &s, &id, &answer, err);
 	if (code != CLI_OK)
 		return code;
+	if (cli->options.dry_run) {
+		report_plan(cli, answer->relay_waits->path);
+		return CLI_OK;
+	}
 	report_waiting(cli, uuid_format(&id, id_text), answer->relay_waits->path);
 	if (cli->options.detach)
 		return CLI_OK;

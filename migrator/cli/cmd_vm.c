@@ -58,14 +58,16 @@ enum cli_exit cmd_vm_start(const struct cli *cli, struct mg_error *err)
 	if (code != CLI_OK)
 		return code;
 	start.spec = spec;
+	start.has_dry_run = start.dry_run = cli->options.dry_run;
 	start.node = s.direct ? NULL : (char *)cli->options.on;
 	request.body_case = TAGALONG__ENVELOPE__BODY_VM_START;
 	request.vm_start = &start;
 	code = client_call(s.client, REQUEST_ONCE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_SLOW_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s}", "vm", spec->name, "result", "started"),
-			   "started %s", spec->name);
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s}", "vm", spec->name, "result", "started"),
+				  "started: %s", spec->name);
 	return code;
 }
 
@@ -79,13 +81,15 @@ enum cli_exit cmd_vm_stop(const struct cli *cli, struct mg_error *err)
 	if (code != CLI_OK)
 		return code;
 	stop.name = cli->operands[0];
+	stop.has_dry_run = stop.dry_run = cli->options.dry_run;
 	stop.has_force = stop.force = cli->options.force;
 	request.body_case = TAGALONG__ENVELOPE__BODY_VM_STOP;
 	request.vm_stop = &stop;
 	code = client_call(s.client, REQUEST_ONCE, &request, TAGALONG__ENVELOPE__BODY_DONE,
 			   cli_timeout(cli, CLI_TIMEOUT_SLOW_NS), NULL, err);
 	if (code == CLI_OK)
-		cli_report(cli, json_pack("{s:s, s:s}", "vm", stop.name, "result", "stopped"),
-			   "stopped %s", stop.name);
+		cli_report_change(cli,
+				  json_pack("{s:s, s:s}", "vm", stop.name, "result", "stopped"),
+				  "stopped: %s", stop.name);
 	return code;
 }

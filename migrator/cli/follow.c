@@ -326,7 +326,7 @@ enum cli_exit follower_run(struct follower *f, struct mg_error *err)
 		}
 	}
 	bar_clear(f);
-	if (f->cli->options.warm)
-		return report_warm(f, err);
-	return f->cli->options.dry_run ? report_dry_run(f, err) : report_end(f, err);
+	if (f->cli->options.dry_run)
+		return report_dry_run(f, err);
+	return f->cli->options.warm ? report_warm(f, err) : report_end(f, err);
 }

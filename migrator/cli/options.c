@@ -227,7 +227,7 @@ int options_skip(int argc, char **argv)
 {
 	struct getopt_tables tables;
 
-	tables_fill(&tables, ~0u);
+	tables_fill(&tables, UINT64_MAX);
 	opterr = 0;
 	optind = 0;
 	while (getopt_long(argc, argv, tables.letters, tables.names, NULL) != -1)

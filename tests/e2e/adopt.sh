@@ -97,6 +97,8 @@ sed 's/pc-q35-7.2/pc-q35-7.1/' "$tmpdir/web.yaml" >"$tmpdir/other.yaml"
 ends 1 "has machine 'pc-q35-7.2" migrator_at a vm adopt "$tmpdir/other.yaml" --qmp "$tmpdir/first.qmp"
 has_nothing a || fail "a refused VM is there"
 wait_for 60 guest_up "$(foreign_console first)"
+ends 0 '^would be adopted: web$' migrator_at a vm adopt "$tmpdir/web.yaml" --qmp "$tmpdir/first.qmp" --dry-run
+has_nothing a || fail "a dry run adopted it"
 
 say "adopted, also by the daemon's next life"
 adopt first
@@ -125,6 +127,8 @@ wait_for 10 copy_is_empty a
 
 say "from one of others to the next, which listens at a socket"
 ends 1 "neither unix:PATH nor tcp" migrator_at b vm receive web --qmp "$tmpdir/third.qmp" --incoming fd:7
+ends 1 "No such file" migrator_at b vm receive web --qmp "$tmpdir/none.qmp" --dry-run
+ends 0 '^would be awaited: other$' migrator_at b vm receive other --qmp "$tmpdir/third.qmp" --dry-run
 awaits b fourth "unix:$tmpdir/fourth.stream"
 moves a b "$(foreign_console third)" "$(foreign_console fourth)"
 

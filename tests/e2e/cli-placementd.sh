@@ -50,7 +50,7 @@ done
 say "a VM is started where it should be"
 vm_describe web tagguest.mem=32M tagguest.rate=2M
 ends 1 "no node named 'c'" migrator vm start "$tmpdir/web.yaml" --on c
-ends 0 '^started web$' migrator vm start "$tmpdir/web.yaml" --on a
+ends 0 '^started: web$' migrator vm start "$tmpdir/web.yaml" --on a
 wait_for 20 prints '^web  *running  *a ' vm list
 vm_watch
 wait_for 60 guest_up "$(vm_console a web)"
@@ -82,7 +82,7 @@ migrator move web a --bandwidth 40Mbit --json >"$tmpdir/slow" 2>&1 &
 slow=$!
 wait_for 20 file_has "$tmpdir/slow" '"state":"copying"'
 wait_for 10 prints ' copying ' status
-ends 0 '^called off move ' migrator cancel web
+ends 0 '^called off: move ' migrator cancel web
 status=0
 wait "$slow" || status=$?
 [ "$status" -eq 4 ] || fail "a cancelled move ends with $status: $(tail -n 3 "$tmpdir/slow")"
@@ -104,5 +104,5 @@ ends 0 '"device_id": "71c0a0de-5c00-4001-8002-000000000000"' migrator pair list 
 ends 1 'no device named' migrator pair replace handset --id 71c0a0de-5c00-4001-8002-000000000000
 ends 0 '^removed: ' migrator pair remove phone web
 ends 1 'are no pair' migrator pair remove phone web
-ends 0 '^stopped web$' migrator vm stop web
+ends 0 '^stopped: web$' migrator vm stop web
 wait_for 20 prints '^no VMs$' vm list

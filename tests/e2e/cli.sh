@@ -24,13 +24,21 @@ vm_describe web tagguest.mem=32M tagguest.rate=2M
 
 say "VMs"
 ends 0 '^no VMs$' migrator_at a vm list
+ends 0 '^would be started: web$' migrator_at a vm start "$tmpdir/web.yaml" --dry-run
+sed 's/^kernel: .*/kernel: none/' "$tmpdir/web.yaml" >"$tmpdir/broken.yaml"
+ends 1 "kernel '.*none': No such file" migrator_at a vm start "$tmpdir/broken.yaml" --dry-run
+ends 0 '^no VMs$' migrator_at a vm list
 vm_start a web
 vm_watch
 ends 0 '^web  *running  *a ' migrator_at a vm list
 ends 0 '^Machine  *pc-q35-7.2$' migrator_at a vm show web
 ends 1 "migrator: .*web" migrator_at a vm start "$tmpdir/web.yaml"
+ends 1 "migrator: .*web" migrator_at a vm start "$tmpdir/web.yaml" --dry-run
+ends 0 '^would be stopped: web$' migrator_at a vm stop web --dry-run
+ends 0 '^web  *running  *a ' migrator_at a vm list
 ends 1 "no VM 'desk'" migrator_at a vm show desk
 ends 1 'desk' migrator_at a vm stop desk
+ends 1 'desk' migrator_at a vm stop desk --dry-run
 
 say "moves that are refused"
 ends 1 "no VM named 'desk' on a" migrator_at a move desk b
@@ -39,6 +47,22 @@ ends 1 'web is on a already' migrator_at a move web a
 ends 0 '^nothing blocks the move of web to b$' migrator_at a move web b --dry-run
 vm_runs_at a web || fail "a dry run moved it"
 ends 0 ' aborted .* dry-run' migrator_at a history --limit 1
+ends 0 '^nothing blocks the move of web to b$' migrator_at a warm web b --dry-run
+ends 0 ' aborted .* dry-run' migrator_at a history --limit 1
+ends 0 '^no images$' migrator_at b image list
+
+say "images that would be made"
+ends 0 '^would be added: base image common$' migrator_at a image add common --vm web --dry-run
+ends 1 "no VM named 'desk'" migrator_at a image add common --vm desk --dry-run
+ends 1 "no base image 'common'" migrator_at b image add common --from a --dry-run
+ends 0 '^no images$' migrator_at a image list
+migrator_at a image add common --vm web >/dev/null
+ends 0 '^would be added: base image common$' migrator_at b image add common --from a --dry-run
+ends 0 '^no images$' migrator_at b image list
+ends 0 '^would be removed: image ' migrator_at a image remove common --dry-run
+ends 0 ' common ' migrator_at a image list
+migrator_at a image remove common >/dev/null
+ends 0 '^no images$' migrator_at a image list
 ends 0 '^usage: migrator move ' "$MIGRATOR" help move
 ends 0 '^usage: migrator COMMAND ' "$MIGRATOR" help
 ends 2 "unknown command 'mvoe'; did you mean 'move'" "$MIGRATOR" help mvoe
@@ -87,7 +111,17 @@ wait_for 20 file_has "$tmpdir/slow" '^copying'
 ends 1 'web is being moved already' migrator_at b move web a
 ends 0 '^web  *moving' migrator_at b vm list
 ends 0 ' copying ' migrator_at b status
-ends 0 '^called off move ' migrator_at b cancel web
+ends 0 '^would be called off: move ' migrator_at b cancel web --dry-run
+ends 0 '^would be paused: move ' migrator_at b pause web --dry-run
+ends 0 '^would be low priority: move ' migrator_at b priority web low --dry-run
+ends 1 'is not in doubt' migrator_at b resolve web --run-here --dry-run
+migrator_at b status --json >"$tmpdir/status"
+python3 - "$tmpdir/status" <<'PYTHON'
+import json, sys
+move = json.load(open(sys.argv[1]))["moves"][0]
+assert move["state"] == "copying" and move["priority"] == "normal" and not move.get("paused"), move
+PYTHON
+ends 0 '^called off: move ' migrator_at b cancel web
 status=0
 wait "$slow" || status=$?
 [ "$status" -eq 4 ] || fail "a cancelled move ends with $status: $(cat "$tmpdir/slow")"
@@ -149,5 +183,5 @@ node_configure a "controller: { endpoint: 'tcp://127.0.0.1:$(free_port)', key: '
 node_start a
 wait_for 10 vm_runs_at a web
 ends 1 'force' migrator_at a vm stop web
-ends 0 '^stopped web$' migrator_at a vm stop web --force
+ends 0 '^stopped: web$' migrator_at a vm stop web --force
 ends 0 '^no VMs$' migrator_at a vm list

@@ -142,6 +142,10 @@ domain_start a
 say "what is refused"
 ends 2 "on which node" "$MIGRATOR" relay "$domain" b --config "$tmpdir/migrator.yaml"
 ends 1 "no name for a VM" order a relay ../etc b
+ends 1 "no name for a VM" order a relay ../etc b --dry-run
+ends 0 "would be carried: what QEMU sends to unix:$tmpdir/relay-a/$domain, to b" \
+	order a relay "$domain" b --dry-run
+[ ! -e "$tmpdir/relay-a/$domain" ] || fail "a dry run listens"
 node_configure b
 node_stop b
 node_start b

@@ -55,7 +55,7 @@ for node in a b; do
 done
 for vm in web mail; do
 	vm_memory=96M vm_describe $vm tagguest.mem=8M tagguest.rate=1M
-	ends 0 "^started $vm$" migrator vm start "$tmpdir/$vm.yaml" --on a
+	ends 0 "^started: $vm$" migrator vm start "$tmpdir/$vm.yaml" --on a
 done
 for vm in web mail; do
 	wait_for 60 guest_up "$(vm_console a $vm)"

@@ -32,6 +32,6 @@ TMPDIR=$tmpdir bash -e "$tmpdir/script" >"$tmpdir/output" 2>&1 || {
 	fail "see above"
 }
 cat "$tmpdir/output"
-for expected in 'started web' 'moved web from a to b' 'Name  *web' 'moved web from b to a' 'done' 'stopped web'; do
+for expected in 'started: web' 'moved web from a to b' 'Name  *web' 'moved web from b to a' 'done' 'stopped: web'; do
 	file_has "$tmpdir/output" "$expected" || fail "no '$expected' in the output"
 done

@@ -46,6 +46,8 @@ from=a to=b
 doomed_move b kill-before=receive-commit
 wait_for 30 says a "in doubt"
 [ "$(vm_field a web state)" = stopped ] || fail "web is $(vm_field a web state) while in doubt"
+ends 0 "^would be settled: move $move, a runs the VM" migrator_at a resolve "$move" --run-here --dry-run
+says a "in doubt" || fail "a dry run settled it"
 migrator_at a resolve "$move" --run-here --yes
 wait_for 10 vm_runs_at a web
 wait_for 10 says a revoked
@@ -59,6 +61,8 @@ say "target lost: $(guest_last "$(vm_console a web)" | cut -c1-60)"
 doomed_move a kill-after=journal-commit
 wait_for 30 says b "in doubt"
 [ "$(vm_field b web state)" = stopped ] || fail "web is $(vm_field b web state) while in doubt"
+ends 0 "^would be settled: move $move, b discards" migrator_at b resolve "$move" --discard --dry-run
+says b "in doubt" || fail "a dry run settled it"
 migrator_at b resolve "$move" --run-here --yes
 wait_for 10 vm_runs_at b web
 node_start a

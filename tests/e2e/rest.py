@@ -350,9 +350,14 @@ def walk_affinities():
 
 
 def walk_vms():
+    good("POST", "/v1/vms", 204, body={"spec": SPEC, "node": "a", **DRY})
+    expect(good("GET", "/v1/vms").json["vms"] == [], "a VM: a dry run started it")
     good("POST", "/v1/vms", 204, body={"spec": SPEC, "node": "a"})
     wait_for("web runs", lambda: any(vm["state"] == "running" for vm in good("GET", "/v1/vms").json["vms"]))
     expect(call("POST", "/v1/vms", body={"spec": SPEC}).status == 409, "web is started twice")
+    expect(call("POST", "/v1/vms", body={"spec": SPEC, **DRY}).status == 409, "a dry run would start it twice")
+    good("DELETE", "/v1/vms/{vm}", 204, vm="web", query={"dry_run": "true"})
+    expect(good("GET", "/v1/vms/{vm}", vm="web").json["state"] == "running", "a dry run stopped it")
     good("POST", "/v1/vms/{vm}/freeze", 204, body=DRY, vm="web")
     expect(not good("GET", "/v1/vms/{vm}", vm="web").json.get("frozen"), "freeze: a dry run did it")
     good("POST", "/v1/vms/{vm}/freeze", 204, vm="web")
@@ -387,8 +392,12 @@ def order(target, key=None, **more):
     return call("POST", "/v1/moves", body={"vm": "web", "target": target, **more}, headers=headers)
 
 
+def move_info(move):
+    return good("GET", "/v1/moves/{move}", move=move).json
+
+
 def move_state(move):
-    return good("GET", "/v1/moves/{move}", move=move).json["state"]
+    return move_info(move)["state"]
 
 
 def walk_moves():
@@ -437,6 +446,15 @@ def walk_cancel():
     # The node takes the order at once, but may not have the move when the word about it comes.
     for body in ({"paused": True}, {"paused": False, "priority": "high"}):
         wait_for(f"adjusted: {body}", lambda: call("PATCH", "/v1/moves/{move}", body=body, move=move).status == 204)
+    wait_for("the node has told of its priority", lambda: move_info(move).get("priority") == "high")
+    body = {"paused": True, "priority": "low", **DRY}
+    wait_for("it could be paused again", lambda: call("PATCH", "/v1/moves/{move}", body=body, move=move).status == 204)
+    good("POST", "/v1/moves/{move}/cancel", 204, body=DRY, move=move)
+    time.sleep(0.5)  # the node tells of a change sooner
+    now = move_info(move)
+    expect(now["state"] == "copying" and now["priority"] == "high" and not now.get("paused"), f"dry runs: {now}")
+    in_doubt = {"verdict": "run-here", "node": "b", **DRY}
+    expect(call("POST", "/v1/moves/{move}/resolve", body=in_doubt, move=move).status == 409, "it is not in doubt")
     good("POST", "/v1/moves/{move}/cancel", 204, move=move)
     wait_for("it is called off", lambda: move_state(move) == "aborted")
     expect(call("POST", "/v1/moves/{move}/cancel", move=move).status == 404, "cancelled twice")

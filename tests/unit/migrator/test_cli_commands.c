@@ -181,7 +181,7 @@ Test(cli, vm_start_sends_the_description)
 	fake_write(&f, "vm.yaml", "name: web\nmemory: 192M\nvcpus: 2\nkernel: vmlinuz\n");
 	fake_run(&f, "vm", "start", fake_path(&f, "vm.yaml"), "--on", "tower-a", NULL);
 	assert_exit(f, CLI_OK);
-	cr_assert_str_eq(f.out, "started web\n");
+	cr_assert_str_eq(f.out, "started: web\n");
 	cr_assert_str_eq(f.request->vm_start->spec->name, "web");
 	cr_assert_str_eq(f.request->vm_start->spec->kernel, fake_path(&f, "vmlinuz"));
 	cr_assert_str_eq(f.request->vm_start->node, "tower-a");
@@ -534,6 +534,155 @@ Test(cli, wrong_command_lines)
 		cr_assert_eq(strchr(f.err, '\n'), f.err + strlen(f.err) - 1, "one line: %s", f.err);
 	}
 	cr_assert_eq(f.requests, 0);
+	fake_stop(&f);
+}
+
+/* ---- Dry runs --------------------------------------------------------------------- */
+
+/* What only looks; all else takes --dry-run. */
+static const char *const looks[] = {
+	"status", "controllers", "node list", "vm list", "vm show",    "affinity list", "pair list",
+	"rtt",    "history",     "why",       "summary", "image list", "keys show",
+};
+
+static bool only_looks(const char *command)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(looks); i++)
+		if (strcmp(looks[i], command) == 0)
+			return true;
+	return false;
+}
+
+/* "  vm start FILE   start the VM ..." is "vm start". */
+static void command_of(const char *line, char ret[64])
+{
+	size_t n = 2 + strspn(line + 2, "abcdefghijklmnopqrstuvwxyz");
+
+	if (line[n] == ' ' && line[n + 1] >= 'a' && line[n + 1] <= 'z')
+		n += 1 + strspn(line + n + 1, "abcdefghijklmnopqrstuvwxyz");
+	snprintf(ret, 64, "%.*s", (int)n - 2, line + 2);
+}
+
+Test(cli, every_command_that_changes_something_has_a_dry_run)
+{
+	char commands[64][64], *second;
+	struct fake f;
+	size_t n = 0;
+
+	fake_start(&f, answer_nothing);
+	fake_run(&f, "--help", NULL);
+	for (const char *at = strstr(f.out, "commands:\n") + 10; at[0] == ' ';
+	     at = strchr(at, '\n') + 1)
+		command_of(at, commands[n++]);
+	cr_assert_gt(n, 40);
+	for (size_t i = 0; i < n; i++) {
+		bool changes = !only_looks(commands[i]);
+		char word[64];
+
+		snprintf(word, sizeof(word), "%s", commands[i]);
+		second = strchr(word, ' ');
+		if (second)
+			*second++ = '\0';
+		fake_run(&f, "help", word, second, NULL);
+		assert_exit(f, CLI_OK);
+		cr_expect_eq(strstr(f.out, "-n, --dry-run") != NULL, changes, "%s", commands[i]);
+	}
+	fake_stop(&f);
+}
+
+/* The member that every such message has. */
+static bool is_dry(const Envelope *e)
+{
+	const ProtobufCFieldDescriptor *body = protobuf_c_message_descriptor_get_field(
+		&tagalong__envelope__descriptor, (unsigned)e->body_case);
+	const ProtobufCFieldDescriptor *dry =
+		protobuf_c_message_descriptor_get_field_by_name(body->descriptor, "dry_run");
+
+	cr_assert_not_null(dry, "%s", body->name);
+	return *(const protobuf_c_boolean *)((const char *)e->done + dry->offset);
+}
+
+static void runs_dry(struct fake *f, const char *word[7], const char *says)
+{
+	json_t *v;
+
+	fake_run(f, word[0], word[1], word[2], word[3], word[4], word[5], word[6], NULL);
+	assert_exit(*f, CLI_OK);
+	cr_assert_not(is_dry(f->request), "%s %s", word[0], word[1]);
+	fake_run(f, "--dry-run", word[0], word[1], word[2], word[3], word[4], word[5], word[6],
+		 NULL);
+	assert_exit(*f, CLI_OK);
+	cr_assert(is_dry(f->request), "%s %s", word[0], word[1]);
+	cr_assert_eq(strncmp(f->out, says, strlen(says)), 0, "%s", f->out);
+	fake_run(f, "-nj", word[0], word[1], word[2], word[3], word[4], word[5], word[6], NULL);
+	v = json_of(f->out);
+	cr_assert(json_is_true(json_object_get(v, "dry_run")), "%s", f->out);
+	json_decref(v);
+}
+
+Test(cli, a_dry_run_is_asked_for_and_told)
+{
+	struct fake f;
+	char file[256];
+
+	fake_start(&f, answer_all);
+	fake_write(&f, "vm.yaml", "name: web\nmemory: 192M\nvcpus: 2\nkernel: vmlinuz\n");
+	snprintf(file, sizeof(file), "%s", fake_path(&f, "vm.yaml"));
+#define DRY(says, ...) runs_dry(&f, (const char *[7]){ __VA_ARGS__ }, "would be " says)
+	DRY("started: web\n", "vm", "start", file);
+	DRY("stopped: web\n", "vm", "stop", "web");
+	DRY("adopted: web\n", "vm", "adopt", file, "--qmp=/q", "--node=tower-a");
+	DRY("awaited: web\n", "vm", "receive", "web", "--qmp=/q", "--node=tower-a");
+	DRY("frozen: web ", "vm", "freeze", "web");
+	DRY("called off: move 3f2a1199", "cancel", "3f2a1199");
+	DRY("low priority: move 3f2a1199", "priority", "3f2a1199", "low");
+	DRY("paused: move 3f2a1199", "pause", "3f2a1199");
+	DRY("resumed: move 3f2a1199", "resume", "3f2a1199");
+	DRY("added: base image common\n", "image", "add", "common", "--vm=web", "--node=tower-a");
+#undef DRY
+	/* Without a question, as nothing can be lost. */
+	fake_run(&f, "resolve", "3f2a1199", "--discard", "--on", "tower-a", "-n", NULL);
+	assert_exit(f, CLI_OK);
+	cr_assert(f.request->move_resolve->dry_run);
+	assert_has(f.out, "would be settled: move 3f2a1199");
+	fake_stop(&f);
+}
+
+static void is_not_there(struct fake *f, const char *file)
+{
+	struct stat st;
+
+	cr_assert_eq(stat(fake_path(f, file), &st), -1, "%s", file);
+}
+
+Test(cli, a_dry_run_writes_no_keys)
+{
+	static const char key[] = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
+	struct fake f;
+
+	fake_start(&f, answer_nothing);
+	fake_run(&f, "keys", "make", fake_path(&f, "k"), "-n", NULL);
+	assert_exit(f, CLI_OK);
+	assert_has(f.out, "would be made: a key in ");
+	fake_run(&f, "keys", "device", "phone", fake_path(&f, "k"), "--to", fake_path(&f, "l"),
+		 "-n", NULL);
+	cr_assert_eq(strncmp(f.out, "would be made: a key of phone in ", 33), 0, "%s", f.out);
+	fake_run(&f, "--days", "3", "keys", "token", "read", "me", "--to", fake_path(&f, "l"), "-n",
+		 NULL);
+	cr_assert_str_eq(f.out, "would be made: a token of me to read\n");
+	fake_run(&f, "keys", "allow", "node", "b", key, "--to", fake_path(&f, "l"), "-n", NULL);
+	cr_assert_str_eq(f.out, "would be allowed: b may speak as node\n");
+	is_not_there(&f, "k");
+	is_not_there(&f, "l");
+	/* What would be refused is. */
+	fake_write(&f, "k", "x");
+	fake_run(&f, "keys", "make", fake_path(&f, "k"), "-n", NULL);
+	assert_exit(f, CLI_FAILED);
+	fake_run(&f, "keys", "device", "phone", fake_path(&f, "k"), "--to", fake_path(&f, "l"),
+		 "-n", NULL);
+	assert_exit(f, CLI_FAILED);
+	fake_run(&f, "keys", "allow", "king", "b", key, "--to", fake_path(&f, "l"), "-n", NULL);
+	assert_exit(f, CLI_FAILED);
 	fake_stop(&f);
 }
 

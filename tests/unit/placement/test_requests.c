@@ -197,6 +197,35 @@ Test(requests, a_dry_run_is_passed_on)
 	harness_close(&h);
 }
 
+Test(requests, dry_runs_change_nothing)
+{
+	Tagalong__MoveCancel c = TAGALONG__MOVE_CANCEL__INIT;
+	Tagalong__VmStop stop = TAGALONG__VM_STOP__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	c.move = (ProtobufCBinaryData){ UUID_SIZE, move_id };
+	c.has_dry_run = c.dry_run = true;
+	e.body_case = BODY(MOVE_CANCEL);
+	e.move_cancel = &c;
+	cr_assert(refused(ask(&h, &e), ENOENT, "no such move"));
+	order(&h, "web", "tower-b", false, false);
+	cr_assert_eq(ask(&h, &e)->body_case, BODY(DONE));
+	cr_assert_null(harness_next(&h, "tower-a", BODY(MOVE_CANCEL)));
+	cr_assert_eq(harness_decided(&h, " cancel "), 0);
+	/* What a node has to judge goes there. */
+	stop.name = (char *)"web";
+	stop.has_dry_run = stop.dry_run = true;
+	e.body_case = BODY(VM_STOP);
+	e.vm_stop = &stop;
+	cr_assert_null(ask(&h, &e));
+	s = harness_next(&h, "tower-a", BODY(VM_STOP));
+	cr_assert(s->e->vm_stop->dry_run);
+	harness_close(&h);
+}
+
 static void report_forecast(struct harness *h, const struct sent *order, const char *node)
 {
 	Tagalong__MoveInfo info;
