@@ -26,7 +26,7 @@ LIMIT_S = 120  # for whatever is waited for
 FUZZ_EACH = 25  # requests that make no sense, an operation
 
 parser = argparse.ArgumentParser()
-for option in ("url", "ca", "read", "operate", "expired", "document", "table", "hook-secret"):
+for option in ("url", "ca", "read", "operate", "expired", "document", "table", "proto", "hook-secret"):
     parser.add_argument("--" + option, required=True)
 parser.add_argument("--hook-port", type=int, required=True)
 parser.add_argument("--seed", type=int, required=True)
@@ -94,6 +94,26 @@ def compare_with_table():
     expect(rows == set(OPERATIONS), f"not in both: {sorted(rows ^ set(OPERATIONS))}")
     names = [operation["operationId"] for operation in OPERATIONS.values()]
     expect(len(names) == len(set(names)), "an operationId is there twice")
+
+
+def compare_choices():
+    """The choices of the document are those of the messages: "give-up" is CONVERGE_GIVE_UP."""
+    with open(args.proto, encoding="utf-8") as source:
+        enums = dict(re.findall(r"enum (\w+) \{(.*?)\}", source.read(), re.DOTALL))
+    schemas = document["components"]["schemas"]
+    limits = schemas["MoveOrder"]["properties"]["limits"]["properties"]
+    resolve_body = body_schema(OPERATIONS["POST", "/v1/moves/{move}/resolve"])
+    for enum, prefix, schema in (
+        ("IfNotConverging", "CONVERGE_", limits["if_not_converging"]),
+        ("MovePriority", "PRIORITY_", schemas["Priority"]),
+        ("MoveState", "MOVE_", schemas["Move"]["properties"]["state"]),
+        ("VmState", "VM_", schemas["Vm"]["properties"]["state"]),
+        ("Verdict", "", resolve_body["properties"]["verdict"]),
+    ):
+        names = re.findall(rf"{prefix}(\w+) = \d+;", enums[enum])
+        wanted = {name.lower().replace("_", " ") for name in names}
+        found = {choice.replace("-", " ") for choice in schema["enum"]}
+        expect(names and found == wanted, f"{enum}: not in both: {sorted(found ^ wanted)}")
 
 
 # ---- Requests --------------------------------------------------------------------
@@ -392,12 +412,8 @@ def order(target, key=None, **more):
     return call("POST", "/v1/moves", body={"vm": "web", "target": target, **more}, headers=headers)
 
 
-def move_info(move):
-    return good("GET", "/v1/moves/{move}", move=move).json
-
-
 def move_state(move):
-    return move_info(move)["state"]
+    return good("GET", "/v1/moves/{move}", move=move).json["state"]
 
 
 def walk_moves():
@@ -440,21 +456,25 @@ def check_resumption(events, move):
     expect("done" in events.states(move), "its end")
 
 
+def walk_dry(move):
+    """Nothing of it is done to a move that is copying."""
+    body = {"paused": True, "priority": "low", **DRY}
+    # The node takes the order at once, but may not have the move when the word about it comes.
+    wait_for("it could be paused", lambda: call("PATCH", "/v1/moves/{move}", body=body, move=move).status == 204)
+    good("POST", "/v1/moves/{move}/cancel", 204, body=DRY, move=move)
+    in_doubt = {"verdict": "run-here", "node": "b", **DRY}
+    expect(call("POST", "/v1/moves/{move}/resolve", body=in_doubt, move=move).status == 409, "it is not in doubt")
+    time.sleep(0.5)  # the node tells of a change sooner
+    now = good("GET", "/v1/moves/{move}", move=move).json
+    expect(now["state"] != "aborted" and now.get("priority") != "low" and not now.get("paused"), f"dry runs: {now}")
+
+
 def walk_cancel():
     # a keeps an image of it: at any other speed it would be there at once.
     move = order("a", limits={"bandwidth_bps": 2000}).json["move"]
-    # The node takes the order at once, but may not have the move when the word about it comes.
+    walk_dry(move)
     for body in ({"paused": True}, {"paused": False, "priority": "high"}):
         wait_for(f"adjusted: {body}", lambda: call("PATCH", "/v1/moves/{move}", body=body, move=move).status == 204)
-    wait_for("the node has told of its priority", lambda: move_info(move).get("priority") == "high")
-    body = {"paused": True, "priority": "low", **DRY}
-    wait_for("it could be paused again", lambda: call("PATCH", "/v1/moves/{move}", body=body, move=move).status == 204)
-    good("POST", "/v1/moves/{move}/cancel", 204, body=DRY, move=move)
-    time.sleep(0.5)  # the node tells of a change sooner
-    now = move_info(move)
-    expect(now["state"] == "copying" and now["priority"] == "high" and not now.get("paused"), f"dry runs: {now}")
-    in_doubt = {"verdict": "run-here", "node": "b", **DRY}
-    expect(call("POST", "/v1/moves/{move}/resolve", body=in_doubt, move=move).status == 409, "it is not in doubt")
     good("POST", "/v1/moves/{move}/cancel", 204, move=move)
     wait_for("it is called off", lambda: move_state(move) == "aborted")
     expect(call("POST", "/v1/moves/{move}/cancel", move=move).status == 404, "cancelled twice")
@@ -650,6 +670,7 @@ def fuzz_all():
 
 def main():
     compare_with_table()
+    compare_choices()
     receiver = http.server.ThreadingHTTPServer(("127.0.0.1", args.hook_port), Receiver)
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     walk_questions()

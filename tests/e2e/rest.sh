@@ -96,6 +96,7 @@ python3 "$top_srcdir/tests/e2e/rest.py" --url "https://127.0.0.1:$http" --ca "$t
 	--read "$read_token" --operate "$operate_token" --expired "$expired_token" \
 	--document "$top_srcdir/placement/openapi.yaml" \
 	--table "$top_srcdir/placement/rest_operations.c" \
+	--proto "$top_srcdir/common/proto/tagalong.proto" \
 	--hook-port "$hook" --hook-secret "$tmpdir/hook.secret" --seed "${SEED:-1}" ||
 	fail "see above (SEED=${SEED:-1})"
 
