@@ -95,6 +95,9 @@ void etcd_server_make(struct etcd_server *s)
 void etcd_server_signal(struct etcd_server *s, int signal)
 {
 	cr_assert_eq(kill(s->pid, signal), 0);
+	/* Each of its threads, not only the one that is told. */
+	if (signal == SIGSTOP)
+		cr_assert_eq(waitpid(s->pid, NULL, WUNTRACED), s->pid);
 	if (signal != SIGKILL)
 		return;
 	waitpid(s->pid, NULL, 0);

@@ -23,7 +23,7 @@ struct etcd_server {
 /* Chooses folder and ports, and starts. Skips the test where there is no etcd. */
 void etcd_server_make(struct etcd_server *s);
 void etcd_server_start(struct etcd_server *s); /* again, with the same data */
-void etcd_server_signal(struct etcd_server *s, int signal); /* SIGKILL is waited for */
+void etcd_server_signal(struct etcd_server *s, int signal); /* SIGKILL and SIGSTOP are waited for */
 void etcd_server_remove(struct etcd_server *s);
 
 #endif
