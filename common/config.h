@@ -3,7 +3,8 @@
  * YAML files checked against a schema (libcyaml) and loaded into structs. Used
  * for configurations, VM descriptions and scenarios. Unknown keys, wrong types
  * and missing values are errors that name file, line and field. Anchors and
- * aliases are refused (they are how a small file grows to gigabytes).
+ * aliases are refused (they are how a small file grows to gigabytes), and so is a
+ * second document.
  */
 #ifndef COMMON_CONFIG_H
 #define COMMON_CONFIG_H

@@ -40,13 +40,21 @@ Test(config, errors_name_file_line_and_field)
 	static const struct {
 		const char *text, *says;
 	} cases[] = {
-		{ "name: x\ncolour: red\n", "colour" },
-		{ "name: x\ncount: many\n", "line: 2" },
+		{ "name: x\n\ncolour: red\n", "Unexpected key: colour, in mapping (line: 3)" },
+		{ "{name: x,\n\n colour: red}\n", "colour, in mapping (line: 3)" },
+		{ "colour: red\nname: x\n", "colour, in mapping (line: 1)" },
+		{ "name: x\ncount: 1\nname: y\n", "already seen: name, in mapping field 'name' (line: 3)" },
+		{ "name: x\ncount: many\n", "in mapping field 'count' (line: 2)" },
+		{ "name: x\ncount:\n\t3\n", "(line: 3)" },
+		{ "name: x\n\xff\n", "(line: 2)" },
+		{ "name: x\n---\nname: y\n", "a second document begins (line: 2)" },
+		{ "name: x\n...\n- [\n", "(line: 3)" },
 		{ "count: 3\n", "name" },
 		{ "", "empty" },
-		{ "- a\n- b\n", "test.yaml" },
-		{ "name: &a x\ncount: *a\n", "test.yaml" },
-		{ "name: [\n", "test.yaml" },
+		{ "- a\n- b\n", "(line: 1)" },
+		{ "name: &a x\ncount: *a\n", "(line: 2)" },
+		{ "name: [\n", "(line: 1)" },
+		{ "name: x\ncount: 1\n  y: 2\n", "in mapping field 'count' (line: 3)" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -56,6 +64,24 @@ Test(config, errors_name_file_line_and_field)
 		cr_assert_eq(parse(cases[i].text, &s, &err), -EINVAL, "case %zu", i);
 		cr_assert_not_null(strstr(err.text, cases[i].says), "case %zu: %s", i, err.text);
 		cr_assert_not_null(strstr(err.text, "test.yaml"), "case %zu: %s", i, err.text);
+	}
+}
+
+/* libyaml takes minutes for what nests a million times; where that is, nobody has to look. */
+Test(config, deep_nonsense_is_refused_at_once, .timeout = 20)
+{
+	static const char *const heads[] = { "name: x\n---\n", "colour: ", "name: x\ncolour: ",
+					     "name: x\nname: ", "name: " };
+	static char text[900000];
+
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		struct sample *s = NULL;
+		struct mg_error err = { 0 };
+
+		memset(text, '[', sizeof(text) - 1);
+		memcpy(text, heads[i], strlen(heads[i]));
+		cr_assert_eq(parse(text, &s, &err), -EINVAL);
+		cr_assert_not_null(strstr(err.text, "(line: "), "%s", err.text);
 	}
 }
 
