@@ -53,6 +53,11 @@ int source_fail(struct source *s, const char *fmt, ...)
 	return mg_error_set(s->err, -EINVAL, "%s:%u: %s", s->name, s->number, text);
 }
 
+static int fail_to_read(struct source *s)
+{
+	return mg_error_set(s->err, -EIO, "%s: %s", s->name, strerror(errno));
+}
+
 static int append(struct source *s, int c)
 {
 	char *bigger;
@@ -75,8 +80,7 @@ int source_line(struct source *s)
 	int c = getc_unlocked(s->file), r = 0;
 
 	if (c == EOF)
-		return ferror(s->file) ? mg_error_set(s->err, -EIO, "%s: cannot be read", s->name)
-				       : 0;
+		return ferror(s->file) ? fail_to_read(s) : 0;
 	s->number++;
 	s->len = 0;
 	for (; c != EOF && c != '\n' && r == 0; c = getc_unlocked(s->file))
@@ -94,7 +98,7 @@ ssize_t source_read(struct source *s, void *data, size_t size)
 	size_t n = fread(data, 1, size, s->file);
 
 	if (n == 0 && ferror(s->file))
-		return mg_error_set(s->err, -EIO, "%s: cannot be read", s->name);
+		return fail_to_read(s);
 	return (ssize_t)n;
 }
 

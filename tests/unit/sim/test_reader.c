@@ -123,6 +123,22 @@ Test(reader, lines_have_limits)
 	cr_assert_not_null(strstr(err.text, "file:1: is no text"), "%s", err.text);
 }
 
+Test(reader, files_that_are_none)
+{
+	const struct reader_options options = { 0 };
+	static const char *const formats[] = { "csv", "fcd" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		_cleanup_(trace_clear) struct trace trace = { 0 };
+		struct mg_error err = { 0 };
+
+		cr_assert_lt(trace_load(trace_reader_find(formats[i]), "/tmp", &options, &trace,
+					&err),
+			     0);
+		cr_assert_str_eq(err.text, "/tmp: Is a directory");
+	}
+}
+
 Test(reader, many_devices_keep_their_points)
 {
 	_cleanup_(trace_clear) struct trace trace = { 0 };
