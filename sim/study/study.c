@@ -347,14 +347,14 @@ static void hash_file(struct reading *in, const char *file)
 
 static void make_towers(struct reading *in, const struct raw_study *raw)
 {
-	const char *file = strchr(raw->towers, ':');
+	static const char *const of_files[] = { "csv:", "cells:", "opencellid:" };
 
 	if (in->r < 0)
 		return;
 	in->r = towers_make(raw->towers, in->folder, &in->study->world.towers, in->err);
-	if (in->r == 0 &&
-	    (strncmp(raw->towers, "csv:", 4) == 0 || strncmp(raw->towers, "opencellid:", 11) == 0))
-		hash_file(in, file + 1);
+	for (size_t i = 0; i < ARRAY_SIZE(of_files) && in->r == 0; i++)
+		if (strncmp(raw->towers, of_files[i], strlen(of_files[i])) == 0)
+			hash_file(in, raw->towers + strlen(of_files[i]));
 	if (in->r == 0)
 		in->r = backhaul_make(&in->backhaul, &in->study->world.towers,
 				      &in->study->world.backhaul, in->err);

@@ -22,4 +22,11 @@ for study in *.yaml; do
 	grep -qF "\`$study\`" "$top_srcdir/docs/studies.md" || fail "docs/studies.md does not know $study"
 	n=$((n + 1))
 done
+# What a study was made from is told, and its fingerprint is of that.
+for input in taxis.yaml cells.csv cell_of_user.csv; do
+	grep -qE "\"file\": \"$input\"" taxis.results/manifest.json || fail "the manifest lacks $input"
+done
+printf '1,37.60,-122.40\n2,37.63,-122.42\n' >cells.csv
+"$edgesim" run --quiet taxis.yaml 2>said && fail "other towers are taken for the same"
+grep -q 'with other inputs' said || fail "said: $(cat said)"
 [ "$n" -ge 5 ] || fail "only $n studies"
