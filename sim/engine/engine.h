@@ -61,6 +61,8 @@ struct machine {
 	uint32_t wire_permille;
 	uint64_t promise_ns;
 };
+	uint64_t start_ns; /* of a move, before the first byte goes */
+	uint64_t stop_ns;  /* of a blackout, beside bytes and round trips; 0: cost.h's */
 
 struct setting {
 	uint64_t duration_ns;

@@ -34,6 +34,8 @@ static void predict(const struct run *run, struct sim_move *m)
 		.wire_permille = vm->wire_permille,
 		.rtt_ns = 2 * backhaul_delay_ns(&run->world->backhaul, m->from, m->to),
 		.promise_ns = vm->promise_ns,
+		.start_ns = vm->start_ns,
+		.qemu_ns = vm->stop_ns,
 	};
 
 	cost_predict(&facts, &m->cost);

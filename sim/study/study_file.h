@@ -53,7 +53,9 @@
 	K(vm, working_set, size, setting.vm.working_set, "32M", 0, 1e12)                          \
 	K(vm, dirty_rate, size, setting.vm.dirty_bps, "8M", 0, 1e12)                              \
 	K(vm, wire, permille, setting.vm.wire_permille, "0.6", 0.001, 2)                          \
-	K(vm, promise, duration, setting.vm.promise_ns, "100ms", 0, 1e11)
+	K(vm, promise, duration, setting.vm.promise_ns, "100ms", 0, 1e11)                         \
+	K(vm, start, duration, setting.vm.start_ns, "1.2s", 0, 1e11)                              \
+	K(vm, stop, duration, setting.vm.stop_ns, "25ms", 1, 1e11)
 
 #define SECTION_HOSTS(K) K(hosts, memory, size, setting.host_memory, "0", 0, 1e15)
 

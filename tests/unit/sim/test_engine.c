@@ -114,6 +114,23 @@ Test(engine, a_vm_follows_its_phone_at_the_predicted_cost)
 	world_clear(&scene.world);
 }
 
+Test(engine, moves_take_a_start_and_a_stop_besides)
+{
+	struct scene scene;
+	struct run_figures f, g;
+
+	set_up(&scene, 1);
+	f = run(&scene);
+	scene.setting.vm.start_ns = 1500 * NS_PER_MS;
+	scene.setting.vm.stop_ns = COST_QEMU_NS + 30 * NS_PER_MS;
+	g = run(&scene);
+	cr_assert_eq(g.moves, 1);
+	cr_assert_eq(g.blackout_ns, f.blackout_ns + 30 * NS_PER_MS);
+	cr_assert_eq(g.move_ns, f.move_ns + 1530 * NS_PER_MS);
+	cr_assert_float_eq(g.move_bytes, f.move_bytes, 1);
+	world_clear(&scene.world);
+}
+
 Test(engine, without_a_policy_vms_stay)
 {
 	struct scene scene;

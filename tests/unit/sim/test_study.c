@@ -44,6 +44,8 @@ Test(study, what_is_left_out_has_a_default)
 	cr_assert_eq(s->setting.probing.interval_ns, 200 * NS_PER_MS);
 	cr_assert_eq(s->world.backhaul.rate_bps, 125000000);
 	cr_assert_eq(s->setting.vm.wire_permille, 600);
+	cr_assert_eq(s->setting.vm.start_ns, 1200 * NS_PER_MS);
+	cr_assert_eq(s->setting.vm.stop_ns, 25 * NS_PER_MS);
 	cr_assert_float_eq(s->world.mobility.min.x, -750, 1e-6);
 }
 
