@@ -35,6 +35,7 @@ TREE_TESTS = \
 	tests/e2e/commit-model.sh \
 	tests/e2e/completion.sh \
 	tests/e2e/dist.sh \
+	tests/e2e/formats.sh \
 	tests/e2e/gallery.sh \
 	tests/e2e/handovers.sh \
 	tests/e2e/manpages.sh \
