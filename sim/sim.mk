@@ -15,6 +15,8 @@ libsim_la_SOURCES = \
 	sim/engine/queue.h \
 	sim/engine/rounds.c \
 	sim/engine/run.h \
+	sim/engine/snapshots.c \
+	sim/engine/snapshots.h \
 	sim/guest/memory.c \
 	sim/guest/memory.h \
 	sim/guest/options.c \
@@ -48,6 +50,8 @@ libsim_la_SOURCES = \
 	sim/replay.h \
 	sim/study/manifest.c \
 	sim/study/manifest.h \
+	sim/study/map.c \
+	sim/study/map.h \
 	sim/study/metrics.c \
 	sim/study/metrics.h \
 	sim/study/parameters.c \

@@ -100,7 +100,7 @@ static int start(struct run *run)
 		ring_push(&run->probes, event_make((uint64_t)phase, EVENT_PROBE, i));
 	}
 	ring_sort(&run->probes);
-	return 0;
+	return snapshots_begin(run);
 }
 
 static void probe(struct run *run, uint32_t i)
@@ -157,6 +157,10 @@ static void run_events(struct run *run)
 		case EVENT_MOVE:
 			if (run->moves[entity].open && run->moves[entity].ends_ns == e.t_ns)
 				move_end(run, entity);
+			break;
+		case EVENT_SNAPSHOT:
+			run->f.events--; /* nothing happens */
+			snapshot_take(run, entity);
 			break;
 		}
 	}

@@ -22,6 +22,7 @@
 
 #include "placement/policy.h"
 #include "sim/engine/histogram.h"
+#include "sim/engine/snapshots.h"
 #include "sim/mobility/mobility.h"
 #include "sim/world/attachment.h"
 #include "sim/world/backhaul.h"
@@ -60,9 +61,9 @@ struct machine {
 	uint64_t dirty_bps;   /* bytes a second */
 	uint32_t wire_permille;
 	uint64_t promise_ns;
-};
 	uint64_t start_ns; /* of a move, before the first byte goes */
 	uint64_t stop_ns;  /* of a blackout, beside bytes and round trips; 0: cost.h's */
+};
 
 struct setting {
 	uint64_t duration_ns;
@@ -84,6 +85,10 @@ struct run_input {
 	const struct policy_ops *policy; /* NULL: VMs stay where they are */
 	struct policy_parameters parameters;
 	uint64_t seed;
+	struct snapshots *snapshots; /* to be taken; NULL: none */
+	/* Called at each time of a snapshot, SNAPSHOT_TIMES in a run; NULL: nobody waits. */
+	void (*passed)(void *userdata);
+	void *userdata;
 };
 
 struct run_figures {

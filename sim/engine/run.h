@@ -15,7 +15,7 @@
 #include "sim/engine/queue.h"
 
 /* What happens; of one time, in this order. */
-enum event_kind { EVENT_PROBE, EVENT_ROUND, EVENT_MOVE };
+enum event_kind { EVENT_PROBE, EVENT_ROUND, EVENT_MOVE, EVENT_SNAPSHOT };
 
 static inline struct event event_make(uint64_t t_ns, enum event_kind kind, uint32_t entity)
 {
@@ -125,5 +125,9 @@ void round_hold(struct run *run);
 /* moves.c */
 void move_begin(struct run *run, uint32_t i, uint32_t to);
 void move_end(struct run *run, uint32_t slot);
+
+/* snapshots.c */
+int snapshots_begin(struct run *run);
+void snapshot_take(struct run *run, unsigned i);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "common/cleanup.h"
 #include "sim/reference/fidelity.h"
-#include "sim/study/results.h"
+#include "sim/study/map.h"
 
 #define CURVES_MAX 8
 #define BARS_MAX 60
@@ -229,33 +229,6 @@ static void write_bars(FILE *f, const struct results *r, size_t metric)
 		explain_optimum(f, r);
 }
 
-/* ---- The map
- * --------------------------------------------------------------------------------------- */
-
-static void write_map(FILE *f, const struct results *r)
-{
-	struct point min = r->towers[0], max = min;
-	double scale, height;
-
-	for (uint32_t i = 1; i < r->n_towers; i++) {
-		min = (struct point){ fmin(min.x, r->towers[i].x), fmin(min.y, r->towers[i].y) };
-		max = (struct point){ fmax(max.x, r->towers[i].x), fmax(max.y, r->towers[i].y) };
-	}
-	scale = 400 / fmax(fmax(max.x - min.x, max.y - min.y), 1);
-	height = (max.y - min.y) * scale + 40;
-	fprintf(f, "<h2>Towers</h2>\n<svg viewBox='0 0 %d %.0f' role='img'>\n", WIDTH, height);
-	for (uint32_t i = 0; i < r->n_towers; i++)
-		fprintf(f,
-			"<circle cx='%.1f' cy='%.1f' r='3' "
-			"fill='#0072b2'><title>%u</title></circle>\n",
-			20 + (r->towers[i].x - min.x) * scale,
-			height - 20 - (r->towers[i].y - min.y) * scale, i);
-	fprintf(f,
-		"</svg>\n<p><small>%.3g km from west to east, %.3g km from south to north."
-		"</small></p>\n",
-		(max.x - min.x) / 1000, (max.y - min.y) / 1000);
-}
-
 /* ---- What the model of moves is worth ----------------------------------------------------- */
 
 static void write_error(FILE *f, const char *what, const struct error_figures *e)
@@ -346,7 +319,7 @@ void report_write(FILE *f, const void *userdata)
 			write_bars(f, r, m);
 	write_table(f, r);
 	if (r->n_towers > 0)
-		write_map(f, r);
+		map_write(f, r);
 	write_fidelity(f);
 	fputs("</html>\n", f);
 }

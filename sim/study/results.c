@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "config.h"
+#include "sim/study/map.h"
 #include "sim/trace/source.h"
-
-#define MAP_TOWERS_MAX 2000 /* in the header, for the report's map */
 
 const char *number_format(double v, char text[NUMBER_TEXT_SIZE])
 {
@@ -35,13 +34,14 @@ char *results_format_header(const struct study *s)
 		return NULL;
 	fprintf(f,
 		"{\"study\": \"%s\", \"version\": \"%s\", \"fingerprint\": \"%s\", \"seed\": "
-		"%" PRIu64 ", \"replications\": %u, \"target_ns\": %" PRIu64 ", \"policies\": [",
+		"%" PRIu64 ", \"replications\": %u, \"target_ns\": %" PRIu64
+		", \"duration_ns\": %" PRIu64 ", \"devices\": %u, \"policies\": [",
 		s->name, PACKAGE_VERSION, s->fingerprint, s->seed, s->replications,
-		s->setting.target_ns);
+		s->setting.target_ns, s->setting.duration_ns, s->world.devices);
 	for (uint32_t i = 0; i < s->n_configurations; i++)
 		fprintf(f, "%s\"%s\"", i ? ", " : "", s->configurations[i].label);
 	fputs("], \"towers\": [", f);
-	for (uint32_t i = 0; i < s->world.towers.n && i < MAP_TOWERS_MAX; i++)
+	for (uint32_t i = 0; i < s->world.towers.n; i++)
 		fprintf(f, "%s[%.0f, %.0f]", i ? ", " : "", s->world.towers.at[i].x,
 			s->world.towers.at[i].y);
 	fputs("]}", f);
@@ -52,7 +52,8 @@ char *results_format_header(const struct study *s)
 	return line;
 }
 
-char *results_format_run(const struct study *s, uint32_t run, const struct run_figures *figures)
+char *results_format_run(const struct study *s, uint32_t run, const struct run_figures *figures,
+			 const struct snapshots *snapshots)
 {
 	char *line = NULL, number[NUMBER_TEXT_SIZE];
 	size_t len;
@@ -73,7 +74,12 @@ char *results_format_run(const struct study *s, uint32_t run, const struct run_f
 		fprintf(f, "%s[%u, %" PRIu64 "]", separator, i, figures->rtt.counts[i]);
 		separator = ", ";
 	}
-	fputs("]}", f);
+	fputc(']', f);
+	if (snapshots) {
+		fputs(", \"map\": ", f);
+		map_format(f, snapshots);
+	}
+	fputc('}', f);
 	if (ferror(f) | fclose(f)) {
 		free(line);
 		return NULL;
@@ -101,15 +107,20 @@ static void unref(json_t **o)
 
 /* ---- The study's line ------------------------------------------------------------------ */
 
-/* Copies a text; false: it is none, or too long. */
-static bool take_text(const json_t *o, const char *key, char *ret, size_t room)
+/* Copies a text; false: it is none, too long, or may not stand in a report as it is. */
+static bool copy_text(const json_t *o, char *ret, size_t room)
 {
-	const char *text = json_string_value(json_object_get(o, key));
+	const char *text = json_string_value(o);
 
-	if (!text || strlen(text) >= room)
+	if (!text || strlen(text) >= room || !study_text_is_plain(text))
 		return false;
 	memcpy(ret, text, strlen(text) + 1);
 	return true;
+}
+
+static bool take_text(const json_t *o, const char *key, char *ret, size_t room)
+{
+	return copy_text(json_object_get(o, key), ret, room);
 }
 
 static bool take_lists(struct results *r, const json_t *o)
@@ -118,7 +129,7 @@ static bool take_lists(struct results *r, const json_t *o)
 		     *towers = json_object_get(o, "towers");
 
 	if (json_array_size(labels) == 0 || json_array_size(labels) > STUDY_CONFIGURATIONS_MAX ||
-	    json_array_size(towers) > MAP_TOWERS_MAX)
+	    json_array_size(towers) > BACKHAUL_TOWERS_MAX)
 		return false;
 	r->n_configurations = (uint32_t)json_array_size(labels);
 	r->n_towers = (uint32_t)json_array_size(towers);
@@ -127,13 +138,9 @@ static bool take_lists(struct results *r, const json_t *o)
 	r->towers = calloc(r->n_towers + 1, sizeof(*r->towers));
 	if (!r->labels || !r->rtt || !r->towers)
 		return false;
-	for (uint32_t i = 0; i < r->n_configurations; i++) {
-		const char *label = json_string_value(json_array_get(labels, i));
-
-		if (!label || strlen(label) >= sizeof(r->labels[i]))
+	for (uint32_t i = 0; i < r->n_configurations; i++)
+		if (!copy_text(json_array_get(labels, i), r->labels[i], sizeof(r->labels[i])))
 			return false;
-		memcpy(r->labels[i], label, strlen(label) + 1);
-	}
 	for (uint32_t i = 0; i < r->n_towers; i++) {
 		const json_t *at = json_array_get(towers, i);
 
@@ -162,6 +169,8 @@ int results_new(const char *name, const char *header, struct results **ret, stru
 		return mg_error_set(err, -EINVAL, "%s:1: is no study of edgesim", name);
 	r->seed = (uint64_t)json_integer_value(json_object_get(o, "seed"));
 	r->target_ms = (double)json_integer_value(json_object_get(o, "target_ns")) / 1e6;
+	r->duration_ns = (uint64_t)json_integer_value(json_object_get(o, "duration_ns"));
+	r->devices = (uint32_t)json_integer_value(json_object_get(o, "devices"));
 	r->replications = (uint32_t)replications;
 	r->runs = r->n_configurations * r->replications;
 	r->results = calloc(r->runs, sizeof(struct result *));
@@ -173,8 +182,10 @@ int results_new(const char *name, const char *header, struct results **ret, stru
 
 static void result_free(struct result *result)
 {
-	if (result)
-		free(result->line);
+	if (!result)
+		return;
+	free(result->line);
+	free(result->snapshots);
 	free(result);
 }
 DEFINE_CLEANUP(struct result, result_free)
@@ -236,6 +247,14 @@ static bool take_run(const struct results *r, const json_t *o, struct result *re
 	return strcmp(label, r->labels[result->configuration]) == 0;
 }
 
+/* Most runs have none. */
+static bool take_map(const struct results *r, const json_t *o, struct result *result)
+{
+	const json_t *map = json_object_get(o, "map");
+
+	return !map || map_parse(map, r->n_towers, &result->snapshots) == 0;
+}
+
 int results_add(struct results *r, const char *name, unsigned number, const char *line,
 		struct mg_error *err)
 {
@@ -247,7 +266,7 @@ int results_add(struct results *r, const char *name, unsigned number, const char
 		return -EINVAL;
 	if (!result || !(result->line = strdup(line)))
 		return mg_error_set(err, -ENOMEM, "out of memory");
-	if (!take_run(r, o, result) || !take_histogram(o, rtt))
+	if (!take_run(r, o, result) || !take_histogram(o, rtt) || !take_map(r, o, result))
 		return mg_error_set(err, -EINVAL, "%s:%u: is no run of this study", name, number);
 	if (r->results[result->run]) {
 		if (strcmp(r->results[result->run]->line, line) == 0)

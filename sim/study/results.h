@@ -33,6 +33,7 @@ struct result {
 	char *line; /* as it stands in the file */
 	uint32_t run, configuration, replication;
 	double metrics[METRICS_MAX];
+	struct snapshots *snapshots; /* NULL: of this run none were taken */
 };
 
 struct results {
@@ -43,6 +44,8 @@ struct results {
 	uint64_t seed;
 	uint32_t replications, runs; /* of the whole study */
 	double target_ms;
+	uint64_t duration_ns;
+	uint32_t devices;
 	char (*labels)[160]; /* by configuration */
 	uint32_t n_configurations;
 	uint64_t (*rtt)[HISTOGRAM_BUCKETS]; /* by configuration, of all its runs */
@@ -52,9 +55,11 @@ struct results {
 	uint32_t n;              /* that are there */
 };
 
-/* The lines, without their ends; the caller frees them. NULL: out of memory. */
+/* The lines, without their ends; the caller frees them. NULL: out of memory. `snapshots`
+ * may be NULL. */
 char *results_format_header(const struct study *s);
-char *results_format_run(const struct study *s, uint32_t run, const struct run_figures *f);
+char *results_format_run(const struct study *s, uint32_t run, const struct run_figures *f,
+			 const struct snapshots *snapshots);
 
 /* An empty set, from the study's line. Errors begin with `name:1`. */
 int results_new(const char *name, const char *header, struct results **ret, struct mg_error *err);

@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "sim/engine/noise.h"
 #include "sim/study/manifest.h"
+#include "sim/study/map.h"
 #include "sim/study/part.h"
 
 #define THREADS_MAX 1024
@@ -25,6 +26,7 @@ struct runner {
 
 	pthread_mutex_t lock; /* for all that follows, and the results */
 	uint32_t next, done;
+	uint64_t passed; /* parts of runs, SNAPSHOT_TIMES each */
 	struct runner_report report;
 	struct mg_error error; /* the first */
 };
@@ -33,12 +35,13 @@ struct runner {
 
 static void show_progress(struct runner *r)
 {
-	uint64_t now = clock_mono_ns();
-	double left = (double)(now - r->begun_ns) / 1e9 / r->done * (r->n_todo - r->done);
-	unsigned filled = (unsigned)((uint64_t)BAR_WIDTH * r->done / r->n_todo);
+	uint64_t now = clock_mono_ns(), all = (uint64_t)r->n_todo * SNAPSHOT_TIMES;
+	double left = (double)(now - r->begun_ns) / 1e9 / (double)r->passed *
+		      (double)(all - r->passed);
+	unsigned filled = (unsigned)(BAR_WIDTH * r->passed / all);
 	char bar[BAR_WIDTH + 1];
 
-	if (!r->options->progress || (now - r->shown_ns < PROGRESS_NS && r->done < r->n_todo))
+	if (now - r->shown_ns < PROGRESS_NS && r->done < r->n_todo)
 		return;
 	r->shown_ns = now;
 	memset(bar, '.', BAR_WIDTH);
@@ -48,6 +51,17 @@ static void show_progress(struct runner *r)
 		r->report.runs, (unsigned)(left / 60), (unsigned)left % 60);
 	if (r->done == r->n_todo)
 		fputc('\n', stderr);
+}
+
+/* A part of a run. */
+static void pass(void *userdata)
+{
+	struct runner *r = userdata;
+
+	pthread_mutex_lock(&r->lock);
+	r->passed++;
+	show_progress(r);
+	pthread_mutex_unlock(&r->lock);
 }
 
 /* ---- Threads ------------------------------------------------------------------------------- */
@@ -77,7 +91,8 @@ static void put(struct runner *r, const char *line, const struct run_figures *f,
 		r->done++;
 		r->report.user_seconds += (double)f->user_ns / 1e9;
 		r->report.events += (double)f->events;
-		show_progress(r);
+		if (r->options->progress)
+			show_progress(r);
 	} else if (r->error.code == 0) {
 		r->error = err;
 	}
@@ -93,10 +108,18 @@ static void *work(void *userdata)
 	while (take_next(r, &run)) {
 		struct run_input in = study_run(r->study, run);
 		struct mg_error err = { 0 };
+		_cleanup_free_ struct snapshots *snapshots = NULL;
 		_cleanup_free_ char *line = NULL;
 
-		if (engine_run(&in, &figures, &err) == 0 &&
-		    !(line = results_format_run(r->study, run, &figures)))
+		if (r->options->progress) {
+			in.passed = pass;
+			in.userdata = r;
+		}
+		if (map_shows(r->study, run) &&
+		    !(in.snapshots = snapshots = calloc(1, sizeof(*snapshots))))
+			mg_error_set(&err, -ENOMEM, "out of memory");
+		if (err.code == 0 && engine_run(&in, &figures, &err) == 0 &&
+		    !(line = results_format_run(r->study, run, &figures, snapshots)))
 			mg_error_set(&err, -ENOMEM, "out of memory");
 		put(r, line, &figures, &err);
 	}

@@ -181,12 +181,18 @@ static void take_values(struct reading *in, const struct raw_study *raw)
 		refuse(in, "hosts.memory", "not one VM fits");
 }
 
-/* Names go into JSON, CSV and HTML as they are. */
-static void check_plain(struct reading *in, const char *path, const char *text)
+bool study_text_is_plain(const char *text)
 {
 	for (const char *at = text; *at; at++)
 		if ((unsigned char)*at < ' ' || strchr("\"\\<>&", *at))
-			refuse(in, path, "a name has quotes, brackets or control characters");
+			return false;
+	return true;
+}
+
+static void check_plain(struct reading *in, const char *path, const char *text)
+{
+	if (!study_text_is_plain(text))
+		refuse(in, path, "a name has quotes, brackets or control characters");
 }
 
 static void take_name(struct reading *in, const struct raw_study *raw)

@@ -49,6 +49,9 @@ int study_parse(const char *name, const char *text, size_t len, struct study **r
 void study_free(struct study *study);
 DEFINE_CLEANUP(struct study, study_free)
 
+/* Whether a name may go into JSON, CSV and HTML as it is. */
+bool study_text_is_plain(const char *text);
+
 /* Runs go by numbers: all replications of the first configuration, and so on. */
 static inline uint32_t study_runs(const struct study *s)
 {

@@ -39,6 +39,7 @@ TREE_TESTS = \
 	tests/e2e/gallery.sh \
 	tests/e2e/handovers.sh \
 	tests/e2e/manpages.sh \
+	tests/e2e/map.sh \
 	tests/e2e/placementd.sh \
 	tests/e2e/ranks.sh \
 	tests/e2e/references.sh \

@@ -47,6 +47,11 @@ awk -F, 'NR > 1 && $NF > 1 { n++ } END { exit n < 12 }' one/results.csv || fail 
 grep -q 'cost over the offline optimum' one/report.html || fail "the report lacks the optimum"
 grep -q 'What the model of moves is worth' one/report.html || fail "the report lacks the model's error"
 grep -q '"total_error"' one/manifest.json || fail "the manifest lacks the model's error"
+# Who looks on sees how far it is, and how long it will take.
+script -qec "'$edgesim' run --threads 1 --out watched study.yaml" /dev/null </dev/null | tr '\r' '\n' >said
+grep -qE '^\[[#.]+\] 0 of 24 runs, [0-9]+:[0-9]+ left' said || fail "the bar does not move within a run: $(cat said)"
+grep -qE '^\[#+\] 24 of 24 runs, 0:00 left' said || fail "the bar: $(cat said)"
+same watched
 for threads in 2 7; do
 	"$edgesim" run --threads "$threads" --out "$threads" study.yaml >said
 	same "$threads"
@@ -110,7 +115,7 @@ same killed
 # A disk that is full after some runs: what is written stays.
 (
 	trap '' XFSZ
-	ulimit -f 16
+	ulimit -f 64
 	"$edgesim" run --threads 2 --out full study.yaml >said 2>&1
 ) && fail "the limit of the files' size was not met"
 grep -q 'what is written is kept' said || fail "said $(cat said)"

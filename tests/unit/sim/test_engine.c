@@ -131,6 +131,49 @@ Test(engine, moves_take_a_start_and_a_stop_besides)
 	world_clear(&scene.world);
 }
 
+static void count_part(void *userdata)
+{
+	++*(unsigned *)userdata;
+}
+
+/* Of whom snapshots show the way, and what they show: 60 s, one a second. */
+Test(engine, snapshots_see_devices_and_vms_and_change_nothing)
+{
+	struct snapshots *s = calloc(1, sizeof(*s));
+	struct scene scene;
+	struct run_figures plainly, seen;
+	unsigned moving = 0, followed = 0, parts = 0;
+
+	set_up(&scene, 100);
+	scene.setting.vm.memory = 1000000;
+	plainly = run(&scene);
+	scene.in.snapshots = s;
+	scene.in.passed = count_part;
+	scene.in.userdata = &parts;
+	seen = run(&scene);
+	cr_assert_eq(parts, SNAPSHOT_TIMES);
+	cr_assert_eq(memcmp(&plainly, &seen, sizeof(seen)), 0);
+	cr_assert_eq(s->n, SNAPSHOT_DEVICES);
+	cr_assert_eq(snapshot_device(63, 64, 100), 98);
+	cr_assert_eq(snapshot_time_ns(SNAPSHOT_TIMES - 1, 60 * NS_PER_S + 7), 60 * NS_PER_S + 7);
+	for (unsigned i = 0; i < SNAPSHOT_TIMES; i++)
+		for (uint32_t k = 0; k < s->n; k++) {
+			const struct sighting *at = &s->at[i][k];
+			bool early = i + 1 < 20;
+
+			cr_assert(at->present);
+			cr_assert_eq(at->x, early || i + 1 == 20 ? at->x : 900);
+			cr_assert(!early || (at->x == 100 && at->tower == 0 && at->target == 0));
+			cr_assert(i < 21 || at->tower == 1);
+			moving += at->target != at->host;
+			followed += at->host == 1;
+		}
+	cr_assert_gt(moving, 0);
+	cr_assert_gt(followed, 0);
+	free(s);
+	world_clear(&scene.world);
+}
+
 Test(engine, without_a_policy_vms_stay)
 {
 	struct scene scene;

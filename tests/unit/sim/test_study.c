@@ -152,7 +152,7 @@ Test(results, lines_come_back)
 	cr_assert_eq(r->n_towers, 7);
 	for (unsigned i = 0; i < 4; i++) {
 		struct run_figures f = figures(i);
-		_cleanup_free_ char *line = results_format_run(s, i, &f);
+		_cleanup_free_ char *line = results_format_run(s, i, &f, NULL);
 
 		cr_assert_eq(results_add(r, "file", i + 2, line, &err), 0, "%s", err.text);
 		cr_assert_eq(results_add(r, "file", i + 2, line, &err), -EEXIST);
@@ -167,14 +167,93 @@ Test(results, lines_come_back)
 	cr_assert_gt(r->rtt[0][histogram_bucket(40 * NS_PER_MS)], 0);
 }
 
+static struct snapshots *some_snapshots(void)
+{
+	struct snapshots *s = calloc(1, sizeof(*s));
+
+	cr_assert_not_null(s);
+	s->n = 2;
+	s->at[0][1] = (struct sighting){ true, -7, 12, 3, 6, 6 };
+	s->at[SNAPSHOT_TIMES - 1][0] = (struct sighting){ true, 10000000, 0, 0, 1, 2 };
+	return s;
+}
+
+Test(results, maps_come_back)
+{
+	_cleanup_(study_free_p) struct study *s = accepts(HEAD MOVERS NONE);
+	_cleanup_(results_free_p) struct results *r = NULL;
+	_cleanup_free_ struct snapshots *snapshots = some_snapshots();
+	_cleanup_free_ char *header = results_format_header(s);
+	struct run_figures f = figures(0);
+	_cleanup_free_ char *line = results_format_run(s, 0, &f, snapshots);
+	struct mg_error err = { 0 };
+
+	cr_assert_eq(results_new("file", header, &r, &err), 0, "%s", err.text);
+	cr_assert_eq(r->duration_ns, 600 * NS_PER_S);
+	cr_assert_eq(r->devices, 7);
+	cr_assert_eq(results_add(r, "file", 2, line, &err), 0, "%s", err.text);
+	cr_assert_not_null(r->results[0]->snapshots);
+	cr_assert_eq(memcmp(r->results[0]->snapshots, snapshots, sizeof(*snapshots)), 0);
+}
+
+Test(results, what_is_no_map_is_refused)
+{
+	static const struct {
+		const char *good, *bad;
+	} edits[] = {
+		{ "[-7,12,3,6]", "[-7,12,3,7]" },	{ "[-7,12,3,6]", "[-7,12,-1,6]" },
+		{ "[-7,12,3,6]", "[-7,12,3]" },		{ "[-7,12,3,6]", "[-7,12,3,6,6,6]" },
+		{ "[-7,12,3,6]", "[-7.5,12,3,6]" },	{ "[-7,12,3,6]", "0,0" },
+		{ "[-7,12,3,6]", "[-2147483649,12,3,6]" }, { "[-7,12,3,6]", "\"x\"" },
+		{ "\"map\": [[", "\"map\": [[],[" },
+	};
+	_cleanup_(study_free_p) struct study *s = accepts(HEAD MOVERS NONE);
+	_cleanup_free_ struct snapshots *snapshots = some_snapshots();
+	_cleanup_free_ char *header = results_format_header(s);
+	struct run_figures f = figures(0);
+	_cleanup_free_ char *line = results_format_run(s, 0, &f, snapshots);
+
+	for (size_t i = 0; i < ARRAY_SIZE(edits); i++) {
+		_cleanup_(results_free_p) struct results *r = NULL;
+		const char *at = strstr(line, edits[i].good);
+		char edited[8192];
+		struct mg_error err = { 0 };
+
+		cr_assert_not_null(at);
+		snprintf(edited, sizeof(edited), "%.*s%s%s", (int)(at - line), line, edits[i].bad,
+			 at + strlen(edits[i].good));
+		cr_assert_eq(results_new("file", header, &r, &err), 0);
+		cr_assert_eq(results_add(r, "file", 2, edited, &err), -EINVAL, "%s", edits[i].bad);
+		cr_assert_not_null(strstr(err.text, "file:2: is no run of this study"));
+	}
+}
+
+/* Names of a file of results go into a report, whoever wrote it. */
+Test(results, names_are_plain)
+{
+	struct results *r = NULL;
+	struct mg_error err = { 0 };
+
+	cr_assert_lt(results_new("file",
+				 "{\"study\": \"x\", \"version\": \"1\", \"fingerprint\": \"f\", "
+				 "\"replications\": 1, \"policies\": [\"<script>\"]}",
+				 &r, &err),
+		     0);
+	cr_assert_lt(results_new("file",
+				 "{\"study\": \"a<b\", \"version\": \"1\", \"fingerprint\": \"f\", "
+				 "\"replications\": 1, \"policies\": [\"none\"]}",
+				 &r, &err),
+		     0);
+}
+
 Test(results, what_is_no_run_is_refused)
 {
 	_cleanup_(study_free_p) struct study *s = accepts(HEAD MOVERS NONE);
 	_cleanup_(results_free_p) struct results *r = NULL;
 	_cleanup_free_ char *header = results_format_header(s);
 	struct run_figures f = figures(0), g = figures(1);
-	_cleanup_free_ char *line = results_format_run(s, 0, &f),
-			    *other = results_format_run(s, 0, &g);
+	_cleanup_free_ char *line = results_format_run(s, 0, &f, NULL),
+			    *other = results_format_run(s, 0, &g, NULL);
 	struct mg_error err = { 0 };
 
 	cr_assert_lt(results_new("file", "{", &r, &err), 0);
