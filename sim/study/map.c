@@ -9,7 +9,6 @@
 #define WIDTH 720
 #define HEIGHT_MAX 520
 #define BORDER 14
-#define MARGIN_M 100 /* around towers and devices */
 
 /* ---- As JSON ----------------------------------------------------------------------------- */
 
@@ -102,7 +101,7 @@ int map_parse(const json_t *o, uint32_t n_towers, struct snapshots **ret)
 
 struct frame {
 	struct point min, max;
-	double scale; /* pixels a metre */
+	double scale, left; /* pixels a metre; where min is */
 };
 
 static void include(struct frame *f, double x, double y)
@@ -146,15 +145,18 @@ static void include_devices(struct frame *f, const struct results *r)
 
 static struct frame find_frame(const struct results *r)
 {
-	struct frame f = { r->towers[0], r->towers[0], 0 };
+	struct frame f = { r->towers[0], r->towers[0], 0, 0 };
+	double margin;
 
 	for (uint32_t i = 1; i < r->n_towers; i++)
 		include(&f, r->towers[i].x, r->towers[i].y);
 	include_devices(&f, r);
-	f.min = (struct point){ f.min.x - MARGIN_M, f.min.y - MARGIN_M };
-	f.max = (struct point){ f.max.x + MARGIN_M, f.max.y + MARGIN_M };
+	margin = fmax(fmax(f.max.x - f.min.x, f.max.y - f.min.y) / 50, 1);
+	f.min = (struct point){ f.min.x - margin, f.min.y - margin };
+	f.max = (struct point){ f.max.x + margin, f.max.y + margin };
 	f.scale = fmin((WIDTH - 2 * BORDER) / (f.max.x - f.min.x),
 		       (HEIGHT_MAX - 2 * BORDER) / (f.max.y - f.min.y));
+	f.left = (WIDTH - (f.max.x - f.min.x) * f.scale) / 2;
 	return f;
 }
 
@@ -197,8 +199,8 @@ static const char script[] =
 	"$('map-now').innerHTML=under+over;\n"
 	"const s=M.seconds*w.value/M.times,h=Math.floor(s/3600),m=Math.floor(s/60)%60;\n"
 	"$('map-says').textContent=(h?h+' h ':'')+(h||m?m+' min ':'')+(s%60).toFixed(s<600?1:0)+"
-	"` s: ${there} devices there, ${near} with the VM at their tower, ${moving} VMs on their "
-	"way`}\n"
+	"` s: ${there} devices there, ${near} with the VM at their tower; VMs on their way: "
+	"${moving}`}\n"
 	"let timer;function stop(){clearInterval(timer);timer=0;$('map-play').textContent='▶'}\n"
 	"function step(by){w.value=+w.value+by;show()}\n"
 	"w.oninput=()=>{stop();show()};p.onchange=show;"
@@ -226,7 +228,7 @@ static void write_towers(FILE *f, const struct results *r, const struct frame *f
 		fprintf(f,
 			"<circle class='tower' cx='%.1f' cy='%.1f' r='2.5'><title>tower "
 			"%u</title></circle>\n",
-			BORDER + (r->towers[i].x - frame->min.x) * frame->scale,
+			frame->left + (r->towers[i].x - frame->min.x) * frame->scale,
 			height - BORDER - (r->towers[i].y - frame->min.y) * frame->scale, i);
 	fprintf(f,
 		"<g id='map-now'></g><path d='M%d %.1fv6h%.1fv-6' fill='none' stroke='#444'/>"
@@ -255,7 +257,7 @@ static void write_data(FILE *f, const struct results *r, const struct frame *fra
 
 	fprintf(f,
 		"<script>(()=>{const M={scale:%.6g,x:%.2f,y:%.2f,seconds:%.17g,times:%u,devices:[",
-		frame->scale, BORDER - frame->min.x * frame->scale,
+		frame->scale, frame->left - frame->min.x * frame->scale,
 		height_of(frame) - BORDER + frame->min.y * frame->scale,
 		(double)r->duration_ns / (double)NS_PER_S, SNAPSHOT_TIMES);
 	for (uint32_t k = 0; k < n; k++)
@@ -291,7 +293,7 @@ static void write_explanation(FILE *f, const struct results *r, uint32_t n)
 		"of these VMs they have. %u of %u devices, evenly chosen; the first replication",
 		n, r->devices);
 	if (r->n_configurations > MAP_CONFIGURATIONS)
-		fprintf(f, " of the first %u of %u", MAP_CONFIGURATIONS, r->n_configurations);
+		fprintf(f, " of the first %u of %u policies", MAP_CONFIGURATIONS, r->n_configurations);
 	fputs(".</small></p>\n", f);
 }
 
