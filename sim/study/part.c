@@ -62,6 +62,7 @@ int part_open(const char *folder, const char *header, struct part *ret, struct r
 {
 	_cleanup_(results_free_p) struct results *r = NULL;
 	_cleanup_(part_close) struct part part = { 0 };
+	struct stat st;
 	off_t whole;
 	int e = results_new(folder, header, &r, err);
 
@@ -71,8 +72,10 @@ int part_open(const char *folder, const char *header, struct part *ret, struct r
 		return e;
 	snprintf(part.path, sizeof(part.path), "%s/runs.part", folder);
 	part.file = fopen(part.path, "a+e");
-	if (!part.file)
+	if (!part.file || fstat(fileno(part.file), &st) < 0)
 		return fail(part.path, err);
+	if (!S_ISREG(st.st_mode))
+		return mg_error_set(err, -EINVAL, "%s: is no regular file", part.path);
 	whole = whole_lines(part.file);
 	if (ftruncate(fileno(part.file), whole) < 0 || fseeko(part.file, 0, SEEK_END) < 0)
 		return fail(part.path, err);

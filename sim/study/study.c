@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/config.h"
 #include "common/file.h"
@@ -327,17 +328,23 @@ static const char *in_folder(const struct reading *in, const char *file, char pa
 	return path;
 }
 
-/* BLAKE2b of the file. */
+/* BLAKE2b of the file. It is read once more, so a pipe will not do. */
 static void hash_file(struct reading *in, const char *file)
 {
 	unsigned char hash[crypto_generichash_BYTES], chunk[65536];
 	char path[PATH_MAX];
-	_cleanup_fclose_ FILE *f = fopen(in_folder(in, file, path), "re");
+	_cleanup_fclose_ FILE *f = NULL;
 	crypto_generichash_state state;
+	struct stat st;
 	size_t n;
 
 	if (in->r < 0)
 		return;
+	if (stat(in_folder(in, file, path), &st) == 0 && !S_ISREG(st.st_mode)) {
+		in->r = mg_error_set(in->err, -EINVAL, "%s: is no regular file", path);
+		return;
+	}
+	f = fopen(path, "re");
 	if (!f) {
 		in->r = mg_error_set(in->err, -errno, "%s: %s", path, strerror(errno));
 		return;
@@ -346,7 +353,10 @@ static void hash_file(struct reading *in, const char *file)
 	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
 		crypto_generichash_update(&state, chunk, n);
 	crypto_generichash_final(&state, hash, sizeof(hash));
-	add_input(in, file, hash);
+	if (ferror(f))
+		in->r = mg_error_set(in->err, -EIO, "%s: %s", path, strerror(errno));
+	else
+		add_input(in, file, hash);
 }
 
 /* ---- The world ---------------------------------------------------------------------------- */
@@ -357,10 +367,11 @@ static void make_towers(struct reading *in, const struct raw_study *raw)
 
 	if (in->r < 0)
 		return;
-	in->r = towers_make(raw->towers, in->folder, &in->study->world.towers, in->err);
 	for (size_t i = 0; i < ARRAY_SIZE(of_files) && in->r == 0; i++)
 		if (strncmp(raw->towers, of_files[i], strlen(of_files[i])) == 0)
 			hash_file(in, raw->towers + strlen(of_files[i]));
+	if (in->r == 0)
+		in->r = towers_make(raw->towers, in->folder, &in->study->world.towers, in->err);
 	if (in->r == 0)
 		in->r = backhaul_make(&in->backhaul, &in->study->world.towers,
 				      &in->study->world.backhaul, in->err);
@@ -421,9 +432,11 @@ static void make_recorded(struct reading *in, const struct raw_movement *raw)
 		take_seconds(in, "mobility.slot", raw->slot, 0.001, 86400, &options.slot_s);
 	if (in->r < 0)
 		return;
+	hash_file(in, raw->file);
+	if (in->r < 0)
+		return;
 	w->trace.projection = w->towers.projection;
 	in->r = trace_load(reader, in_folder(in, raw->file, path), &options, &w->trace, in->err);
-	hash_file(in, raw->file);
 	if (in->r < 0)
 		return;
 	trace_start_at_zero(&w->trace);

@@ -124,6 +124,16 @@ grep -q 'what is written is kept' said || fail "said $(cat said)"
 grep -q '(0 were there)' said && fail "began anew: $(cat said)"
 same full
 
+# What is no file of runs, and lines that are none.
+mkdir odd
+ln -s /dev/full odd/runs.part
+"$edgesim" run --out odd study.yaml 2>said && fail "runs were written into a device"
+grep -q 'odd/runs.part: is no regular file' said || fail "said $(cat said)"
+rm odd/runs.part
+{ head -n 3 one/results.jsonl; echo '{"run": 7}'; } >odd/runs.part
+"$edgesim" run --out odd study.yaml 2>said && fail "half a run was taken"
+grep -q 'odd/runs.part:4: is no run of this study' said || fail "said $(cat said)"
+
 # Hosts that cannot hold all: the report tells that the optimum knows no full hosts.
 grep -q 'not all VMs had room' one/report.html && fail "room is said to lack where there are no limits"
 { sed 's/replications: 4/replications: 1/' study.yaml; echo 'hosts: {memory: 64M}'; } >crowded.yaml

@@ -92,6 +92,9 @@ Test(study, errors_name_the_line)
 	refuses(HEAD "mobility: {trace: csv}\n" NONE, "'file' says where");
 	refuses(HEAD "mobility: {trace: xyz, file: f}\n" NONE, "no format 'xyz'");
 	refuses(HEAD "mobility: {trace: csv, file: /nowhere/f}\n" NONE, "/nowhere/f: No such file");
+	refuses(HEAD "mobility: {trace: csv, file: /dev/zero}\n" NONE,
+		"/dev/zero: is no regular file");
+	refuses("name: x\ntowers: csv:/tmp\n" MOVERS NONE, "/tmp: is no regular file");
 	refuses(HEAD "mobility: {model: manhattan, devices: 1.5}\n" NONE, "no whole number");
 	refuses(HEAD "mobility: {model: manhattan, devices: 1, speed_max: 0.5}\n" NONE,
 		"mobility.speed_max: is below speed_min");
