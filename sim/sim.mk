@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LTLIBRARIES += libsim.la
 libsim_la_SOURCES = \
+	sim/engine/background.c \
 	sim/engine/draws.c \
 	sim/engine/draws.h \
 	sim/engine/engine.c \

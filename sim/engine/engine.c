@@ -27,6 +27,7 @@ static void run_clear(struct run *run)
 	free(run->phones);
 	free(run->path_hosts);
 	free(run->estimates);
+	free(run->background);
 	free(run->policy_states);
 	free(run->learnt);
 	free(run->attached);
@@ -50,6 +51,11 @@ static int allocate(struct run *run)
 	run->path_hosts = calloc(paths, sizeof(*run->path_hosts));
 	run->estimates = calloc(paths, sizeof(*run->estimates));
 	run->wishes = calloc(devices, sizeof(*run->wishes));
+	if (run->set->background.memory > 0) {
+		run->background = calloc(devices, sizeof(*run->background));
+		if (!run->background)
+			return -ENOMEM;
+	}
 	if (run->in->policy) {
 		run->policy_room = ALIGNED(run->in->policy->state_size);
 		run->policy_states = calloc(devices, run->policy_room);
@@ -96,6 +102,8 @@ static int start(struct run *run)
 
 		*p = (struct phone){ .visited = { NOWHERE } };
 		attachment_init(&p->attachment);
+		if (run->background)
+			run->background[i].host = NOWHERE;
 		phase = draw_uniform(d) * (double)run->set->probing.interval_ns;
 		ring_push(&run->probes, event_make((uint64_t)phase, EVENT_PROBE, i));
 	}
@@ -166,7 +174,7 @@ static void run_events(struct run *run)
 	}
 }
 
-/* VMs that a host holds; 0: all. */
+/* VMs that a host holds, were there no second ones; 0: all. */
 static uint32_t capacity_of(const struct setting *set)
 {
 	uint64_t n = set->host_memory / set->vm.memory;

@@ -71,6 +71,7 @@ struct setting {
 	struct radio radio;
 	struct probing probing;
 	struct machine vm;
+	struct machine background; /* a second VM of each device; memory 0: there is none */
 	uint64_t host_memory;           /* bytes; 0: no limit */
 	uint32_t moves, moves_per_node; /* at once */
 	uint64_t round_ns;              /* between two rounds of the planner */
@@ -105,6 +106,9 @@ struct run_figures {
 	uint64_t move_ns; /* of the moves that are done */
 	uint64_t blackout_ns;
 	double move_bytes; /* on the wire, of the moves that are done */
+	/* Of second VMs, which no other figure counts; and for how long they were elsewhere. */
+	uint64_t background_moves, apart_ns;
+	double background_bytes;
 	/* As optimum.h has it, in ns of round-trip time times s; the second one is 0 when it was
 	 * not wanted. */
 	double cost, optimum;

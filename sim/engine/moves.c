@@ -25,7 +25,7 @@ static uint64_t rate_of(const struct run *run, const struct sim_move *m)
 
 static void predict(const struct run *run, struct sim_move *m)
 {
-	const struct machine *vm = &run->set->vm;
+	const struct machine *vm = move_machine(run, m->background);
 	const struct cost_facts facts = {
 		.remaining_bytes = vm->memory,
 		.working_set_bytes = vm->working_set,
@@ -71,7 +71,7 @@ static void settle(struct run *run)
 	}
 }
 
-void move_begin(struct run *run, uint32_t i, uint32_t to)
+void move_begin(struct run *run, uint32_t i, uint32_t to, bool background)
 {
 	uint32_t slot = 0;
 
@@ -79,18 +79,38 @@ void move_begin(struct run *run, uint32_t i, uint32_t to)
 		slot++; /* the planner keeps to their number */
 	run->moves[slot] = (struct sim_move){
 		.phone = i,
-		.from = phone_host(&run->phones[i]),
+		.from = background ? run->background[i].host : phone_host(&run->phones[i]),
 		.to = to,
 		.open = true,
+		.background = background,
 		.begun_ns = run->now_ns,
 		.updated_ns = run->now_ns,
 		.left = 1,
 	};
 	run->n_open++;
-	run->phones[i].moving = true;
-	run->nodes[to].load.memory += run->set->vm.memory;
+	if (background)
+		run->background[i].moving = true;
+	else
+		run->phones[i].moving = true;
+	run->nodes[to].load.memory += move_machine(run, background)->memory;
 	use_links(run, &run->moves[slot], 1);
 	settle(run);
+}
+
+static void front_arrives(struct run *run, const struct sim_move *m)
+{
+	run->f.moves++;
+	run->f.move_ns += run->now_ns - m->begun_ns;
+	run->f.blackout_ns += m->cost.blackout_ns;
+	run->f.move_bytes += m->bytes;
+	phone_moved(run, m->phone, m->to);
+}
+
+static void background_arrives(struct run *run, const struct sim_move *m)
+{
+	run->f.background_moves++;
+	run->f.background_bytes += m->bytes;
+	run->background[m->phone] = (struct background){ .host = (host_number)m->to };
 }
 
 void move_end(struct run *run, uint32_t slot)
@@ -101,12 +121,11 @@ void move_end(struct run *run, uint32_t slot)
 	m->bytes += m->left * (double)m->cost.bytes;
 	m->open = false;
 	run->n_open--;
-	run->f.moves++;
-	run->f.move_ns += run->now_ns - m->begun_ns;
-	run->f.blackout_ns += m->cost.blackout_ns;
-	run->f.move_bytes += m->bytes;
-	run->nodes[m->from].load.memory -= run->set->vm.memory;
+	run->nodes[m->from].load.memory -= move_machine(run, m->background)->memory;
 	use_links(run, m, UINT32_MAX);
-	phone_moved(run, m->phone, m->to);
+	if (m->background)
+		background_arrives(run, m);
+	else
+		front_arrives(run, m);
 	settle(run);
 }

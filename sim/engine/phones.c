@@ -72,8 +72,10 @@ static void visit(struct run *run, struct phone *p, uint32_t host)
 
 static bool has_room(const struct run *run, uint32_t host)
 {
+	uint64_t needed = run->set->vm.memory + run->set->background.memory;
+
 	return run->set->host_memory == 0 ||
-	       run->nodes[host].load.memory + run->set->vm.memory <= run->set->host_memory;
+	       run->nodes[host].load.memory + needed <= run->set->host_memory;
 }
 
 /* The nearest host that has room; when none has, the nearest. */
@@ -98,9 +100,11 @@ static void start_vm(struct run *run, struct phone *p, struct point at)
 {
 	if (phone_host(p) != NOWHERE)
 		run->nodes[phone_host(p)].load.memory -= run->set->vm.memory;
+	background_stop(run, (uint32_t)(p - run->phones));
 	p->n_visits = 0;
 	visit(run, p, host_with_room(run, at));
 	run->nodes[phone_host(p)].load.memory += run->set->vm.memory;
+	background_start(run, (uint32_t)(p - run->phones));
 }
 
 void phone_moved(struct run *run, uint32_t i, uint32_t host)
@@ -308,8 +312,9 @@ static void report(struct run *run, uint32_t i)
 	phone_view(run, i, candidates, &view);
 	policy->on_sample(&run->in->parameters, run->learnt, policy_state(run, i), &view);
 	if (!p->moving && !p->wishing &&
-	    policy->wishes(&run->in->parameters, run->learnt, policy_state(run, i), &view, wishes) >
-		    0)
+	    (policy->wishes(&run->in->parameters, run->learnt, policy_state(run, i), &view,
+			    wishes) > 0 ||
+	     background_follows(run, i, &view)))
 		round_wish(run, i);
 }
 
@@ -328,6 +333,8 @@ uint64_t phone_probe(struct run *run, uint32_t i)
 	if (!is_settled(run, p, at))
 		look(run, i, at);
 	run->f.user_ns += run->set->probing.interval_ns;
+	if (background_is_apart(run, i))
+		run->f.apart_ns += run->set->probing.interval_ns;
 	run->detours_ns +=
 		2 * backhaul_delay_ns(&run->world->backhaul, p->attachment.serving, phone_host(p));
 	send_probes(run, i, at);

@@ -22,13 +22,35 @@ void round_wish(struct run *run, uint32_t i)
 }
 
 /* What the planner sees of a phone's VM. */
-static void make_vm(const struct run *run, uint32_t i, struct vm *vm)
+static void make_vm(const struct run *run, uint32_t i, bool background, struct vm *vm)
 {
+	uint32_t host = background ? run->background[i].host : phone_host(&run->phones[i]);
+
 	snprintf(vm->name, sizeof(vm->name), "%010u", i);
-	vm->node = &run->nodes[phone_host(&run->phones[i])];
+	vm->node = &run->nodes[host];
 	vm->state = TAGALONG__VM_STATE__VM_RUNNING;
-	vm->memory = run->set->vm.memory;
-	vm->foreground = true;
+	vm->memory = move_machine(run, background)->memory;
+	vm->foreground = !background;
+}
+
+/* The policy's wishes, or when it is content that of the second VM. */
+static void wish(const struct run *run, uint32_t i, const struct policy_view *view,
+		 struct plan_item *item, struct vm *vm)
+{
+	bool background;
+
+	item->n_wishes = run->in->policy->wishes(&run->in->parameters, run->learnt,
+						 policy_state(run, i), view, item->wishes);
+	background = item->n_wishes == 0 && background_follows(run, i, view);
+	if (background) {
+		item->wishes[0] = (struct policy_wish){
+			.target = phone_host(&run->phones[i]),
+			.code = "follow",
+		};
+		item->n_wishes = 1;
+	}
+	make_vm(run, i, background, vm);
+	item->vm = vm;
 }
 
 static size_t gather(struct run *run, struct plan_item *items, struct vm *vms)
@@ -45,14 +67,9 @@ static size_t gather(struct run *run, struct plan_item *items, struct vm *vms)
 		if (!p->present || p->moving)
 			continue;
 		phone_view(run, i, candidates, &view);
-		items[n].n_wishes =
-			run->in->policy->wishes(&run->in->parameters, run->learnt,
-						policy_state(run, i), &view, items[n].wishes);
-		if (items[n].n_wishes == 0)
-			continue;
-		make_vm(run, i, &vms[n]);
-		items[n].vm = &vms[n];
-		n++;
+		wish(run, i, &view, &items[n], &vms[n]);
+		if (items[n].n_wishes > 0)
+			n++;
 	}
 	run->n_wishes = 0;
 	return n;
@@ -99,8 +116,8 @@ void round_hold(struct run *run)
 	for (size_t k = 0; k < n; k++) {
 		if (items[k].granted)
 			move_begin(run, (uint32_t)strtoul(items[k].vm->name, NULL, 10),
-				   items[k].granted->target);
-		else
+				   items[k].granted->target, !items[k].vm->foreground);
+		else if (items[k].vm->foreground)
 			run->f.refused++;
 	}
 }

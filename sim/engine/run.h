@@ -41,9 +41,16 @@ struct phone {
 static_assert(sizeof(struct phone) == 128, "no more");
 static_assert(POLICY_VISITS < 1 << 2 && CANDIDATES_MAX < 1 << 4, "fit");
 
+/* A device's second VM. */
+struct background {
+	host_number host;
+	bool moving;
+};
+
 struct sim_move {
 	uint32_t phone, from, to;
 	bool open;
+	bool background; /* of the phone's second VM */
 	uint64_t begun_ns, updated_ns, ends_ns;
 	double left, bytes; /* left: 1 (all) to 0, when it was updated last */
 	uint64_t rate_bps;
@@ -69,6 +76,7 @@ struct run {
 	/* The hosts that it probes, set->probing.candidates for each phone: */
 	host_number *path_hosts;
 	struct rtt_estimate *estimates;
+	struct background *background; /* of each phone; NULL: there are none */
 	uint8_t *policy_states; /* policy_room bytes for each phone */
 	size_t policy_room;
 	void *learnt;       /* by the policy, of all phones */
@@ -108,6 +116,16 @@ static inline uint32_t phone_host(const struct phone *p)
 	return p->visited[0];
 }
 
+static inline const struct machine *move_machine(const struct run *run, bool background)
+{
+	return background ? &run->set->background : &run->set->vm;
+}
+
+static inline bool background_is_apart(const struct run *run, uint32_t i)
+{
+	return run->background && run->background[i].host != phone_host(&run->phones[i]);
+}
+
 /* phones.c: the next time that the phone must be asked; UINT64_MAX: never. */
 uint64_t phone_probe(struct run *run, uint32_t i);
 /* Draws for those that the ring has first. */
@@ -123,8 +141,14 @@ void round_wish(struct run *run, uint32_t i);
 void round_hold(struct run *run);
 
 /* moves.c */
-void move_begin(struct run *run, uint32_t i, uint32_t to);
+void move_begin(struct run *run, uint32_t i, uint32_t to, bool background);
 void move_end(struct run *run, uint32_t slot);
+
+/* background.c: the VM goes away; starts beside the other; whether it is to go there. Nothing
+ * happens to one that is on its way. */
+void background_stop(struct run *run, uint32_t i);
+void background_start(struct run *run, uint32_t i);
+bool background_follows(const struct run *run, uint32_t i, const struct policy_view *view);
 
 /* snapshots.c */
 int snapshots_begin(struct run *run);

@@ -4,7 +4,8 @@
 static uint32_t target_of(const struct run *run, uint32_t phone)
 {
 	for (uint32_t slot = 0; slot < run->set->moves; slot++)
-		if (run->moves[slot].open && run->moves[slot].phone == phone)
+		if (run->moves[slot].open && run->moves[slot].phone == phone &&
+		    !run->moves[slot].background)
 			return run->moves[slot].to;
 	return phone_host(&run->phones[phone]);
 }

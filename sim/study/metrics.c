@@ -33,6 +33,9 @@ METRIC(move_time, ratio((double)f->move_ns, (double)f->moves) / 1e9)
 METRIC(blackout, ratio((double)f->blackout_ns, (double)f->moves) / 1e6)
 METRIC(open, (double)f->open)
 METRIC(refused, (double)f->refused)
+METRIC(background_moves, ratio((double)f->background_moves, (double)f->user_ns / 3600e9))
+METRIC(background_gigabytes, ratio(f->background_bytes / 1e9, (double)f->user_ns / 3600e9))
+METRIC(apart, 100 * ratio((double)f->apart_ns, (double)f->user_ns))
 METRIC(events, (double)f->events)
 METRIC(cost, ratio(f->cost / 1e6, (double)f->user_ns / 1e9))
 METRIC(optimum, ratio(f->optimum / 1e6, (double)f->user_ns / 1e9))
@@ -53,6 +56,10 @@ const struct metric metrics[] = {
 	{ "blackout_ms", "mean blackout of a move, ms", of_blackout },
 	{ "open_moves", "moves under way at the end", of_open },
 	{ "refusals", "wishes not granted, a round each", of_refused },
+	{ "background_moves_per_hour", "moves of background VMs a user-hour", of_background_moves },
+	{ "background_gb_per_hour", "moved of background VMs, GB a user-hour",
+	  of_background_gigabytes },
+	{ "apart_percent", "time that background VMs are elsewhere, %", of_apart },
 	{ "user_hours", "hours that users were there", of_user_hours },
 	{ "events", "events simulated", of_events },
 	{ "cost_ms", "detour to the VM and moves, ms", of_cost },

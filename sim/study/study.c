@@ -173,13 +173,17 @@ static void take_values(struct reading *in, const struct raw_study *raw)
 	SECTION_BACKHAUL(TAKE_BACKHAUL)
 	SECTION_TELEMETRY(TAKE_FIELD)
 	SECTION_VM(TAKE_FIELD)
+	SECTION_BACKGROUND(TAKE_FIELD)
 	SECTION_HOSTS(TAKE_FIELD)
 	SECTION_LIMITS(TAKE_FIELD)
 	s->attachment.rule = s->attachment.range_m > 0 ? ATTACHMENT_RANGE : ATTACHMENT_A3;
 	if (in->study->world.mobility.p.speed_max < in->study->world.mobility.p.speed_min)
 		refuse(in, "mobility.speed_max", "is below speed_min");
-	if (s->host_memory > 0 && s->host_memory < s->vm.memory)
-		refuse(in, "hosts.memory", "not one VM fits");
+	s->background.promise_ns = s->vm.promise_ns;
+	s->background.start_ns = s->vm.start_ns;
+	s->background.stop_ns = s->vm.stop_ns;
+	if (s->host_memory > 0 && s->host_memory < s->vm.memory + s->background.memory)
+		refuse(in, "hosts.memory", "not one device's VMs fit");
 }
 
 bool study_text_is_plain(const char *text)

@@ -23,6 +23,7 @@ SECTION_FIELDS(radio, SECTION_RADIO);
 SECTION_FIELDS(backhaul, SECTION_BACKHAUL);
 SECTION_FIELDS(telemetry, SECTION_TELEMETRY);
 SECTION_FIELDS(vm, SECTION_VM);
+SECTION_FIELDS(background, SECTION_BACKGROUND);
 SECTION_FIELDS(hosts, SECTION_HOSTS);
 SECTION_FIELDS(limits, SECTION_LIMITS);
 
@@ -82,6 +83,7 @@ static const cyaml_schema_field_t study_fields[] = {
 	SECTION(backhaul),
 	SECTION(telemetry),
 	SECTION(vm),
+	SECTION(background),
 	SECTION(hosts),
 	SECTION(limits),
 	CYAML_FIELD_SEQUENCE_COUNT("policies", CYAML_FLAG_POINTER, struct raw_study, policies,

@@ -57,6 +57,12 @@
 	K(vm, start, duration, setting.vm.start_ns, "1.2s", 0, 1e11)                              \
 	K(vm, stop, duration, setting.vm.stop_ns, "25ms", 1, 1e11)
 
+#define SECTION_BACKGROUND(K)                                                                     \
+	K(background, memory, size, setting.background.memory, "0", 0, 1e12)                      \
+	K(background, working_set, size, setting.background.working_set, "32M", 0, 1e12)          \
+	K(background, dirty_rate, size, setting.background.dirty_bps, "8M", 0, 1e12)              \
+	K(background, wire, permille, setting.background.wire_permille, "0.6", 0.001, 2)
+
 #define SECTION_HOSTS(K) K(hosts, memory, size, setting.host_memory, "0", 0, 1e15)
 
 #define SECTION_LIMITS(K)                                                                         \
@@ -112,6 +118,9 @@ struct raw_study {
 	struct raw_vm {
 		SECTION_VM(STUDY_MEMBER)
 	} vm;
+	struct raw_background {
+		SECTION_BACKGROUND(STUDY_MEMBER)
+	} background;
 	struct raw_hosts {
 		SECTION_HOSTS(STUDY_MEMBER)
 	} hosts;

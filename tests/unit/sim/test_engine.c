@@ -174,6 +174,53 @@ Test(engine, snapshots_see_devices_and_vms_and_change_nothing)
 	world_clear(&scene.world);
 }
 
+/* A second VM goes after the first, once that has settled, and alone is counted apart. */
+Test(engine, a_background_vm_follows)
+{
+	struct scene scene;
+	struct run_figures alone, pair, late;
+
+	set_up(&scene, 1);
+	scene.in.parameters.min_stay_ns = 5 * NS_PER_S;
+	alone = run(&scene);
+	scene.setting.background = scene.setting.vm;
+	scene.setting.background.memory = 50000000;
+	pair = run(&scene);
+	cr_assert_eq(pair.moves, 1);
+	cr_assert_eq(pair.move_ns, alone.move_ns);
+	cr_assert_eq(pair.move_bytes, alone.move_bytes);
+	cr_assert_eq(pair.cost, alone.cost);
+	cr_assert_eq(alone.background_moves, 0);
+	cr_assert_eq(alone.apart_ns, 0);
+	cr_assert_eq(pair.background_moves, 1);
+	cr_assert_float_eq(pair.background_bytes, pair.move_bytes / 2, 1e5);
+	/* What the first stays for, and 4 s for the bytes. */
+	cr_assert_float_eq((double)pair.apart_ns / 1e9, 9, 0.7);
+	cr_assert_eq(pair.open, 0);
+	scene.in.parameters.min_stay_ns = 15 * NS_PER_S;
+	late = run(&scene);
+	cr_assert_float_eq((double)late.apart_ns / 1e9, 19, 0.7);
+	world_clear(&scene.world);
+}
+
+/* Both take room, and hosts have it for three. */
+Test(engine, a_background_vm_needs_room)
+{
+	struct scene scene;
+	struct run_figures f;
+
+	set_up(&scene, 2);
+	scene.setting.background = scene.setting.vm;
+	scene.setting.host_memory = 3 * scene.setting.vm.memory;
+	f = run(&scene);
+	/* One pair starts in the west, the other has to start in the east, and its first VM goes west.
+	 * Then both first ones go east, and the place of the other's second is taken. */
+	cr_assert_eq(f.moves, 3);
+	cr_assert_eq(f.background_moves, 0);
+	cr_assert_gt(f.apart_ns, 0);
+	world_clear(&scene.world);
+}
+
 Test(engine, without_a_policy_vms_stay)
 {
 	struct scene scene;

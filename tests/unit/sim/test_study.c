@@ -105,7 +105,9 @@ Test(study, errors_name_the_line)
 	refuses(HEAD MOVERS NONE "duration: 10\n", "duration: '10' is not a duration");
 	refuses(HEAD MOVERS NONE "seed: -1\n", "seed: '-1' is no number");
 	refuses(HEAD MOVERS NONE "seed: 9223372036854775808\n", "is no number from 0");
-	refuses(HEAD MOVERS NONE "hosts: {memory: 1M}\n", "hosts.memory: not one VM fits");
+	refuses(HEAD MOVERS NONE "hosts: {memory: 1M}\n", "hosts.memory: not one device's VMs fit");
+	refuses(HEAD MOVERS NONE "hosts: {memory: 1G}\nbackground: {memory: 768M}\n",
+		"hosts.memory: not one device's VMs fit");
 	refuses(HEAD MOVERS "policies: [{name: magic}]\n", "policies[0].name: there is no policy");
 	refuses(HEAD MOVERS "policies:\n  - name: threshold\n    hold: [1s, soon]\n",
 		"study.yaml:6: policies[0].hold[1]: 'soon' is no value");
