@@ -2,6 +2,8 @@
 #include "sim/study/metrics.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <string.h>
 
 static double ratio(double a, double b)
 {
@@ -70,3 +72,22 @@ const struct metric metrics[] = {
 const size_t n_metrics = ARRAY_SIZE(metrics);
 
 static_assert(ARRAY_SIZE(metrics) <= METRICS_MAX, "fits");
+
+int metric_find(const char *name)
+{
+	for (size_t m = 0; m < n_metrics; m++)
+		if (strcmp(metrics[m].name, name) == 0)
+			return (int)m;
+	return -ENOENT;
+}
+
+uint32_t metrics_usual(void)
+{
+	static const char *const names[] = { "above_percent", "moves_per_hour", "moved_gb_per_hour",
+					     "blackout_ms", "cost_over_optimum" };
+	uint32_t set = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		set |= metric_bit((size_t)metric_find(names[i]));
+	return set;
+}

@@ -18,4 +18,16 @@ struct metric {
 extern const struct metric metrics[];
 extern const size_t n_metrics;
 
+/* Its number; -ENOENT: there is none of that name. */
+int metric_find(const char *name);
+
+/* Sets of metrics: a bit each. */
+static inline uint32_t metric_bit(size_t metric)
+{
+	return UINT32_C(1) << metric;
+}
+
+/* What reports show when nothing else is asked for. */
+uint32_t metrics_usual(void);
+
 #endif

@@ -291,17 +291,6 @@ static void write_table(FILE *f, const struct results *r)
 	fputs("</table></div>\n", f);
 }
 
-static bool is_shown_as_bars(const char *metric)
-{
-	static const char *const shown[] = { "above_percent", "moves_per_hour", "moved_gb_per_hour",
-					     "blackout_ms", "cost_over_optimum" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(shown); i++)
-		if (strcmp(metric, shown[i]) == 0)
-			return true;
-	return false;
-}
-
 void report_write(FILE *f, const void *userdata)
 {
 	const struct results *r = userdata;
@@ -315,7 +304,7 @@ void report_write(FILE *f, const void *userdata)
 		r->fingerprint);
 	write_cdf(f, r);
 	for (size_t m = 0; m < n_metrics; m++)
-		if (is_shown_as_bars(metrics[m].name))
+		if (r->shown & metric_bit(m))
 			write_bars(f, r, m);
 	write_table(f, r);
 	if (r->n_towers > 0)

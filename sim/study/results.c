@@ -26,6 +26,7 @@ const char *number_format(double v, char text[NUMBER_TEXT_SIZE])
 
 char *results_format_header(const struct study *s)
 {
+	const char *separator = "";
 	char *line = NULL;
 	size_t len;
 	FILE *f = open_memstream(&line, &len);
@@ -40,6 +41,12 @@ char *results_format_header(const struct study *s)
 		s->setting.target_ns, s->setting.duration_ns, s->world.devices);
 	for (uint32_t i = 0; i < s->n_configurations; i++)
 		fprintf(f, "%s\"%s\"", i ? ", " : "", s->configurations[i].label);
+	fputs("], \"metrics\": [", f);
+	for (size_t m = 0; m < n_metrics; m++)
+		if (s->shown & metric_bit(m)) {
+			fprintf(f, "%s\"%s\"", separator, metrics[m].name);
+			separator = ", ";
+		}
 	fputs("], \"towers\": [", f);
 	for (uint32_t i = 0; i < s->world.towers.n; i++)
 		fprintf(f, "%s[%.0f, %.0f]", i ? ", " : "", s->world.towers.at[i].x,
@@ -123,6 +130,19 @@ static bool take_text(const json_t *o, const char *key, char *ret, size_t room)
 	return copy_text(json_object_get(o, key), ret, room);
 }
 
+static bool take_shown(struct results *r, const json_t *names)
+{
+	for (size_t i = 0; i < json_array_size(names); i++) {
+		const char *name = json_string_value(json_array_get(names, i));
+		int m = name ? metric_find(name) : -1;
+
+		if (m < 0)
+			return false;
+		r->shown |= metric_bit((size_t)m);
+	}
+	return true;
+}
+
 static bool take_lists(struct results *r, const json_t *o)
 {
 	const json_t *labels = json_object_get(o, "policies"),
@@ -165,7 +185,7 @@ int results_new(const char *name, const char *header, struct results **ret, stru
 	    !take_text(o, "study", r->name, sizeof(r->name)) ||
 	    !take_text(o, "version", r->version, sizeof(r->version)) ||
 	    !take_text(o, "fingerprint", r->fingerprint, sizeof(r->fingerprint)) ||
-	    !take_lists(r, o))
+	    !take_lists(r, o) || !take_shown(r, json_object_get(o, "metrics")))
 		return mg_error_set(err, -EINVAL, "%s:1: is no study of edgesim", name);
 	r->seed = (uint64_t)json_integer_value(json_object_get(o, "seed"));
 	r->target_ms = (double)json_integer_value(json_object_get(o, "target_ns")) / 1e6;

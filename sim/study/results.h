@@ -44,6 +44,7 @@ struct results {
 	uint64_t seed;
 	uint32_t replications, runs; /* of the whole study */
 	double target_ms;
+	uint32_t shown; /* metrics of the report's bars, metric_bit() each */
 	uint64_t duration_ns;
 	uint32_t devices;
 	char (*labels)[160]; /* by configuration */

@@ -11,6 +11,7 @@
 #include "common/config.h"
 #include "common/file.h"
 #include "common/units.h"
+#include "sim/study/metrics.h"
 #include "sim/study/study_file.h"
 #include "sim/trace/reader.h"
 #include "config.h"
@@ -314,6 +315,22 @@ static void take_policies(struct reading *in, const struct raw_study *raw)
 		add_policy(in, &raw->policies[i], i);
 }
 
+static void take_metrics(struct reading *in, const struct raw_study *raw)
+{
+	if (!raw->metrics)
+		in->study->shown = metrics_usual();
+	for (unsigned i = 0; i < raw->n_metrics; i++) {
+		int m = metric_find(raw->metrics[i]);
+		char path[24];
+
+		snprintf(path, sizeof(path), "metrics[%u]", i);
+		if (m < 0)
+			refuse(in, path, "there is no metric '%.40s'", raw->metrics[i]);
+		else
+			in->study->shown |= metric_bit((size_t)m);
+	}
+}
+
 /* ---- Files ------------------------------------------------------------------------------ */
 
 static void add_input(struct reading *in, const char *path, const unsigned char *hash)
@@ -498,6 +515,7 @@ static int read_study(struct reading *in, struct study **ret)
 	take_name(in, raw);
 	take_values(in, raw);
 	take_policies(in, raw);
+	take_metrics(in, raw);
 	make_world(in, raw);
 	if (in->r < 0)
 		return in->r;

@@ -29,6 +29,7 @@ struct study {
 	char name[64];
 	uint64_t seed;
 	uint32_t replications;
+	uint32_t shown; /* metrics of the report's bars, metric_bit() each */
 	struct setting setting;
 	struct world world;
 	struct configuration *configurations;

@@ -2,6 +2,7 @@
 #include "sim/study/study_file.h"
 
 #include "common/config.h"
+#include "sim/study/metrics.h"
 
 #define TEXT_MAX 1024
 #define VALUES_MAX 256
@@ -88,6 +89,9 @@ static const cyaml_schema_field_t study_fields[] = {
 	SECTION(limits),
 	CYAML_FIELD_SEQUENCE_COUNT("policies", CYAML_FLAG_POINTER, struct raw_study, policies,
 				   n_policies, &policy_schema, 1, POLICIES_MAX),
+	CYAML_FIELD_SEQUENCE_COUNT("metrics", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				   struct raw_study, metrics, n_metrics, &value_schema, 1,
+				   METRICS_MAX),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t study_schema = {

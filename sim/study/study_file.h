@@ -129,6 +129,8 @@ struct raw_study {
 	} limits;
 	struct raw_policy *policies;
 	unsigned n_policies;
+	char **metrics;
+	unsigned n_metrics;
 };
 
 /* Frees it with study_file_free(). */

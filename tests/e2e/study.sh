@@ -134,6 +134,12 @@ rm odd/runs.part
 "$edgesim" run --out odd study.yaml 2>said && fail "half a run was taken"
 grep -q 'odd/runs.part:4: is no run of this study' said || fail "said $(cat said)"
 
+# The report shows what it is asked for.
+{ sed 's/replications: 4/replications: 1/' study.yaml; echo 'metrics: [rtt_p99_ms]'; } >asked.yaml
+"$edgesim" run --quiet --out asked asked.yaml >/dev/null
+grep -q '<h2>99 % quantile' asked/report.html || fail "a metric that was asked for is not shown"
+grep -q '<h2>cost over' asked/report.html && fail "one that was not is"
+
 # Hosts that cannot hold all: the report tells that the optimum knows no full hosts.
 grep -q 'not all VMs had room' one/report.html && fail "room is said to lack where there are no limits"
 { sed 's/replications: 4/replications: 1/' study.yaml; echo 'hosts: {memory: 64M}'; } >crowded.yaml

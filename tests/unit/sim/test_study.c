@@ -76,6 +76,25 @@ Test(study, sweeps_are_all_combinations)
 	cr_assert_neq(in.seed, study_run(s, 1).seed);
 }
 
+Test(study, metrics_of_the_report_are_chosen)
+{
+	_cleanup_(study_free_p) struct study *usual = accepts(HEAD MOVERS NONE);
+	_cleanup_(study_free_p) struct study *s =
+		accepts(HEAD MOVERS NONE "metrics: [rtt_p99_ms, apart_percent]\n");
+	_cleanup_(results_free_p) struct results *r = NULL;
+	_cleanup_free_ char *header = results_format_header(s);
+	struct mg_error err = { 0 };
+
+	cr_assert_eq(__builtin_popcount(usual->shown), 5);
+	cr_assert(usual->shown & metric_bit((size_t)metric_find("cost_over_optimum")));
+	cr_assert_eq(s->shown, metric_bit((size_t)metric_find("rtt_p99_ms")) |
+				       metric_bit((size_t)metric_find("apart_percent")));
+	cr_assert_eq(results_new("file", header, &r, &err), 0, "%s", err.text);
+	cr_assert_eq(r->shown, s->shown);
+	refuses(HEAD MOVERS NONE "metrics:\n  - above_percent\n  - joy\n",
+		"study.yaml:8: metrics[1]: there is no metric 'joy'");
+}
+
 Test(study, errors_name_the_line)
 {
 	refuses("", "study.yaml");
