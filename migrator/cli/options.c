@@ -36,7 +36,7 @@ static const struct option_row {
 	    "give the move up after so long (default: 10m)"),
 	ROW(OPTION_PATIENCE, "patience", 0, "DURATION", KIND_DURATION, patience_ns,
 	    "how long a lost data connection may be away before it is given up (default: 60s)"),
-	ROW(OPTION_CONVERGENCE, "if-not-converging", 0, "CHOICE", KIND_TEXT, if_not_converging,
+	ROW(OPTION_CONVERGENCE, "if-not-converging", 0, "HOW", KIND_TEXT, if_not_converging,
 	    "the guest writes too fast: longer (a blackout), wait, give-up, throttle, post-copy (default: longer)"),
 	ROW(OPTION_CONVERGENCE, "stall-timeout", 0, "DURATION", KIND_DURATION, stall_timeout_ns,
 	    "give the move up when for so long there was not less to go (default: never)"),

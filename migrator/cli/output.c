@@ -12,6 +12,7 @@
 #define CELL_SIZE 512
 #define COLUMNS_MAX 16
 #define GAP 2
+#define NOTHING "-"
 
 static const json_t *member_find(const json_t *row, const char *key)
 {
@@ -96,7 +97,7 @@ void output_value(const json_t *row, const struct column *column, char *text, si
 	else if (json_is_integer(v))
 		number_write((uint64_t)json_integer_value(v), column->kind, text, size);
 	if (!text[0])
-		snprintf(text, size, "-");
+		snprintf(text, size, NOTHING);
 	for (char *p = text; *p; p++)
 		if (*p == '\n' || *p == '\t')
 			*p = ' ';
@@ -130,45 +131,57 @@ static void cell_print(FILE *out, const char *text, int width, bool right, bool 
 }
 
 static void line_print(FILE *out, const json_t *row, const struct column *columns,
-		       const int *widths)
+		       const int *widths, size_t last)
 {
 	for (size_t c = 0; columns[c].title; c++) {
-		bool last = !columns[c + 1].title;
 		char text[CELL_SIZE];
 
+		if (!widths[c])
+			continue;
 		if (row)
 			output_value(row, &columns[c], text, sizeof(text));
 		else
 			snprintf(text, sizeof(text), "%s", columns[c].title);
-		cell_print(out, text, widths[c], is_numeric(columns[c].kind), last);
+		cell_print(out, text, widths[c], is_numeric(columns[c].kind), c == last);
 	}
 	fputc('\n', out);
+}
+
+/* 0 when there is nothing to be shown in any row. */
+static int width_needed(const json_t *rows, const struct column *column)
+{
+	int widest = 0;
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		char text[CELL_SIZE];
+		int width;
+
+		output_value(row, column, text, sizeof(text));
+		width = strcmp(text, NOTHING) == 0 ? 0 : width_of(text);
+		widest = width > widest ? width : widest;
+	}
+	return widest && widest < width_of(column->title) ? width_of(column->title) : widest;
 }
 
 void output_table(FILE *out, const json_t *rows, const struct column *columns, const char *none)
 {
 	int widths[COLUMNS_MAX] = { 0 };
 	const json_t *row;
-	size_t i;
+	size_t i, last = 0;
 
 	if (json_array_size(rows) == 0) {
 		fprintf(out, "%s\n", none);
 		return;
 	}
 	for (size_t c = 0; columns[c].title; c++) {
-		widths[c] = width_of(columns[c].title);
-		json_array_foreach(rows, i, row) {
-			char text[CELL_SIZE];
-			int width;
-
-			output_value(row, &columns[c], text, sizeof(text));
-			width = width_of(text);
-			widths[c] = width > widths[c] ? width : widths[c];
-		}
+		widths[c] = width_needed(rows, &columns[c]);
+		last = widths[c] ? c : last;
 	}
-	line_print(out, NULL, columns, widths);
+	line_print(out, NULL, columns, widths, last);
 	json_array_foreach(rows, i, row)
-		line_print(out, row, columns, widths);
+		line_print(out, row, columns, widths, last);
 }
 
 static bool is_there(const json_t *row, const struct column *c)

@@ -35,7 +35,8 @@ struct column {
  * on one line. */
 void output_value(const json_t *row, const struct column *column, char *text, size_t size);
 
-/* A table with a heading, numbers to the right; says `none` when it has no rows. */
+/* A table with a heading, numbers to the right, without the columns in which no row has anything;
+ * says `none` when it has no rows. */
 void output_table(FILE *out, const json_t *rows, const struct column *columns, const char *none);
 
 /* One row as "Title  value" lines; members that are missing are left out. */

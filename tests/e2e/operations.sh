@@ -67,7 +67,7 @@ ends 0 '^no VMs are kept' migrator affinity list
 ends 0 '^kept apart: web ' migrator affinity set spread web --apart
 ends 0 '^kept apart: mail ' migrator affinity set spread mail --apart
 ends 0 '^moved mail from a to b$' migrator move mail b --blackout 5s --blackout-max 20s
-ends 0 '^mail  *-  *no node has room' migrator node drain b --dry-run
+ends 0 '^mail  *-*  *no node has room' migrator node drain b --dry-run
 ends 1 'kept apart from is on' migrator move mail a
 ends 0 '^no longer tied: ' migrator affinity remove spread web
 ends 0 '^no longer tied: ' migrator affinity remove spread mail
@@ -91,7 +91,7 @@ ends 1 'is over already' migrator node maintain b 2020-01-01T00:00Z 2020-01-02T0
 ends 0 '^planned: b ' migrator node maintain b 2120-01-01T00:00Z 2120-01-02T00:00Z
 ends 0 '"start_utc_ns": 4733510400000000000' migrator node list --json
 ends 0 '^unplanned: b ' migrator node unmaintain b
-ends 0 '^web  *a  *-$' migrator node evacuate b
+ends 0 '^web  *a$' migrator node evacuate b
 wait_for 60 prints '^web  *running  *a ' vm list
 wait_for 60 prints '^mail  *running  *a ' vm list
 wait_for 10 prints '^b .* evacuated$' node list

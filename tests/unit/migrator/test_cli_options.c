@@ -97,3 +97,17 @@ Test(cli_options, help_lists_what_is_taken_and_no_more)
 	cr_assert_null(strstr(text, "--limit"));
 	free(text);
 }
+
+/* Two columns, and what is said of an option is always in the second one. */
+Test(cli_options, help_has_straight_columns)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	options_help(out, ~UINT64_C(0));
+	fclose(out);
+	for (const char *line = strstr(text, "  -"); line && *line; line = strchr(line, '\n') + 1)
+		cr_assert(line[30] == ' ' && line[31] != ' ', "%.60s", line);
+	free(text);
+}

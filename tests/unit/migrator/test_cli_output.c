@@ -47,6 +47,19 @@ Test(cli_output, a_table_counts_characters_and_stays_on_its_lines)
 	json_decref(list);
 }
 
+Test(cli_output, a_column_without_anything_is_left_out)
+{
+	json_t *list = json_pack("[{s:s, s:b}, {s:s, s:s}]", "name", "web", "up", 0, "name", "desk", "list",
+				 "");
+	char *text = table(list, "nothing");
+
+	cr_assert_str_eq(text, "NAME  UP\n"
+			       "web   no\n"
+			       "desk  -\n");
+	free(text);
+	json_decref(list);
+}
+
 Test(cli_output, an_empty_table_says_so)
 {
 	json_t *list = json_array();
