@@ -115,10 +115,16 @@ enum commit_action commit_source_next(const struct commit_source *f)
 
 /* ---- The target ------------------------------------------------------------------ */
 
+/* It waits for memory that nobody can give it any more. */
+static bool is_starved(const struct commit_target *f)
+{
+	return f->qemu == COMMIT_QEMU_BROKEN ||
+	       (f->partial && (!f->live || f->word == COMMIT_WORD_ABORT));
+}
+
 static enum commit_action target_ready(const struct commit_target *f)
 {
-	if (f->qemu == COMMIT_QEMU_DEAD || f->qemu == COMMIT_QEMU_BROKEN ||
-	    f->word == COMMIT_WORD_ABORT)
+	if (f->qemu == COMMIT_QEMU_DEAD || is_starved(f) || f->word == COMMIT_WORD_ABORT)
 		return COMMIT_TO_NEVER;
 	if (f->word == COMMIT_WORD_COMMIT)
 		return COMMIT_TO_RUN;
@@ -131,9 +137,8 @@ static enum commit_action target_run(const struct commit_target *f)
 {
 	if (f->refused && f->qemu != COMMIT_QEMU_RUNNING)
 		return COMMIT_TO_NEVER; /* the source still has it whole */
-	if (f->qemu == COMMIT_QEMU_BROKEN ||
-	    (f->partial && f->word == COMMIT_WORD_ABORT && is_alive(f->qemu)))
-		return COMMIT_QUIT; /* it waits for memory that nobody has */
+	if (is_alive(f->qemu) && is_starved(f))
+		return COMMIT_QUIT;
 	if (is_stopped(f->qemu))
 		return COMMIT_CONT;
 	if (f->partial && f->qemu == COMMIT_QEMU_RUNNING)

@@ -21,7 +21,9 @@
  * its memory, and cannot run it any more, whatever is journaled. The decision is still the
  * source's COMMIT, after READY, and the target's RAN says that all of the memory is there. Until
  * then the end of either QEMU, or of the stream between them (BROKEN), is the end of
- * the guest: what is left of it is ended on both sides.
+ * the guest: what is left of it is ended on both sides. A target whose process was restarted has
+ * no stream any more, and its QEMU may be silent, as it waits for memory: that it lacks some has to be
+ * known for certain before it is ended, as a guest that is whole runs on without any of us.
  *
  * Every action changes a fact, and the rules are asked again until they say
  * WAIT. All of it holds when the process dies between any two steps.
@@ -67,7 +69,7 @@ struct commit_target {
 	bool live;   /* the data path is up, or may still come up */
 	bool loaded; /* QEMU has loaded everything */
 	bool refused; /* QEMU answered cont with an error: it has not run */
-	bool partial; /* post-copy: a part of the memory is still at the source */
+	bool partial; /* post-copy: a part of the memory is not here; without `live` it never will be */
 };
 
 enum commit_action {

@@ -80,6 +80,8 @@ static void on_qemu_state(enum commit_qemu state, void *userdata)
 
 	in->pending--;
 	in->qemu = state;
+	if (state != COMMIT_QEMU_UNKNOWN)
+		in->qemu_heard_ns = clock_mono_ns();
 	incoming_reconcile(in);
 }
 
@@ -88,6 +90,12 @@ void incoming_poll(struct incoming *in)
 	if (in->qemu != COMMIT_QEMU_DEAD &&
 	    qemu_state_ask(&in->question, incoming_monitor(in), on_qemu_state, in) == 0)
 		in->pending++;
+}
+
+/* It says that it runs. Without the stream of its memory that is not all: it is asked. */
+static enum commit_qemu running(const struct incoming *in)
+{
+	return in->live || !incoming_is_in_post_copy(in) ? COMMIT_QEMU_RUNNING : COMMIT_QEMU_UNKNOWN;
 }
 
 static void on_cont(struct qmp *q, int r, json_t *result, const struct mg_error *err,
@@ -100,7 +108,7 @@ static void on_cont(struct qmp *q, int r, json_t *result, const struct mg_error 
 	in->pending--;
 	in->commanding = false;
 	if (r == 0) {
-		in->qemu = COMMIT_QEMU_RUNNING;
+		in->qemu = running(in);
 	} else if (r == -EREMOTEIO && !in->resumed_utc_ns) {
 		in->refused = true;
 		move_explain(&in->m, "QEMU cannot run it: %s", err->text);
@@ -122,32 +130,6 @@ static void on_stop(struct qmp *q, int r, json_t *result, const struct mg_error 
 	in->pending--;
 	in->commanding = false;
 	incoming_poll(in);
-}
-
-static void lose(struct incoming *in, const char *why)
-{
-	MoveInfo *info = in->m.row.info;
-
-	if (info->lost)
-		return;
-	info->has_lost = info->lost = true;
-	move_explain(&in->m, "%s is lost, post-copy broke off: %s", info->vm, why);
-	log_error("incoming", "move=%s vm=%s %s", in->m.id_text, info->vm, info->failure);
-}
-
-/* Without its stream QEMU pauses, and says so when it is asked. */
-void incoming_lose(struct incoming *in, const char *why)
-{
-	if (!in->live || in->m.row.stage <= JOURNAL_PREPARED) {
-		incoming_give_up(in, why);
-		return;
-	}
-	in->live = false;
-	lose(in, why);
-	incoming_copy_end(in);
-	in->qemu = COMMIT_QEMU_UNKNOWN;
-	incoming_poll(in);
-	incoming_reconcile(in);
 }
 
 void incoming_give_up(struct incoming *in, const char *why)
@@ -185,7 +167,7 @@ static void on_vm_event(struct vm *vm, const char *event, json_t *data, uint64_t
 		in->resumed_utc_ns = utc_ns;
 		announce_begin(vm, &in->m.row.id);
 	}
-	in->qemu = COMMIT_QEMU_RUNNING; /* sooner than the answer to cont */
+	in->qemu = running(in); /* sooner than the answer to cont */
 	if (in->partial)
 		incoming_tell_state(in);
 	incoming_reconcile(in);
@@ -201,8 +183,7 @@ static void on_vm_exit(struct vm *vm, void *userdata)
 	in->qemu = COMMIT_QEMU_DEAD;
 	if (vm->place == VM_LEAVING)
 		in->vm = NULL; /* its memory goes when we return */
-	if (in->m.row.stage == JOURNAL_RUN && in->partial)
-		lose(in, "its QEMU died");
+	incoming_check_lost(in);
 	if (in->m.row.stage <= JOURNAL_READY && !in->m.row.info->failure)
 		move_explain(&in->m, "QEMU of %s died: %s", in->m.node->config->name,
 			     vm->exit_error.text);
@@ -236,6 +217,19 @@ static void record_figures(struct incoming *in, enum journal_stage stage)
 	}
 }
 
+/* What is left of a VM that was lost goes. */
+static void release_vm(struct incoming *in)
+{
+	struct vm *vm = in->vm;
+
+	in->vm = NULL;
+	if (!vm)
+		return;
+	vm_unwatch(vm);
+	if (in->m.row.info->lost && vm->place != VM_LEAVING)
+		vm_let_go(vm, true);
+}
+
 static void enter_stage(struct incoming *in, enum journal_stage stage)
 {
 	enum journal_stage was = in->m.row.stage;
@@ -244,6 +238,8 @@ static void enter_stage(struct incoming *in, enum journal_stage stage)
 		in->m.row.info->has_ended_utc_ns = true; /* a repeated COMMIT is answered with it */
 		in->m.row.info->ended_utc_ns = in->resumed_utc_ns ? in->resumed_utc_ns
 								  : clock_utc_ns();
+		if (!in->m.row.info->lost)
+			move_explain(&in->m, NULL); /* it may have been in doubt */
 	}
 	record_figures(in, stage);
 	if (move_to_stage(&in->m, stage) < 0)
@@ -269,13 +265,11 @@ static void enter_stage(struct incoming *in, enum journal_stage stage)
 		break;
 	case JOURNAL_DONE:
 		incoming_tell_state(in);
-		if (in->vm && in->vm->place != VM_LEAVING) {
+		if (in->vm && in->vm->place != VM_LEAVING && !in->m.row.info->lost) {
 			incoming_keep_tail(in);
 			vm_drop_image(in->vm);
 		}
-		if (in->vm)
-			vm_unwatch(in->vm);
-		in->vm = NULL;
+		release_vm(in);
 		incoming_copy_end(in);
 		move_show(&in->m, STATE(COMMITTED));
 		move_show(&in->m, STATE(DONE));
@@ -375,8 +369,9 @@ static void act(struct incoming *in, enum commit_action action)
 		break;
 	case COMMIT_QUIT:
 		if (in->m.row.stage == JOURNAL_RUN)
-			lose(in, in->word == COMMIT_WORD_ABORT ? "the source cannot give the rest of its memory"
-							       : "its memory is not whole");
+			incoming_note_lost(in, in->word == COMMIT_WORD_ABORT
+						       ? "the source cannot give the rest of its memory"
+						       : "its memory is not whole");
 		kill_qemu(in);
 		break;
 	case COMMIT_ASK_PEER:
@@ -446,6 +441,7 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 	    (in->qemu == COMMIT_QEMU_UNKNOWN || info->state == STATE(IN_DOUBT) ||
 	     (in->qemu == COMMIT_QEMU_BUSY && in->m.row.stage == JOURNAL_RUN)))
 		incoming_poll(in);
+	incoming_judge_silence(in);
 	incoming_reconcile(in);
 	if (in->m.row.settled && !in->pending) {
 		incoming_free(in);
@@ -512,6 +508,7 @@ int incoming_restore(struct node *n, struct journal_move *row)
 		in->qemu = COMMIT_QEMU_DEAD;
 	if (in->vm)
 		in->vm->stopped_by_move = row->stage == JOURNAL_READY;
+	incoming_restore_post_copy(in);
 	incoming_connect_source(in);
 	in->heard_ns = clock_mono_ns() - ASK_AFTER_NS; /* ask at once */
 	return 0;
@@ -531,6 +528,8 @@ int incoming_resolve(struct incoming *in, const Tagalong__MoveResolve *resolve, 
 		    in->m.row.info->vm, who, run_here ? "run here" : "discard");
 	move_explain(&in->m, "resolved by %s", who);
 	in->word = run_here ? COMMIT_WORD_COMMIT : COMMIT_WORD_ABORT;
+	if (!run_here)
+		incoming_discard_post_copy(in, who);
 	incoming_reconcile(in);
 	return 0;
 }

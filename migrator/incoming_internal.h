@@ -63,6 +63,7 @@ struct incoming {
 	uint64_t patience_ns; /* how long a lost data connection may be away */
 	uint64_t deadline_ns; /* for the step that is waited for; 0: none */
 	uint64_t resumed_utc_ns;
+	uint64_t qemu_heard_ns; /* since its stream has ended in post-copy: it, or that */
 	sd_event_source *tick;
 	bool reconciling, again;
 };
@@ -78,9 +79,6 @@ void incoming_reconcile(struct incoming *in);
 
 /* The move is not to go on, unless it is READY already: the reason is kept. */
 void incoming_give_up(struct incoming *in, const char *why);
-
-/* Post-copy broke off: what there is of the VM is of no use any more. The reason is kept. */
-void incoming_lose(struct incoming *in, const char *why);
 
 /* Finds out how QEMU stands. */
 void incoming_poll(struct incoming *in);
@@ -145,6 +143,29 @@ void incoming_copy_figures(struct incoming *in); /* what has come so far, for th
 /* The tail that came, for the VM's next move. */
 void incoming_keep_tail(struct incoming *in);
 void incoming_copy_end(struct incoming *in); /* closes all that is open, forgets the key */
+
+/* ---- incoming_post_copy.c ---- */
+
+/* It has come to that, and the end of the move is not journaled yet. */
+bool incoming_is_in_post_copy(const struct incoming *in);
+
+/* The stream is over. Unless all of the memory has come, the VM is lost: the reason is kept. */
+void incoming_lose(struct incoming *in, const char *why);
+
+/* Notes that no node has the whole VM any more; the first reason is kept. */
+void incoming_note_lost(struct incoming *in, const char *why);
+
+/* Its QEMU has died: whether the VM was whole by then. */
+void incoming_check_lost(struct incoming *in);
+
+/* An earlier process had the stream. */
+void incoming_restore_post_copy(struct incoming *in);
+
+/* What it means that a QEMU without its stream says nothing. */
+void incoming_judge_silence(struct incoming *in);
+
+/* An operator says that it is to go, whether it is whole or not. */
+void incoming_discard_post_copy(struct incoming *in, const char *who);
 
 /* ---- incoming_message.c ---- */
 void incoming_tell_state(struct incoming *in);

@@ -321,6 +321,22 @@ static int put_move(struct journal *j, const struct journal_move *m, struct mg_e
 	return finish(j, s, err);
 }
 
+/* Or lost: no node has it then. */
+static bool is_given_away(const struct journal_move *m)
+{
+	switch (m->stage) {
+	case JOURNAL_NEVER:
+		return true;
+	case JOURNAL_DONE:
+		return !m->incoming || m->info->lost;
+	case JOURNAL_ABORTED:
+	case JOURNAL_REVOKED:
+		return m->info->lost;
+	default:
+		return false;
+	}
+}
+
 /* The VM changes hands with the stage: at RUN it becomes the target's (until
  * NEVER, if it could not run), at DONE it ceases to be the source's, unless it
  * has come back meanwhile as another incarnation. */
@@ -331,7 +347,7 @@ static int hand_over_vm(struct journal *j, const struct journal_move *m, struct 
 
 	if (m->incoming && m->stage == JOURNAL_RUN)
 		return put_vm(j, m->spec, &m->incarnation, m->luggage, err);
-	if (m->stage != (m->incoming ? JOURNAL_NEVER : JOURNAL_DONE))
+	if (!is_given_away(m))
 		return 0;
 	r = prepare(j, "DELETE FROM vm WHERE name = ?1 AND incarnation = ?2", &s, err);
 	if (r < 0)

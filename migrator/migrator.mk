@@ -61,6 +61,7 @@ libmigrator_la_SOURCES = \
 	migrator/incoming_image.c \
 	migrator/incoming_internal.h \
 	migrator/incoming_message.c \
+	migrator/incoming_post_copy.c \
 	migrator/incoming_prepare.c \
 	migrator/inflow.c \
 	migrator/inflow.h \

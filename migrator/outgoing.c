@@ -269,6 +269,8 @@ static void release_vm(struct outgoing *o)
 	if (o->m.row.stage == JOURNAL_ABORTED)
 		outgoing_disk_undo(o);
 	vm_unwatch(o->vm);
+	if (o->m.row.info->lost && o->qemu == COMMIT_QEMU_DEAD)
+		vm_let_go(o->vm, true);
 	o->vm = NULL;
 }
 
@@ -312,7 +314,7 @@ static void enter_stage(struct outgoing *o, enum journal_stage stage)
 		break;
 	case JOURNAL_DONE:
 		if (o->vm) {
-			o->vm->keep_image = true;
+			o->vm->keep_image = !o->m.row.info->lost;
 			o->vm->place = VM_LEAVING; /* nobody's business here any more */
 			node_changed(o->m.node);
 		}
@@ -323,10 +325,9 @@ static void enter_stage(struct outgoing *o, enum journal_stage stage)
 		o->quit_after_ns = clock_mono_ns() + QUIT_DELAY_NS;
 		break;
 	case JOURNAL_REVOKED:
+		move_explain(&o->m, "%s had given it up", o->m.row.peer);
 		if (o->post_copy)
-			copy_lose(o, "the target has given it up");
-		else
-			move_explain(&o->m, "%s had given it up", o->m.row.peer);
+			copy_break_off(o);
 		copy_end(o);
 		break;
 	default:
@@ -370,8 +371,12 @@ static void show_end(struct outgoing *o)
 		move_show(&o->m, STATE(QUEUED));
 		return;
 	}
-	if (o->qemu == COMMIT_QEMU_DEAD && !move_state_is_final(o->m.row.info->state))
-		move_explain(&o->m, "QEMU of %s died before the move was done", o->m.row.info->vm);
+	if (o->qemu == COMMIT_QEMU_DEAD && !move_state_is_final(o->m.row.info->state)) {
+		if (o->post_copy)
+			copy_lose(o, "QEMU died before the move was done");
+		else
+			move_explain(&o->m, "QEMU of %s died before the move was done", o->m.row.info->vm);
+	}
 	release_vm(o);
 	move_show(&o->m, stage == JOURNAL_ABORTED ? STATE(ABORTED) : STATE(REVOKED));
 	(void)move_tell_result(&o->m);

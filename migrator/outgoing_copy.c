@@ -386,19 +386,24 @@ static void post_copy_begun(struct outgoing *o)
 }
 
 /* QEMU pauses without its stream, and so does the target's; they are ended by the rules. */
+void copy_break_off(struct outgoing *o)
+{
+	o->live = false;
+	copy_end(o);
+	outgoing_poll(o, POST_COPY_POLL_NS);
+}
+
 void copy_lose(struct outgoing *o, const char *why)
 {
 	MoveInfo *info = o->m.row.info;
 	_cleanup_free_ char *known = info->failure ? strdup(info->failure) : NULL;
 
-	o->live = false;
-	if (!info->lost) {
+	if (!info->lost && o->peer_stage != TAGALONG__PEER_STAGE__PEER_RAN) {
 		info->has_lost = info->lost = true;
 		move_explain(&o->m, "%s is lost, post-copy broke off: %s", info->vm, known ? known : why);
 		log_error("outgoing", "move=%s vm=%s %s", o->m.id_text, info->vm, info->failure);
 	}
-	copy_end(o);
-	outgoing_poll(o, POST_COPY_POLL_NS);
+	copy_break_off(o);
 }
 
 static void on_outflow(struct outflow *flow, enum outflow_event event, void *userdata)
@@ -422,7 +427,8 @@ static void on_outflow(struct outflow *flow, enum outflow_event event, void *use
 		return;
 	}
 	if (event == OUTFLOW_FAILED && o->m.row.stage == JOURNAL_COMMIT) {
-		copy_lose(o, outflow_error(flow)->text);
+		move_explain(&o->m, "%s", outflow_error(flow)->text);
+		copy_break_off(o);
 		return;
 	}
 	if (event != OUTFLOW_FAILED)

@@ -308,7 +308,9 @@ void copy_connected(struct outgoing *o); /* all of them are there */
 bool outgoing_promise_fits(const struct outgoing *o);
 void outgoing_refuse_promise(struct outgoing *o);
 void copy_tick(struct outgoing *o);
-void copy_lose(struct outgoing *o, const char *why); /* post-copy broke off */
+/* The end of post-copy, for what is explained: QEMU says whether it had sent all by then. */
+void copy_break_off(struct outgoing *o);
+void copy_lose(struct outgoing *o, const char *why); /* it had not */
 void copy_event(struct outgoing *o, const char *event, json_t *data, uint64_t utc_ns);
 void copy_ready(struct outgoing *o); /* the target has loaded everything */
 void copy_end(struct outgoing *o);   /* closes all that is open; a stopped guest resumes */

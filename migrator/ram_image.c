@@ -224,6 +224,15 @@ int ram_image_reserve(struct ram_image *image)
 	return fallocate(image->fd, 0, 0, (off_t)image->bytes) < 0 ? -errno : 0;
 }
 
+int ram_image_is_whole(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return (uint64_t)st.st_blocks * 512 >= (uint64_t)st.st_size; /* stat(3type): in units of 512 B */
+}
+
 /* All of a file of huge pages counts as touched; to read is cheaper than to write there. */
 static int make_zero(struct ram_image *image, uint64_t page)
 {

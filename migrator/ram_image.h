@@ -55,6 +55,11 @@ int ram_image_peek(const struct ram_image *image, uint64_t page, uint8_t *data);
  * much. */
 int ram_image_reserve(struct ram_image *image);
 
+/* Whether no page of the file is a hole: 1 or 0, or a negative errno. What was reserved and not written
+ * counts as there, as it does for who waits for missing pages, userfaultfd(2); lseek(2) calls that a
+ * hole. No page is touched. */
+int ram_image_is_whole(int fd);
+
 /* Makes pages zero. */
 int ram_image_zero(struct ram_image *image, uint64_t page, uint64_t count);
 

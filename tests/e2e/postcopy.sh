@@ -4,8 +4,8 @@
 #
 # Post-copy, of a guest that writes faster than the link carries: it runs at the target and its
 # memory follows, over a link that is cut on the way; and what becomes of it when one of the
-# daemons is killed: it is lost, which both nodes say, and no copy runs. Before that: where
-# post-copy cannot be, it is refused.
+# daemons is killed: it is lost, which both nodes say, and no copy runs; but one that is whole by then
+# is let be. Before that: where post-copy cannot be, it is refused.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
 . "$top_srcdir/tests/e2e/nodes.sh"
 
@@ -43,6 +43,11 @@ move_ends() {
 	wait "$move_pid" || status=$?
 }
 
+# state_is NODE STATE: of its last move.
+state_is() {
+	migrator_at "$1" history --limit 1 >"$tmpdir/told" && file_has "$tmpdir/told" " $2 "
+}
+
 nodes_make a b
 nodes_link 1
 node_start a
@@ -66,9 +71,11 @@ begin_post_copy a b
 link_cut
 ends 1 "too late" migrator_at a cancel web
 wait_for 30 progress 'm.get("link_down") and m["state"] == "in doubt"'
-migrator_at a status >"$tmpdir/status"
-file_has "$tmpdir/status" "in post-copy: losing a or b now loses the VM" ||
-	fail "the operator is not told: $(cat "$tmpdir/status")"
+for node in a b; do
+	migrator_at "$node" status >"$tmpdir/status"
+	file_has "$tmpdir/status" "in post-copy: losing a or b now loses the VM" ||
+		fail "the operator is not told at $node: $(cat "$tmpdir/status")"
+done
 nodes_link 1
 move_ends
 [ "$status" = 0 ] || fail "the move ends with $status: $(tail -n 2 "$tmpdir/move.log")"
@@ -78,18 +85,25 @@ file_has "$tmpdir/move.log" "losing either host loses the VM" || fail "it was no
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 runs_once
 
-# lost_by_kill FROM TO KILLED
+# signal_qemu NODE SIGNAL: to the QEMU that it has of the VM.
+signal_qemu() {
+	kill "-$2" "$(cat "$tmpdir/$1"/vm/web/*/pid)"
+}
+
+# lost_by_kill FROM TO KILLED [COMMAND]: is done before that daemon comes back.
 lost_by_kill() {
-	say "the daemon of $3 is killed in the midst of it"
+	say "the daemon of $3 is killed in the midst of it${4:+, and QEMU there is silent}"
 	begin_post_copy "$1" "$2"
 	node_kill "$3"
+	"${@:4}"
 	node_start "$3"
 	move_ends
 	# 5: it was in doubt for a moment
 	[ "$status" = 1 ] || [ "$status" = 5 ] || fail "the move ends with $status: $(tail -n 2 "$tmpdir/move.log")"
-	lost_at=$1
-	wait_for 30 loss_is_told
-	wait_for 30 no_qemu
+	for lost_at in a b; do
+		wait_for 60 loss_is_told
+	done
+	wait_for 30 nothing_is_left
 	runs_once
 	rm -r "$nodes_seen/web"
 }
@@ -98,8 +112,39 @@ loss_is_told() {
 	migrator_at "$lost_at" history --limit 1 >"$tmpdir/told" && file_has "$tmpdir/told" "web is lost, post-copy broke off"
 }
 
-no_qemu() {
-	[ "$(qemus)" = 0 ]
+# No QEMU, no file, no record of a VM, not even after a restart.
+nothing_is_left() {
+	local node
+	[ "$(qemus)" = 0 ] || return 1
+	[ -z "$(find "$nodes_ram" "$tmpdir"/[ab]/vm -mindepth 1 -type f)" ] || return 1
+	for node in a b; do
+		migrator_at "$node" vm list >"$tmpdir/told" && file_has "$tmpdir/told" "no VMs" || return 1
+	done
 }
 
 lost_by_kill b a b
+node_stop b
+node_start b
+wait_for 10 nothing_is_left
+vm_start a web
+lost_by_kill a b b
+vm_start a web
+lost_by_kill a b b signal_qemu b STOP
+
+say "the target's daemon is killed when all is there, and QEMU is silent"
+vm_start a web
+node_stop b
+node_fault[b]=kill-before=journal-done
+node_start b
+node_fault[b]=
+mark=$(guest_mark "$(vm_console a web)")
+begin_post_copy a b
+wait_for 60 process_ended "${node_pid[b]}"
+signal_qemu b STOP
+node_start b
+wait_for 60 state_is b "in doubt"
+signal_qemu b CONT
+wait_for 30 state_is b "done"
+wait_for 30 state_is a "done"
+wait_for 60 guest_verified "$(vm_console b web)" "$mark"
+runs_once

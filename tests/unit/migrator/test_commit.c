@@ -128,6 +128,12 @@ Test(commit, target_rules)
 		{ { JOURNAL_RUN, Q(RUNNING), COMMIT_WORD_ABORT, true, true, false, true }, COMMIT_QUIT },
 		{ { JOURNAL_RUN, Q(DEAD), COMMIT_WORD_ABORT, true, true, false, true }, COMMIT_TO_DONE },
 		{ { JOURNAL_RUN, Q(BROKEN), 0, false }, COMMIT_QUIT },
+		/* … which it remains after a restart */
+		{ { JOURNAL_READY, Q(PAUSED), 0, true, true, false, true }, COMMIT_ASK_PEER },
+		{ { JOURNAL_READY, Q(PAUSED), COMMIT_WORD_COMMIT, false, false, false, true }, COMMIT_TO_NEVER },
+		{ { JOURNAL_RUN, Q(UNKNOWN), COMMIT_WORD_COMMIT, false, false, false, true }, COMMIT_QUIT },
+		{ { JOURNAL_RUN, Q(PAUSED), COMMIT_WORD_COMMIT, false, false, false, true }, COMMIT_QUIT },
+		{ { JOURNAL_RUN, Q(DEAD), COMMIT_WORD_COMMIT, false, false, false, true }, COMMIT_TO_DONE },
 		{ { JOURNAL_DONE, Q(RUNNING), 0, false }, COMMIT_SETTLE },
 		{ { JOURNAL_NEVER, Q(PAUSED), 0, false }, COMMIT_QUIT },
 		{ { JOURNAL_NEVER, Q(DEAD), COMMIT_WORD_COMMIT, false }, COMMIT_SETTLE },

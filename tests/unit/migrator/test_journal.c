@@ -222,6 +222,31 @@ Test(journal, a_vm_that_could_not_run_is_not_ours)
 	journal_close(j);
 }
 
+Test(journal, a_vm_that_was_lost_on_its_way_is_nobodys)
+{
+	struct journal *j = open_journal();
+	Tagalong__VmSpec spec = sample_spec((char *)"web");
+	MoveInfo info;
+	struct journal_move in = sample_move(&spec, &info, 1);
+
+	in.incoming = true;
+	write_stage(j, &in, JOURNAL_RUN);
+	info.has_lost = info.lost = true;
+	write_stage(j, &in, JOURNAL_RUN);
+	cr_assert_eq(count_vms(j), 1);
+	write_stage(j, &in, JOURNAL_DONE);
+	cr_assert_eq(count_vms(j), 0);
+	info.lost = false;
+	write_stage(j, &in, JOURNAL_RUN);
+	in.incoming = false; /* at its source */
+	write_stage(j, &in, JOURNAL_REVOKED);
+	cr_assert_eq(count_vms(j), 1);
+	info.lost = true;
+	write_stage(j, &in, JOURNAL_REVOKED);
+	cr_assert_eq(count_vms(j), 0);
+	journal_close(j);
+}
+
 Test(journal, finds_what_was_written)
 {
 	struct journal *j = open_journal();

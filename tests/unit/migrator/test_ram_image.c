@@ -59,6 +59,24 @@ Test(ram_image, a_file_of_a_tmpfs)
 	close(fd);
 }
 
+/* As for a QEMU that waits for missing pages: one that was reserved is none. */
+Test(ram_image, whole_is_what_has_no_holes)
+{
+	int fd = memfd_create("ram", MFD_CLOEXEC);
+
+	cr_assert_eq(ftruncate(fd, (off_t)BYTES), 0);
+	cr_assert_eq(ram_image_is_whole(fd), 0);
+	cr_assert_eq(fallocate(fd, 0, 0, (off_t)BYTES), 0);
+	cr_assert_eq(ram_image_is_whole(fd), 1);
+	cr_assert_eq(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)7 * RAM_IMAGE_PAGE,
+			       RAM_IMAGE_PAGE), 0);
+	cr_assert_eq(ram_image_is_whole(fd), 0);
+	cr_assert_eq(pwrite(fd, "x", 1, (off_t)7 * RAM_IMAGE_PAGE), 1);
+	cr_assert_eq(ram_image_is_whole(fd), 1);
+	close(fd);
+	cr_assert_eq(ram_image_is_whole(fd), -EBADF);
+}
+
 Test(ram_image, a_file_of_huge_pages)
 {
 	uint8_t *map;
