@@ -371,7 +371,7 @@ static void decide_result(struct executor *x, const struct move *move)
 			 f->blackout_ns, f->elapsed_ns, f->wire_bytes);
 	effects_decide(x->fx, "result", "move=%s vm=%s from=%s to=%s state=%s%s%s%s",
 		       uuid_format(&move->id, id), move->vm->name, move->source->name,
-		       move->target->name, move_state_name(info->state), figures,
+		       move->target->name, info->lost ? "lost" : move_state_name(info->state), figures,
 		       info->failure ? " failure=" : "", info->failure ? info->failure : "");
 }
 
@@ -402,7 +402,9 @@ static void settle(struct executor *x, struct move *move)
 
 	info->has_ended_utc_ns = true;
 	info->ended_utc_ns = x->fx->now_utc_ns;
-	if (info->state == TAGALONG__MOVE_STATE__MOVE_DONE) {
+	if (info->lost) { /* which says nothing of the target: either side, or the link, may have failed */
+		fleet_vm_lost(x->fleet, vm, move->source, move->target, x->fx->now_utc_ns);
+	} else if (info->state == TAGALONG__MOVE_STATE__MOVE_DONE) {
 		quarantine_success(x->fleet, move->target);
 		vm->failures = 0;
 		vm->failed_at = NULL;

@@ -76,6 +76,10 @@ void exporter_note_event(struct exporter *x, const PlacementEvent *event)
 	if (!move_state_is_final(event->move->state) && event->move->state != STATE(IN_DOUBT))
 		return;
 	o = outcomes_of(x, event->move->reason ? event->move->reason->code : "unknown");
+	if (event->move->lost) {
+		o->lost += event->move->state != STATE(IN_DOUBT);
+		return;
+	}
 	o->aborted += event->move->state == STATE(ABORTED);
 	o->revoked += event->move->state == STATE(REVOKED);
 	o->in_doubt += event->move->state == STATE(IN_DOUBT);
@@ -96,6 +100,7 @@ static void write_outcomes(const struct exporter *x, struct metrics *m)
 		} all[] = { { "done", o->done },
 			    { "aborted", o->aborted },
 			    { "revoked", o->revoked },
+			    { "lost", o->lost },
 			    { "in_doubt", o->in_doubt } };
 
 		for (size_t j = 0; j < ARRAY_SIZE(all); j++)

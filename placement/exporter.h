@@ -17,7 +17,7 @@ enum exporter_input { EXPORTER_MESSAGE, EXPORTER_TIMER, EXPORTER_PLAN, EXPORTER_
 
 struct exporter_outcomes {
 	char reason[32];
-	uint64_t done, aborted, revoked, in_doubt;
+	uint64_t done, aborted, revoked, lost, in_doubt;
 };
 
 /* What is counted while placementd runs. */

@@ -308,6 +308,14 @@ int fleet_vm_arrived(struct fleet *fleet, struct vm *vm, struct node *from, stru
 	return r;
 }
 
+void fleet_vm_lost(struct fleet *fleet, struct vm *vm, struct node *from, struct node *to,
+		   uint64_t now_utc_ns)
+{
+	claim_remove(vm, from);
+	claim_remove(vm, to);
+	locate(fleet, vm, now_utc_ns);
+}
+
 /* ---- What nodes report --------------------------------------------------------- */
 
 static void *message_copy(const ProtobufCMessage *m)

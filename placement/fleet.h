@@ -211,6 +211,10 @@ int fleet_add_vm(struct fleet *fleet, const char *name, struct vm **ret);
 int fleet_vm_arrived(struct fleet *fleet, struct vm *vm, struct node *from, struct node *to,
 		     uint64_t now_utc_ns);
 
+/* A move says that neither has it any more. */
+void fleet_vm_lost(struct fleet *fleet, struct vm *vm, struct node *from, struct node *to,
+		   uint64_t now_utc_ns);
+
 /* What a VM's VmEntry holds was changed: fleet_take_changed() will return it, once. */
 void fleet_touch(struct fleet *fleet, struct vm *vm);
 struct vm *fleet_take_changed(struct fleet *fleet);

@@ -21,7 +21,7 @@ static bool is_due(const struct controller *c, const MoveEntry *entry)
 	const Tagalong__MoveInfo *info = entry->info;
 	uint64_t ago = c->fx.now_utc_ns - info->ended_utc_ns;
 
-	return !entry->has_after_ns && info->state == TAGALONG__MOVE_STATE__MOVE_DONE &&
+	return !entry->has_after_ns && info->state == TAGALONG__MOVE_STATE__MOVE_DONE && !info->lost &&
 	       entry->evidence && entry->evidence->here_ns > 0 && ago >= JUDGE_AFTER_NS &&
 	       ago < JUDGE_UNTIL_NS;
 }
@@ -149,7 +149,7 @@ static void add(struct summary *s, const MoveEntry *entry)
 	uint64_t stay_ns;
 
 	row->message.wire_bytes += f ? f->wire_bytes : 0;
-	if (info->state != TAGALONG__MOVE_STATE__MOVE_DONE) {
+	if (info->state != TAGALONG__MOVE_STATE__MOVE_DONE || info->lost) {
 		row->message.failed++;
 		return;
 	}

@@ -446,8 +446,8 @@ void move_progress(struct harness *h, const char *node, const Tagalong__MoveOrde
 	harness_receive(h, PEER_ROLE_NODE, node, 0, &e);
 }
 
-void move_result(struct harness *h, const char *node, const Tagalong__MoveOrder *order,
-		 MoveState state)
+static void tell_result(struct harness *h, const char *node, const Tagalong__MoveOrder *order,
+			MoveState state, bool lost)
 {
 	Tagalong__MoveFigures figures = TAGALONG__MOVE_FIGURES__INIT;
 	Tagalong__MoveResult result = TAGALONG__MOVE_RESULT__INIT;
@@ -458,10 +458,24 @@ void move_result(struct harness *h, const char *node, const Tagalong__MoveOrder 
 	figures.has_blackout_ns = true;
 	figures.blackout_ns = 17 * MS;
 	info.figures = &figures;
+	info.has_lost = info.lost = lost;
+	if (lost)
+		info.failure = (char *)"it is lost, post-copy broke off";
 	result.info = &info;
 	e.body_case = BODY(MOVE_RESULT);
 	e.move_result = &result;
 	harness_receive(h, PEER_ROLE_NODE, node, 0, &e);
+}
+
+void move_result(struct harness *h, const char *node, const Tagalong__MoveOrder *order,
+		 MoveState state)
+{
+	tell_result(h, node, order, state, false);
+}
+
+void move_lost(struct harness *h, const char *node, const Tagalong__MoveOrder *order)
+{
+	tell_result(h, node, order, TAGALONG__MOVE_STATE__MOVE_DONE, true);
 }
 
 /* ---- Operators ------------------------------------------------------------------------- */

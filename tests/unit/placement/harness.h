@@ -90,6 +90,9 @@ void move_progress(struct harness *h, const char *node, const Tagalong__MoveOrde
 		   MoveState state);
 void move_result(struct harness *h, const char *node, const Tagalong__MoveOrder *order,
 		 MoveState state);
+/* Post-copy broke off. */
+void move_lost(struct harness *h, const char *node, const Tagalong__MoveOrder *order);
+
 /* Fills in an info about an order; it borrows from the order. */
 void move_info(Tagalong__MoveInfo *info, const char *node, const Tagalong__MoveOrder *order,
 	       MoveState state);

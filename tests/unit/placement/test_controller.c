@@ -208,6 +208,32 @@ Test(controller, a_phone_walks_there_and_back_and_its_vm_follows)
 	harness_close(&h);
 }
 
+Test(controller, a_vm_that_was_lost_in_post_copy_is_nowhere)
+{
+	Tagalong__StatusQuery status = TAGALONG__STATUS_QUERY__INIT;
+	Tagalong__MoveQuery query = TAGALONG__MOVE_QUERY__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	const Tagalong__MoveInfo *info;
+	struct harness h;
+
+	setup(&h);
+	move_lost(&h, "tower-a", walk(&h));
+	cr_assert_eq(harness_decided(&h, "state=lost"), 1);
+	e.body_case = BODY(STATUS_QUERY);
+	e.status_query = &status;
+	cr_assert_eq(ask(&h, &e)->status->n_pairs, 1);
+	cr_assert_null(ask(&h, &e)->status->pairs[0]->vm_node);
+	e.body_case = BODY(MOVE_QUERY);
+	e.move_query = &query;
+	info = ask(&h, &e)->move_list->moves[0];
+	cr_assert(info->lost);
+	cr_assert_str_eq(info->failure, "it is lost, post-copy broke off");
+	harness_kill(&h);
+	harness_start(&h);
+	cr_assert(ask(&h, &e)->move_list->moves[0]->lost);
+	harness_close(&h);
+}
+
 Test(controller, a_restart_in_the_middle_of_a_move_loses_nothing)
 {
 	const Tagalong__MoveOrder *order;

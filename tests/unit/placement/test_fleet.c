@@ -133,6 +133,23 @@ Test(fleet, a_moves_result_comes_before_the_reports)
 	fleet_clear(&f.fleet);
 }
 
+Test(fleet, a_vm_that_was_lost_on_its_way_is_nowhere)
+{
+	struct fixture f;
+	struct vm *vm;
+
+	setup(&f);
+	REPORT(&f, f.a, "web", STOPPED);
+	REPORT(&f, f.b, "web", RUNNING);
+	vm = fleet_vm(&f.fleet, "web");
+	fleet_vm_lost(&f.fleet, vm, f.a, f.b, f.utc);
+	cr_assert_null(vm->node);
+	cr_assert_eq(f.a->load.memory + f.b->load.memory, 0);
+	REPORT(&f, f.a, "web", RUNNING); /* somebody has started it anew */
+	cr_assert_eq(vm->node, f.a);
+	fleet_clear(&f.fleet);
+}
+
 Test(fleet, silence_takes_a_node_down)
 {
 	struct fixture f;

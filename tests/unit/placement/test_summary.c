@@ -111,6 +111,24 @@ Test(summary, says_what_moves_bought)
 	harness_close(&h);
 }
 
+Test(summary, a_move_that_lost_its_vm_is_not_done)
+{
+	const struct sent *sent = NULL;
+	struct harness h;
+
+	setup(&h);
+	for (int i = 0; i < 30 && !sent; i++) {
+		second(&h, "tower-a", 40, 10);
+		sent = harness_next(&h, "tower-a", BODY(MOVE_ORDER));
+	}
+	cr_assert_not_null(sent);
+	answer_done(&h, sent);
+	move_lost(&h, "tower-a", sent->e->move_order);
+	cr_assert_eq(summary(&h, 0)->rows[0]->done, 0);
+	cr_assert_eq(summary(&h, 0)->rows[0]->failed, 1);
+	harness_close(&h);
+}
+
 Test(summary, a_restart_loses_no_verdict)
 {
 	struct harness h;
