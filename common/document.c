@@ -320,6 +320,7 @@ static void put_figures(json_t *o, const Tagalong__MoveFigures *f)
 	put_number(o, "pages_zstd", f->has_pages_zstd, f->pages_zstd);
 	put_number(o, "pages_raw", f->has_pages_raw, f->pages_raw);
 	put_number(o, "pages_asked", f->has_pages_asked, f->pages_asked);
+	put_number(o, "pages_ahead", f->has_pages_ahead, f->pages_ahead);
 	put_number(o, "pages_replaced", f->has_pages_replaced, f->pages_replaced);
 	put_number(o, "image_bytes", f->has_image_bytes, f->image_bytes);
 	put_number(o, "known_pages", f->has_known_pages, f->known_pages);

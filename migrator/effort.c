@@ -21,6 +21,11 @@ void effort_waited(struct effort *e, uint64_t ns)
 	e->waited_ns += ns;
 }
 
+bool effort_link_is_slower(const struct effort *e)
+{
+	return e->encode_ns < e->wire_ns;
+}
+
 /* Not to compress at all needs a link that is faster than that, and not just one that waits for
  * all else that is done to a page. */
 static int hastier(const struct effort *e)

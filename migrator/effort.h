@@ -27,6 +27,9 @@ void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns);
 /* There was nothing to encode for so long; ns. */
 void effort_waited(struct effort *e, uint64_t ns);
 
+/* Whether the last batch took less time to encode than it takes on the link. */
+bool effort_link_is_slower(const struct effort *e);
+
 /* The next batch's level. `starved`: the link has nothing to do. */
 int effort_next(struct effort *e, bool starved);
 

@@ -104,6 +104,12 @@ static bool is_due(const struct lane *lane)
 		b->body_len >= sender_frame_target(&lane->sender) * BATCH_PER_WIRE);
 }
 
+void lanes_set_queue(struct lanes *l, unsigned frames)
+{
+	FOR_EACH_LANE(l, lane)
+		lane->sender.queue = frames;
+}
+
 bool lanes_make_room(struct lanes *l)
 {
 	bool room = true;
@@ -158,6 +164,14 @@ void lanes_add_whole(struct lanes *l, uint64_t page, const uint8_t *data)
 	struct lane *lane = lane_of(l, page);
 
 	page_batch_add_whole(filling(lane), page, data);
+	note_frame(lane, page);
+}
+
+void lanes_add_ahead(struct lanes *l, uint64_t page, const uint8_t *data)
+{
+	struct lane *lane = lane_of(l, page);
+
+	page_batch_add_ahead(filling(lane), page, data);
 	note_frame(lane, page);
 }
 

@@ -89,11 +89,15 @@ void lanes_exit(struct lanes *l);
 
 void lanes_start(struct lanes *l);
 
+/* How many frames may wait on each lane (sender.h). */
+void lanes_set_queue(struct lanes *l, unsigned frames);
+
 /* Sends what should not wait any longer. Whether there is room for another page, and then one
- * may be added: as page_batch_add() and page_batch_add_whole(). */
+ * may be added: as page_batch_add() and its like. */
 bool lanes_make_room(struct lanes *l);
 void lanes_add(struct lanes *l, uint64_t page, const uint8_t *data);
 void lanes_add_whole(struct lanes *l, uint64_t page, const uint8_t *data);
+void lanes_add_ahead(struct lanes *l, uint64_t page, const uint8_t *data);
 
 /* Sends all pages that wait; false while some do still. */
 bool lanes_flush(struct lanes *l);

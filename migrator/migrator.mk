@@ -82,6 +82,7 @@ libmigrator_la_SOURCES = \
 	migrator/node_config.h \
 	migrator/outflow.c \
 	migrator/outflow.h \
+	migrator/outflow_ahead.c \
 	migrator/outflow_internal.h \
 	migrator/outflow_stream.c \
 	migrator/outgoing.c \

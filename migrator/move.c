@@ -264,7 +264,7 @@ void move_figures_pages(Tagalong__MoveFigures *f, const uint64_t pages[PAGE_COUN
 {
 	f->has_pages_zero = f->has_pages_same = f->has_pages_copy = f->has_pages_patch = true;
 	f->has_pages_delta = f->has_pages_lz4 = f->has_pages_raw = f->has_pages_asked = true;
-	f->has_pages_zstd = f->has_pages_replaced = true;
+	f->has_pages_zstd = f->has_pages_replaced = f->has_pages_ahead = true;
 	f->pages_zero = pages[PAGES_ZERO];
 	f->pages_same = pages[PAGES_SAME];
 	f->pages_copy = pages[PAGES_COPY];
@@ -274,6 +274,7 @@ void move_figures_pages(Tagalong__MoveFigures *f, const uint64_t pages[PAGE_COUN
 	f->pages_zstd = pages[PAGES_ZSTD];
 	f->pages_raw = pages[PAGES_RAW];
 	f->pages_asked = pages[PAGES_ASKED];
+	f->pages_ahead = pages[PAGES_AHEAD];
 	f->pages_replaced = pages[PAGES_REPLACED];
 }
 

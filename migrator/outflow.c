@@ -238,14 +238,13 @@ static void begin_survey(struct outflow *o)
 static void update_survey(struct outflow *o)
 {
 	uint64_t passed = GET(o, passes) ? o->ram_bytes : o->last_offset, now = clock_mono_ns();
-	struct survey_part left;
+	uint64_t sent = o->ahead * RAMSTREAM_PAGE > passed ? o->ahead * RAMSTREAM_PAGE : passed;
 	struct survey_writes writes;
 
 	if (!o->survey || o->stopped)
 		return;
-	left = survey_from(o->survey, passed / RAMSTREAM_PAGE);
-	SET(o, left_wire_bytes, left.wire_bytes);
-	SET(o, left_data_bytes, left.data_bytes);
+	SET(o, left_wire_bytes, survey_from(o->survey, sent / RAMSTREAM_PAGE).wire_bytes);
+	SET(o, left_data_bytes, survey_from(o->survey, passed / RAMSTREAM_PAGE).data_bytes);
 	if (now < o->survey_ns)
 		return;
 	survey_look(o->survey, o->ram_fd, now);
@@ -269,7 +268,7 @@ static int step(struct outflow *o)
 	read_qemu(o);
 	wait = lanes_pump(&o->lanes);
 	r = ring_run(&o->flow.ring, 0); /* what is there already; r > 0: go on at once */
-	if (r == 0) {
+	if (r == 0 && !outflow_read_ahead(o)) {
 		linger = flush_idle(o);
 		if (!lanes_idle(&o->lanes))
 			wait = lanes_pump(&o->lanes);

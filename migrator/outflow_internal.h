@@ -18,6 +18,7 @@
 #include "migrator/streamwriter.h"
 
 #define OUTFLOW_NO_BLOCK UINT32_MAX
+#define OUTFLOW_AHEAD (16 * RAMSTREAM_PAGE) /* read at once */
 
 struct counters { /* written by the thread, read by the owner */
 	_Atomic uint64_t wire_bytes, guest_bytes, stream_bytes, tail_bytes, pages[PAGE_COUNTS];
@@ -50,6 +51,8 @@ struct outflow {
 	uint64_t ram_bytes;
 	unsigned ram_block;
 	uint64_t last_offset;
+	uint64_t ahead; /* pages below it have been sent, or are in QEMU's stream */
+	uint8_t ahead_data[OUTFLOW_AHEAD];
 
 	const struct image *base; /* the owner's, as the next two */
 	const struct image_manifest *held;
@@ -106,7 +109,14 @@ void outflow_note_waiting(struct outflow *o);
 /* Returns 0 or an error of the flow. */
 int outflow_open_ram(struct outflow *o);
 
-/* QEMU's end of the socket takes more, until outflow_stream.c finds the first pass at its end. */
+/* Sends pages that QEMU has not come to yet, as they are in the RAM file: a few of them, if there is
+ * nothing better to do. The guest may be writing them, or write them again before QEMU tells of them,
+ * which is why all that it tells is still compared with what the target has; most of it is the same
+ * by then. Only in its first pass, in which it sends every page. Returns whether there were any. */
+bool outflow_read_ahead(struct outflow *o);
+
+/* QEMU's end of the socket takes more, and so do the lanes, until outflow_stream.c finds the first
+ * pass at its end. */
 void outflow_lengthen_queue(struct outflow *o);
 
 #endif

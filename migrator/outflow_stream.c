@@ -119,6 +119,7 @@ void outflow_lengthen_queue(struct outflow *o)
 {
 	static const int size = QEMU_SNDBUF_FIRST;
 
+	lanes_set_queue(&o->lanes, SENDER_QUEUE_LONG);
 	if (o->qemu_end >= 0)
 		(void)setsockopt(o->qemu_end, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
@@ -129,6 +130,7 @@ static void shorten_queue(struct outflow *o)
 {
 	static const int size = QEMU_SNDBUF;
 
+	lanes_set_queue(&o->lanes, SENDER_QUEUE_SHORT);
 	if (o->qemu_end < 0)
 		return;
 	(void)setsockopt(o->qemu_end, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));

@@ -96,6 +96,7 @@ struct page_stats { /* of a frame */
 	uint32_t pages[PAGE_KINDS];
 	uint32_t asked; /* of these: source: whole because the target asked; target: to be asked for
 			 */
+	uint32_t ahead; /* source: of these, before QEMU has told of them */
 	uint32_t replaced; /* source: apart from these: were not sent, because they came again */
 	enum page_codec codec;
 };
@@ -111,6 +112,7 @@ enum page_count {
 	PAGES_ZSTD,
 	PAGES_RAW,   /* whole, in one that could not be compressed */
 	PAGES_ASKED, /* of all these: because the target could not make them */
+	PAGES_AHEAD, /* of all these: before QEMU came to them, which it then did */
 	PAGES_REPLACED, /* apart from these: came again while they waited, and went once */
 	PAGE_COUNTS,
 };

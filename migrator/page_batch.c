@@ -35,7 +35,7 @@ void page_batch_reset(struct page_batch *b)
 	b->body_len = 0;
 	memset(b->pages, 0, sizeof(b->pages));
 	b->end = 0;
-	b->asked = b->replaced = 0;
+	b->asked = b->ahead = b->replaced = 0;
 }
 
 bool page_batch_empty(const struct page_batch *b)
@@ -276,12 +276,27 @@ static bool find_copy(const struct page_batch *b, const struct page_hash *hash,
 	return ret->source != PAGE_SOURCE_OWN || !b->is_there || b->is_there(b->userdata, ret->slot);
 }
 
+static void add_compared(struct page_batch *b, uint64_t page, const uint8_t *data)
+{
+	struct page_hash hash = page_hash(reference_hasher(b->ref), data);
+	struct way way = { .kind = PAGE_SAME };
+
+	if (reference_same(b->ref, page, &hash)) {
+		put(b, page, &way, &hash, data);
+		return; /* nothing changes */
+	}
+	way.kind = PAGE_COPY;
+	if (!find_copy(b, &hash, &way.from))
+		choose_version(b, page, data, &way);
+	put(b, page, &way, &hash, data);
+	reference_note(b->ref, page, &hash, data);
+}
+
 void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data)
 {
 	static const uint8_t zero[PAGE_SIZE_BYTES];
-	struct way way = { .kind = PAGE_SAME };
+	const struct way whole = { .kind = PAGE_DATA };
 	uint8_t *waiting = find_waiting(b, page);
-	struct page_hash hash;
 
 	if (waiting) {
 		replace(b, page, data ? data : zero, waiting);
@@ -293,21 +308,19 @@ void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data)
 	}
 	if (b->hurry && !reference_has_sources(b->ref) &&
 	    reference_at(b->ref, page) != REFERENCE_PAGE) {
-		way.kind = PAGE_DATA;
-		put(b, page, &way, NULL, data);
+		put(b, page, &whole, NULL, data);
 		reference_forget(b->ref, page);
 		return;
 	}
-	hash = page_hash(reference_hasher(b->ref), data);
-	if (reference_same(b->ref, page, &hash)) {
-		put(b, page, &way, &hash, data);
-		return; /* nothing changes */
-	}
-	way.kind = PAGE_COPY;
-	if (!find_copy(b, &hash, &way.from))
-		choose_version(b, page, data, &way);
-	put(b, page, &way, &hash, data);
-	reference_note(b->ref, page, &hash, data);
+	add_compared(b, page, data);
+}
+
+void page_batch_add_ahead(struct page_batch *b, uint64_t page, const uint8_t *data)
+{
+	if (is_zero(data))
+		return;
+	b->ahead++;
+	add_compared(b, page, data);
 }
 
 void page_batch_add_whole(struct page_batch *b, uint64_t page, const uint8_t *data)
@@ -348,6 +361,7 @@ size_t page_batch_encode(struct page_batch *b, int effort, uint8_t *out, struct 
 		wcursor_u64(&c, page_record_pack(b->records[i]));
 	memcpy(ret->pages, b->pages, sizeof(ret->pages));
 	ret->asked = b->asked;
+	ret->ahead = b->ahead;
 	ret->replaced = b->replaced;
 	return (size_t)(body - out) + n;
 }

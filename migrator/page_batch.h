@@ -31,7 +31,7 @@ struct page_batch {
 	struct reference_place from;
 	struct page_hash checks[PAGE_CHECK_RUN];
 
-	uint32_t pages[PAGE_KINDS], asked, replaced;
+	uint32_t pages[PAGE_KINDS], asked, ahead, replaced;
 	size_t body_len;
 	uint8_t body[PAGE_BATCH_BODY];
 };
@@ -57,6 +57,10 @@ void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data);
 
 /* The same whole, for a target that asked: what it holds there is not known. */
 void page_batch_add_whole(struct page_batch *b, uint64_t page, const uint8_t *data);
+
+/* A page as it is before it is told of: it will be added again, and be the same by then if it can be
+ * helped, so its hash is noted, hurry or not. A zero one costs as little then as now. */
+void page_batch_add_ahead(struct page_batch *b, uint64_t page, const uint8_t *data);
 
 /* Nothing more is added. So that another thread may encode it: hashing is for the thread of
  * the reference table alone. */

@@ -139,6 +139,7 @@ void page_counts_add(_Atomic uint64_t counts[PAGE_COUNTS], const struct page_sta
 		atomic_fetch_add_explicit(&counts[count_of(k, stats->codec)], stats->pages[k],
 					  memory_order_relaxed);
 	atomic_fetch_add_explicit(&counts[PAGES_ASKED], stats->asked, memory_order_relaxed);
+	atomic_fetch_add_explicit(&counts[PAGES_AHEAD], stats->ahead, memory_order_relaxed);
 	atomic_fetch_add_explicit(&counts[PAGES_REPLACED], stats->replaced, memory_order_relaxed);
 }
 
@@ -148,5 +149,5 @@ uint64_t page_counts_bytes(const uint64_t counts[PAGE_COUNTS])
 
 	for (unsigned k = 0; k < PAGES_ASKED; k++)
 		pages += counts[k];
-	return (pages - counts[PAGES_ASKED]) * PAGE_SIZE_BYTES;
+	return (pages - counts[PAGES_ASKED] - counts[PAGES_AHEAD]) * PAGE_SIZE_BYTES;
 }

@@ -117,7 +117,7 @@ uint64_t sender_pump(struct sender *s)
 
 uint8_t *sender_payload(struct sender *s)
 {
-	if (!s->greeted || s->committed - s->written >= SENDER_QUEUE || s->error.code || s->lost.code)
+	if (!s->greeted || s->committed - s->written >= s->queue || s->error.code || s->lost.code)
 		return NULL;
 	return s->payload;
 }
@@ -321,6 +321,7 @@ int sender_init(struct sender *s, struct ring *ring, const struct link_config *c
 	s->send_op.done = on_sent;
 	s->recv_op.done = on_received;
 	s->ram_bytes = ram_bytes;
+	s->queue = SENDER_QUEUE_SHORT;
 	r = link_make_hello(config, ram_bytes, s->hello, err);
 	if (r < 0)
 		return r;

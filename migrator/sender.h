@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The source's end of a data connection, on a ring: numbers, seals and sends
- * frames, paced (pace.h), and reads their acknowledgements. The queue is one frame
- * being written and one behind it, so whoever fills it is held up as soon as
- * the link is.
+ * frames, paced (pace.h), and reads their acknowledgements. The queue is short, one frame
+ * being written and one behind it, so that whoever fills it is held up as soon as
+ * the link is; or long, so that the link has something to do while who fills it has not.
  *
  * What is not acknowledged is kept. When the connection is lost the sender waits for another
  * one, and what the target has not taken by then goes again, sealed with the new keys.
@@ -19,7 +19,8 @@
 #include "migrator/ring.h"
 #include "migrator/share.h"
 
-#define SENDER_QUEUE 2
+#define SENDER_QUEUE_SHORT 2 /* frames */
+#define SENDER_QUEUE_LONG 16 /* some 20 ms: what a thread has to wait for a busy processor */
 #define SENDER_FRAMES (2 * PACE_FLIGHTS) /* more than flights and queue */
 
 struct sender_frame {
@@ -39,6 +40,7 @@ struct sender {
 	struct frame_reader reader;
 	struct pace *pace;      /* shared with the other connections of the move */
 	struct pace_line line;
+	unsigned queue; /* frames that may wait; the owner's to change */
 	struct share_member *share; /* the owner's; NULL: it shares the link with nobody */
 	struct ring_op send_op, recv_op;
 

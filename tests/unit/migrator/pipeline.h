@@ -61,6 +61,7 @@ struct pipeline_config {
 	const struct image_manifest *held;              /* as the source has heard it */
 	const struct image *target_image;               /* and what there is of it */
 	const struct image *source_base, *target_base;
+	unsigned stalls_ms; /* before its first page, as QEMU does while it prepares */
 	bool waits_for_the_last; /* round until told to go on, and sends all pages in it */
 	uint16_t stream; /* of their frames */
 	bool other_key, other_incarnation, other_move, other_stream, target_refuses_plain;
@@ -263,6 +264,7 @@ static inline void *pipe_source_main(void *userdata)
 	pipe_put_name(&w, "rom");
 	pipe_put(&w, PIPE_ROM_PAGES * PIPE_PAGE, 8);
 	pipe_put_eos(&w);
+	usleep(p->c.stalls_ms * 1000);
 	for (unsigned round = 0; round < p->c.rounds && !w.dead; round++) {
 		bool last = round + 1 == p->c.rounds;
 

@@ -368,6 +368,24 @@ Test(page, in_a_hurry_only_what_is_known_is_compared)
 	cr_assert(arrived());
 }
 
+Test(page, one_that_was_sent_ahead_is_the_same_when_it_is_told_of)
+{
+	struct page_stats stats;
+
+	batch.hurry = true;
+	fill(expected[10], 10, true);
+	page_batch_add_ahead(&batch, 10, expected[10]);
+	page_batch_add_ahead(&batch, 11, expected[11]);
+	flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_DATA], 1);
+	cr_assert_eq(stats.ahead, 1);
+	cr_assert_eq(stats.pages[PAGE_ZERO], 0, "it is told of as cheaply");
+	add(10);
+	flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_SAME], 1);
+	cr_assert(arrived());
+}
+
 /* ---- References that do not fit --------------------------------------------------------- */
 
 static void answer(void)

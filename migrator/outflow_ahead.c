@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <unistd.h>
+
+#include "migrator/outflow_internal.h"
+
+static uint64_t end_of(const struct outflow *o)
+{
+	uint64_t pages = o->ram_bytes / RAMSTREAM_PAGE;
+
+	return o->hold_at < pages ? o->hold_at : pages;
+}
+
+/* Until QEMU's first page comes there is nothing else to do: it prepares, for a second with a large
+ * guest. From then on it takes a processor's time from it, and is worth that where the link is
+ * what all wait for. */
+static bool is_worth_it(struct outflow *o)
+{
+	return !GET(o, guest_bytes) || effort_link_is_slower(&o->lanes.effort);
+}
+
+static bool may_read(struct outflow *o)
+{
+	return !GET(o, passes) && !o->mirror && !o->may_post_copy && !o->stopped && !o->qemu_eof &&
+	       o->input_at == o->input_end && !o->asked.count && !lanes_down(&o->lanes) &&
+	       !atomic_load(&o->paused) && is_worth_it(o);
+}
+
+/* The next pages that are in the file at all: what is a hole is zero. How many there are; 0: none,
+ * or they cannot be read, which is QEMU's to complain of. */
+static uint64_t read_next(struct outflow *o)
+{
+	uint64_t end = end_of(o) * RAMSTREAM_PAGE, len;
+	off_t at = lseek(o->ram_fd, (off_t)(o->ahead * RAMSTREAM_PAGE), SEEK_DATA);
+	ssize_t n;
+
+	if (at < 0 || (uint64_t)at >= end)
+		return 0;
+	o->ahead = (uint64_t)at / RAMSTREAM_PAGE;
+	len = end - o->ahead * RAMSTREAM_PAGE;
+	n = pread(o->ram_fd, o->ahead_data, len < OUTFLOW_AHEAD ? len : OUTFLOW_AHEAD,
+		  (off_t)(o->ahead * RAMSTREAM_PAGE));
+	return n < 0 ? 0 : (uint64_t)n / RAMSTREAM_PAGE;
+}
+
+bool outflow_read_ahead(struct outflow *o)
+{
+	uint64_t at = o->last_offset / RAMSTREAM_PAGE, pages;
+
+	if (!may_read(o) || outflow_make_room(o))
+		return false;
+	if (o->ahead < at)
+		o->ahead = at;
+	pages = read_next(o);
+	for (uint64_t i = 0; i < pages && !outflow_make_room(o); i++) {
+		lanes_add_ahead(&o->lanes, o->ahead++, o->ahead_data + i * RAMSTREAM_PAGE);
+		outflow_note_waiting(o);
+	}
+	return pages;
+}
