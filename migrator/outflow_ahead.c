@@ -3,6 +3,10 @@
 
 #include "migrator/outflow_internal.h"
 
+/* Bytes a second. What a faster link carries by itself in no time is not worth reading and hashing
+ * twice. */
+#define LINK_MOST (UINT64_C(500) << 20)
+
 static uint64_t end_of(const struct outflow *o)
 {
 	uint64_t pages = o->ram_bytes / RAMSTREAM_PAGE;
@@ -11,10 +15,12 @@ static uint64_t end_of(const struct outflow *o)
 }
 
 /* Until QEMU's first page comes there is nothing else to do: it prepares, for a second with a large
- * guest. From then on it takes a processor's time from it, and is worth that where the link is
+ * guest. From then on this takes a processor's time from it, and is worth that where the link is
  * what all wait for. */
 static bool is_worth_it(struct outflow *o)
 {
+	if (pace_rate(&o->lanes.pace) > LINK_MOST)
+		return false;
 	return !GET(o, guest_bytes) || effort_link_is_slower(&o->lanes.effort);
 }
 

@@ -48,6 +48,7 @@ Test(flow, pages_go_while_qemu_prepares)
 						   .pages = 1000,
 						   .rounds = 3,
 						   .connections = 1 + (unsigned)seed % 3,
+						   .bandwidth_bps = 1000000000,
 						   .stalls_ms = 300,
 						   .fast = true };
 		struct outflow_stats s;
