@@ -48,6 +48,12 @@ libtelemetry_la_SOURCES = \
 	telemetry/stamp_tlv.h \
 	telemetry/tcp_diag.c \
 	telemetry/tcp_diag.h \
+	telemetry/tcp_filter.c \
+	telemetry/tcp_filter.h \
+	telemetry/tcp_match.c \
+	telemetry/tcp_match.h \
+	telemetry/tcp_segment.c \
+	telemetry/tcp_segment.h \
 	telemetry/tcp_watch.c \
 	telemetry/tcp_watch.h \
 	telemetry/uplink.c \

@@ -27,6 +27,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_stamp \
 	tests/fuzz/fuzz_study \
 	tests/fuzz/fuzz_tcp_diag \
+	tests/fuzz/fuzz_tcp_passing \
 	tests/fuzz/fuzz_tokens \
 	tests/fuzz/fuzz_trace \
 	tests/fuzz/fuzz_vm_spec \
@@ -98,6 +99,9 @@ tests_fuzz_fuzz_study_LDADD = libsim.la libplacement.la libcommon.la
 tests_fuzz_fuzz_tcp_diag_SOURCES = tests/fuzz/fuzz_tcp_diag.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_tcp_diag_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_tcp_diag_LDADD = libtelemetry.la libcommon.la
+tests_fuzz_fuzz_tcp_passing_SOURCES = tests/fuzz/fuzz_tcp_passing.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_tcp_passing_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_tcp_passing_LDADD = libtelemetry.la libcommon.la
 tests_fuzz_fuzz_trace_SOURCES = tests/fuzz/fuzz_trace.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_trace_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_trace_LDADD = libsim.la libcommon.la

@@ -21,6 +21,9 @@ UNIT_TESTS += \
 	tests/unit/telemetry/test_stamp \
 	tests/unit/telemetry/test_stamp_tlv \
 	tests/unit/telemetry/test_tcp_diag \
+	tests/unit/telemetry/test_tcp_filter \
+	tests/unit/telemetry/test_tcp_match \
+	tests/unit/telemetry/test_tcp_segment \
 	tests/unit/telemetry/test_tcp_watch \
 	$(NULL)
 tests_unit_telemetry_test_confine_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
@@ -44,5 +47,8 @@ tests_unit_telemetry_test_stamp_LDADD = libtelemetry.la libcommon.la $(UNIT_LDAD
 tests_unit_telemetry_test_session_reflector_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_stamp_tlv_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_tcp_diag_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_tcp_filter_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_tcp_match_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_tcp_segment_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_tcp_watch_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
-EXTRA_DIST += tests/unit/telemetry/prober_world.h
+EXTRA_DIST += tests/unit/telemetry/prober_world.h tests/unit/telemetry/tcp_frames.h
