@@ -2,12 +2,14 @@
 #include "telemetry/daemon.h"
 
 #include <limits.h>
+#include <net/if.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/log.h"
 #include "common/units.h"
+#include "telemetry/bridge_watch.h"
 #include "telemetry/confine.h"
 #include "telemetry/node.h"
 #include "telemetry/prober.h"
@@ -33,6 +35,8 @@ struct settings {
 	char *window;
 	char *report_interval;
 	char *session_interval;
+	char **session_interfaces;
+	unsigned n_session_interfaces;
 	char *metrics;
 	bool authenticated;
 	bool plain_text_bus;
@@ -59,6 +63,10 @@ static const cyaml_schema_value_t controller_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct telemetry_controller, controller_fields),
 };
 
+static const cyaml_schema_value_t interface_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, IF_NAMESIZE - 1),
+};
+
 static const cyaml_schema_field_t settings_fields[] = {
 	STRING(name, struct settings, PEER_NAME_SIZE - 1),
 	STRING_OR_NONE(key, struct settings, PATH_MAX),
@@ -78,6 +86,9 @@ static const cyaml_schema_field_t settings_fields[] = {
 	STRING_OR_NONE(window, struct settings, TEXT_MAX),
 	STRING_OR_NONE(report_interval, struct settings, TEXT_MAX),
 	STRING_OR_NONE(session_interval, struct settings, TEXT_MAX),
+	CYAML_FIELD_SEQUENCE_COUNT("session_interfaces", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				   struct settings, session_interfaces, n_session_interfaces,
+				   &interface_schema, 1, BRIDGE_WATCH_INTERFACES_MAX),
 	STRING_OR_NONE(metrics, struct settings, TEXT_MAX),
 	CONFIG_FIELD_BOOL("authenticated", CYAML_FLAG_OPTIONAL, struct settings, authenticated),
 	CONFIG_FIELD_BOOL("plain_text_bus", CYAML_FLAG_OPTIONAL, struct settings, plain_text_bus),
@@ -133,6 +144,9 @@ static int read_rates(const char *path, const struct settings *s, struct node_co
 			err, -EINVAL,
 			"%s: budget: 0 would let nobody be probed; leave it out for no limit",
 			path);
+	if (r == 0 && s->n_session_interfaces && !s->session_interval)
+		return mg_error_set(err, -EINVAL, "%s: session_interfaces: it takes a "
+				    "'session_interval', too", path);
 	n->budget = s->budget ? *s->budget : 0;
 	return r;
 }
@@ -210,6 +224,8 @@ static int read_settings(const char *path, struct telemetry_config *c, struct mg
 		.controllers = s->controllers,
 		.n_controllers = s->n_controllers,
 		.devices = s->devices,
+		.session_interfaces = (const char *const *)s->session_interfaces,
+		.n_session_interfaces = s->n_session_interfaces,
 		.interval_ns = 500 * NS_PER_MS,
 		.timeout_ns = NS_PER_S,
 		.window_ns = 10 * NS_PER_S,
@@ -289,6 +305,16 @@ static bool same_controllers(const struct settings *a, const struct settings *b)
 	return true;
 }
 
+static bool same_interfaces(const struct settings *a, const struct settings *b)
+{
+	if (a->n_session_interfaces != b->n_session_interfaces)
+		return false;
+	for (unsigned i = 0; i < a->n_session_interfaces; i++)
+		if (strcmp(a->session_interfaces[i], b->session_interfaces[i]) != 0)
+			return false;
+	return true;
+}
+
 /* Names what was changed and is taken at the start only; NULL: nothing. */
 static const char *fixed_and_changed(const struct settings *a, const struct settings *b)
 {
@@ -309,6 +335,8 @@ static const char *fixed_and_changed(const struct settings *a, const struct sett
 			return texts[i].field;
 	if (!same_controllers(a, b))
 		return a->n_controllers > 1 ? "controllers" : "controller";
+	if (!same_interfaces(a, b))
+		return "session_interfaces";
 	if (a->authenticated != b->authenticated)
 		return "authenticated";
 	return a->plain_text_bus != b->plain_text_bus ? "plain_text_bus" : NULL;

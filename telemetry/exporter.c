@@ -6,8 +6,7 @@
 
 struct exporter {
 	struct http_server *server;
-	const struct prober *prober;
-	const struct registry *registry;
+	struct exporter_sources sources;
 };
 
 static void write_results(struct metrics *m, const char *name, const char *help,
@@ -90,6 +89,27 @@ static void write_clients(struct metrics *m, const struct prober *prober)
 	histogram_clear(&summary.srtt);
 }
 
+static void write_passing(struct metrics *m, const struct bridge_watch_counters *c)
+{
+	static const struct metrics_label results[] = {
+		{ "result", "taken" },
+		{ "result", "stranger" },
+		{ "result", "malformed" },
+		{ "result", "dropped" },
+	};
+	const uint64_t counts[] = { c->taken, c->stranger, c->malformed, c->dropped };
+
+	write_results(m, "tagalong_telemetry_passing_segments_total",
+		      "TCP segments that passed, by what became of them.", results, counts,
+		      ARRAY_SIZE(counts));
+	metrics_family(m, METRICS_COUNTER, "tagalong_telemetry_passing_samples_total",
+		       "Round-trip times that TCP sessions told which passed.");
+	metrics_value(m, (double)c->samples, METRICS_NO_LABELS);
+	metrics_family(m, METRICS_COUNTER, "tagalong_telemetry_passing_crowded_total",
+		       "Segments of sessions that passed and that there was no place for.");
+	metrics_value(m, (double)c->crowded, METRICS_NO_LABELS);
+}
+
 static void on_metrics(const struct http_request *request, struct http_reply *reply, void *userdata)
 {
 	const struct exporter *e = userdata;
@@ -100,15 +120,18 @@ static void on_metrics(const struct http_request *request, struct http_reply *re
 	(void)request;
 	if (!m)
 		return;
-	write_probes(m, e->prober);
-	write_registrations(m, registry_counters(e->registry));
-	write_clients(m, e->prober);
+	write_probes(m, e->sources.prober);
+	write_registrations(m, registry_counters(e->sources.registry));
+	write_clients(m, e->sources.prober);
+	if (e->sources.passing)
+		write_passing(m, bridge_watch_counters(e->sources.passing));
 	if (metrics_finish(m, &text, &len) == 0)
 		http_reply_take(reply, 200, METRICS_CONTENT_TYPE, text, len);
 }
 
-int exporter_new(sd_event *loop, const struct address *listen, const struct prober *prober,
-		 const struct registry *registry, struct exporter **ret, struct mg_error *err)
+int exporter_new(sd_event *loop, const struct address *listen,
+		 const struct exporter_sources *sources, struct exporter **ret,
+		 struct mg_error *err)
 {
 	static const struct http_route routes[] = { { "GET", "/metrics", on_metrics }, { 0 } };
 	_cleanup_(exporter_free_p) struct exporter *e = calloc(1, sizeof(*e));
@@ -117,8 +140,7 @@ int exporter_new(sd_event *loop, const struct address *listen, const struct prob
 
 	if (!e)
 		return mg_error_set(err, -ENOMEM, "out of memory");
-	e->prober = prober;
-	e->registry = registry;
+	e->sources = *sources;
 	r = http_server_new(loop, &config, &e->server, err);
 	if (r < 0) {
 		mg_error_prefix(err, "metrics");

@@ -8,14 +8,23 @@
 #define TELEMETRY_EXPORTER_H
 
 #include "common/http.h"
+#include "telemetry/bridge_watch.h"
 #include "telemetry/prober.h"
 #include "telemetry/registry.h"
 
 struct exporter;
 
-/* `prober` and `registry` are borrowed. */
-int exporter_new(sd_event *loop, const struct address *listen, const struct prober *prober,
-		 const struct registry *registry, struct exporter **ret, struct mg_error *err);
+/* Whose figures they are. */
+struct exporter_sources {
+	const struct prober *prober;
+	const struct registry *registry;
+	const struct bridge_watch *passing; /* NULL: there is none */
+};
+
+/* The sources are borrowed. */
+int exporter_new(sd_event *loop, const struct address *listen,
+		 const struct exporter_sources *sources, struct exporter **ret,
+		 struct mg_error *err);
 void exporter_free(struct exporter *e);
 DEFINE_CLEANUP(struct exporter, exporter_free)
 

@@ -6,6 +6,7 @@
 #include "common/bus.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "telemetry/bridge_watch.h"
 #include "telemetry/confine.h"
 #include "telemetry/datagram.h"
 #include "telemetry/exporter.h"
@@ -34,6 +35,7 @@ struct node {
 	uint64_t epoch; /* the highest that a controller has told */
 	struct reporter *reporter;
 	struct tcp_watch *sessions; /* NULL: they are not looked at */
+	struct bridge_watch *passing; /* NULL: nor are those that only pass */
 	struct exporter *exporter; /* NULL: no metrics are served */
 	sd_event_source *expiry_timer;
 	uint64_t statistics_ns; /* when they are logged next */
@@ -278,8 +280,8 @@ static int make_parts(struct node *n, const struct node_config *c, sd_event *loo
 	return r < 0 ? mg_error_set(err, r, "cannot start: %s", strerror(-r)) : 0;
 }
 
-static int make_sources(struct node *n, const struct node_config *c, sd_event *loop,
-			struct mg_error *err)
+static int watch_sessions(struct node *n, const struct node_config *c, sd_event *loop,
+			  struct mg_error *err)
 {
 	int r = 0;
 
@@ -287,6 +289,21 @@ static int make_sources(struct node *n, const struct node_config *c, sd_event *l
 		r = tcp_watch_new(loop, n->prober, c->session_interval_ns, &n->sessions);
 	if (r < 0)
 		return mg_error_set(err, r, "cannot look at TCP sessions: %s", strerror(-r));
+	if (c->n_session_interfaces)
+		r = bridge_watch_new(loop, n->prober, c->session_interfaces,
+				     c->n_session_interfaces, &n->passing);
+	return r < 0 ? mg_error_set(err, r, "session_interfaces: cannot look at what passes "
+				    "(CAP_NET_RAW): %s", strerror(-r))
+		     : 0;
+}
+
+static int make_sources(struct node *n, const struct node_config *c, sd_event *loop,
+			struct mg_error *err)
+{
+	int r = watch_sessions(n, c, loop, err);
+
+	if (r < 0)
+		return r;
 	r = sd_event_add_time(loop, &n->expiry_timer, CLOCK_MONOTONIC, 0, 0, on_expiry_timer, n);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(n->expiry_timer, SD_EVENT_ON);
@@ -339,7 +356,9 @@ int node_start(const struct node_config *config, sd_event *loop, struct node **r
 	if (r == 0)
 		r = make_sources(n, config, loop, err);
 	if (r == 0 && !address_is_none(&config->metrics))
-		r = exporter_new(loop, &config->metrics, n->prober, n->registry, &n->exporter, err);
+		r = exporter_new(loop, &config->metrics,
+				 &(struct exporter_sources){ n->prober, n->registry, n->passing },
+				 &n->exporter, err);
 	/* No socket after these needs any, and the bus is about to make threads. */
 	if (r == 0)
 		r = confine_drop_privileges(err);
@@ -378,6 +397,7 @@ void node_free(struct node *n)
 	sd_event_source_disable_unref(n->expiry_timer);
 	exporter_free(n->exporter);
 	tcp_watch_free(n->sessions);
+	bridge_watch_free(n->passing);
 	reporter_free(n->reporter);
 	for (size_t i = 0; i < n->n_uplinks; i++)
 		uplink_free(n->uplinks[i]);

@@ -33,6 +33,8 @@ struct node_config {
 	uint64_t window_ns;         /* of the minimum */
 	uint64_t report_interval_ns;
 	uint64_t session_interval_ns; /* between two looks at TCP sessions; 0: there are none */
+	const char *const *session_interfaces; /* where sessions pass that are looked at, too */
+	size_t n_session_interfaces; /* at most BRIDGE_WATCH_INTERFACES_MAX */
 	struct address metrics; /* HTTP; none: not served */
 };
 

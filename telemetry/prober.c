@@ -614,6 +614,28 @@ void prober_receive(struct prober *p, uint64_t now_ns, const struct address *fro
 
 /* ---- Sessions ------------------------------------------------------------------------ */
 
+bool prober_has_host(const struct prober *p, const struct address *host)
+{
+	const struct client *c = client_table_by_host(p->clients, host);
+
+	return c && !c->quiet;
+}
+
+size_t prober_hosts(const struct prober *p, struct address *ret, size_t room)
+{
+	size_t n = 0;
+
+	for (struct client *c = client_table_next(p->clients, NULL); c && n <= room;
+	     c = client_table_next(p->clients, c)) {
+		if (c->quiet || address_is_none(&c->address))
+			continue;
+		if (n < room)
+			ret[n] = c->address;
+		n++;
+	}
+	return n;
+}
+
 static bool remember_told(struct prober *p, struct client *c)
 {
 	if (p->n_told == p->room_told) {

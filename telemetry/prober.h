@@ -149,6 +149,13 @@ size_t prober_packet_size(const struct prober *p, enum prober_channel channel);
 void prober_sent_at(struct prober *p, enum prober_channel channel, const uint8_t *packet,
 		    uint64_t utc_ns);
 
+/* Whether sessions with a host (port 0) would tell of a client now. */
+bool prober_has_host(const struct prober *p, const struct address *host);
+
+/* Writes where the clients are of whom sessions would tell, `room` at most, and returns how many there
+ * are, or `room` + 1 for more. */
+size_t prober_hosts(const struct prober *p, struct address *ret, size_t room);
+
 /* What others know of the path to a host (port 0), such as the kernel by a client's sessions. The least
  * of what is told counts, when it is taken, if only one client is there. */
 void prober_add_session(struct prober *p, const struct address *host, uint64_t rtt_ns);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LTLIBRARIES += libtelemetry.la
 libtelemetry_la_SOURCES = \
+	telemetry/bridge_watch.c \
+	telemetry/bridge_watch.h \
 	telemetry/client_table.c \
 	telemetry/client_table.h \
 	telemetry/confine.c \
@@ -20,6 +22,8 @@ libtelemetry_la_SOURCES = \
 	telemetry/node.h \
 	telemetry/pace.c \
 	telemetry/pace.h \
+	telemetry/packet_ring.c \
+	telemetry/packet_ring.h \
 	telemetry/probe_loop.c \
 	telemetry/probe_loop.h \
 	telemetry/probe_packet.c \

@@ -40,6 +40,7 @@ TREE_TESTS = \
 	tests/e2e/handovers.sh \
 	tests/e2e/manpages.sh \
 	tests/e2e/map.sh \
+	tests/e2e/passing.sh \
 	tests/e2e/placementd.sh \
 	tests/e2e/ranks.sh \
 	tests/e2e/references.sh \
@@ -62,6 +63,8 @@ EXTRA_DIST += tests/e2e/functions.sh tests/e2e/nodes.sh tests/e2e/rest.py tests/
 
 # The guest is built for those tests that run, and not for the others.
 $(E2E_TESTS:%=%.log): $(GUEST_IMAGE)
+DELAY_TESTS = tests/e2e/passing.sh
+$(DELAY_TESTS:%=%.log): tests/bench/delay-link$(EXEEXT)
 ECHO_TESTS = tests/e2e/cut-over.sh
 $(ECHO_TESTS:%=%.log): tests/bench/echo-client$(EXEEXT)
 

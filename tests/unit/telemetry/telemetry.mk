@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 UNIT_TESTS += \
+	tests/unit/telemetry/test_bridge_watch \
 	tests/unit/telemetry/test_confine \
 	tests/unit/telemetry/test_daemon \
 	tests/unit/telemetry/test_datagram \
@@ -7,6 +8,7 @@ UNIT_TESTS += \
 	tests/unit/telemetry/test_exporter \
 	tests/unit/telemetry/test_node \
 	tests/unit/telemetry/test_pace \
+	tests/unit/telemetry/test_packet_ring \
 	tests/unit/telemetry/test_probe_loop \
 	tests/unit/telemetry/test_prober \
 	tests/unit/telemetry/test_prober_answers \
@@ -26,6 +28,7 @@ UNIT_TESTS += \
 	tests/unit/telemetry/test_tcp_segment \
 	tests/unit/telemetry/test_tcp_watch \
 	$(NULL)
+tests_unit_telemetry_test_bridge_watch_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_confine_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_daemon_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_datagram_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
@@ -33,6 +36,7 @@ tests_unit_telemetry_test_echo_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD
 tests_unit_telemetry_test_exporter_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_node_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_pace_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_packet_ring_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_probe_loop_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_answers_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)

@@ -133,6 +133,9 @@ Test(daemon, errors_name_file_and_field)
 		{ "timeout: soon", "timeout" },
 		{ "window: 1ns", "window" },
 		{ "report_interval: -1s", "report_interval" },
+		{ "session_interval: never", "session_interval" },
+		{ "session_interfaces: [br0]", "session_interval" },
+		{ "session_interfaces: [of-sixteen-bytes]", "of-sixteen-bytes" },
 		{ "metrics: localhost:9100", "metrics" },
 		{ "colour: red", "colour" },
 		{ "authenticated: perhaps", "authenticated" },
@@ -166,5 +169,46 @@ Test(daemon, secrets_that_others_may_read_are_refused)
 	cr_assert_eq(chmod(f.devices, 0600), 0);
 	cr_assert_eq(chmod(f.key, 0640), 0);
 	cr_assert_eq(load(&f, &err), -EPERM);
+	teardown(&f);
+}
+
+/* Whether `now` can be reloaded where `before` was started with. */
+static int reload(const struct fixture *f, const char *before, const char *now,
+		  struct mg_error *err)
+{
+	void *started_with, *config;
+	int r;
+
+	write_config(f, before);
+	cr_assert_eq(telemetry_daemon.load(f->config, &started_with, err), 0, "%s", err->text);
+	write_config(f, now);
+	cr_assert_eq(telemetry_daemon.load(f->config, &config, err), 0, "%s", err->text);
+	r = telemetry_daemon.reload(NULL, started_with, config, err);
+	telemetry_daemon.unload(started_with);
+	telemetry_daemon.unload(config);
+	return r;
+}
+
+Test(daemon, what_is_taken_at_the_start_cannot_be_reloaded)
+{
+	static const struct {
+		const char *before, *now, *says;
+	} cases[] = {
+		{ "window: 10s", "window: 11s", "'window'" },
+		{ "", "session_interval: 1s", "'session_interval'" },
+		{ "session_interval: 1s\nsession_interfaces: [br0]", "session_interval: 1s",
+		  "'session_interfaces'" },
+		{ "session_interval: 1s\nsession_interfaces: [br0, br1]",
+		  "session_interval: 1s\nsession_interfaces: [br0, br2]", "'session_interfaces'" },
+	};
+	struct fixture f;
+
+	setup(&f);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct mg_error err = { 0 };
+
+		cr_assert_eq(reload(&f, cases[i].before, cases[i].now, &err), -EBUSY, "%zu", i);
+		cr_assert_not_null(strstr(err.text, cases[i].says), "%s", err.text);
+	}
 	teardown(&f);
 }

@@ -67,9 +67,11 @@ Test(exporter, what_happened_is_counted)
 							 .now_utc = fixed_utc },
 				&prober),
 		     0);
-	cr_assert_eq(exporter_new(loop, &any, prober, registry, &exporter, &err), 0, "%s",
+	cr_assert_eq(exporter_new(loop, &any, &(struct exporter_sources){ prober, registry, NULL },
+				  &exporter, &err), 0, "%s",
 		     err.text);
 	text = get(loop, exporter_local(exporter));
+	cr_assert_null(strstr(text, "_passing_"), "it is not looked at what passes");
 	cr_assert_has(text, "\ntagalong_telemetry_clients 0\n");
 	cr_assert_null(strstr(text, "quantile"), "no quantiles of nothing");
 	cr_assert_eq(prober_set_watch_list(prober, 0, list, 2), 0);
@@ -92,6 +94,36 @@ Test(exporter, what_happened_is_counted)
 	sd_event_unref(loop);
 }
 
+Test(exporter, what_passes_is_counted)
+{
+	struct exporter *exporter;
+	struct bridge_watch *passing;
+	struct registry *registry;
+	struct prober *prober;
+	struct mg_error err = { 0 };
+	struct address any;
+	sd_event *loop;
+	const char *text;
+
+	cr_assert_eq(address_parse("127.0.0.1:0", 0, &any), 0);
+	cr_assert_geq(sd_event_new(&loop), 0);
+	cr_assert_eq(registry_parse("devices", "", &registry, &err), 0);
+	cr_assert_eq(prober_new(&(struct prober_config){ .interval_ns = NS_PER_S }, &prober), 0);
+	cr_assert_eq(bridge_watch_new(loop, prober, NULL, 0, &passing), 0);
+	cr_assert_eq(exporter_new(loop, &any,
+				  &(struct exporter_sources){ prober, registry, passing },
+				  &exporter, &err), 0, "%s", err.text);
+	text = get(loop, exporter_local(exporter));
+	cr_assert_has(text, "\ntagalong_telemetry_passing_segments_total{result=\"dropped\"} 0\n");
+	cr_assert_has(text, "# TYPE tagalong_telemetry_passing_samples_total counter\n");
+	cr_assert_has(text, "\ntagalong_telemetry_passing_crowded_total 0\n");
+	exporter_free(exporter);
+	bridge_watch_free(passing);
+	prober_free(prober);
+	registry_free(registry);
+	sd_event_unref(loop);
+}
+
 Test(exporter, a_port_in_use_is_a_clear_error)
 {
 	struct exporter *first = NULL, *second = NULL;
@@ -101,8 +133,9 @@ Test(exporter, a_port_in_use_is_a_clear_error)
 
 	cr_assert_eq(address_parse("127.0.0.1:0", 0, &any), 0);
 	cr_assert_geq(sd_event_new(&loop), 0);
-	cr_assert_eq(exporter_new(loop, &any, NULL, NULL, &first, &err), 0);
-	cr_assert_eq(exporter_new(loop, exporter_local(first), NULL, NULL, &second, &err),
+	cr_assert_eq(exporter_new(loop, &any, &(struct exporter_sources){ 0 }, &first, &err), 0);
+	cr_assert_eq(exporter_new(loop, exporter_local(first), &(struct exporter_sources){ 0 },
+				  &second, &err),
 		     -EADDRINUSE);
 	cr_assert_has(err.text, "metrics: cannot listen at 127.0.0.1:");
 	cr_assert_null(second);

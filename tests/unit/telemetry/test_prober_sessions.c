@@ -116,3 +116,35 @@ Test(prober_sessions, who_is_quiet_stays_so)
 	cr_assert_eq(w.n, 0);
 	world_end(&w);
 }
+
+Test(prober_sessions, whose_sessions_would_tell_something_is_known)
+{
+	struct prober_watch list[] = { client(1), client(2), client(3) };
+	const struct address first = host_of(1), second = host_of(2), third = host_of(3),
+			     other = host_of(4);
+	struct address hosts[2];
+	struct world w;
+
+	list[1].idle = true;
+	world_start(&w);
+	cr_assert_eq(prober_hosts(w.prober, hosts, 2), 0);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, 2), 0);
+	cr_assert_eq(prober_hosts(w.prober, hosts, 2), 1);
+	cr_assert(address_equal(&hosts[0], &list[0].address));
+	cr_assert(prober_has_host(w.prober, &first));
+	cr_assert_not(prober_has_host(w.prober, &second), "it is idle");
+	cr_assert_not(prober_has_host(w.prober, &other));
+	/* No more than fit are written, and that there are more is told. */
+	list[1].idle = false;
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, 3), 0);
+	cr_assert_eq(prober_hosts(w.prober, hosts, 2), 3);
+	cr_assert_eq(prober_hosts(w.prober, hosts, 1), 2);
+	cr_assert(prober_has_host(w.prober, &third));
+	/* One that two share is nobody's; who has none is nowhere. */
+	list[2].address = list[0].address;
+	list[1].address = (struct address){ 0 };
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, 3), 0);
+	cr_assert_eq(prober_hosts(w.prober, hosts, 2), 2);
+	cr_assert_not(prober_has_host(w.prober, &first));
+	world_end(&w);
+}
