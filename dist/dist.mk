@@ -53,7 +53,9 @@ debian_files = \
 	dist/debian/tagalong-common.dirs \
 	dist/debian/tagalong-common.install \
 	dist/debian/tagalong-migrator.install \
+	dist/debian/tagalong-migrator.postrm \
 	dist/debian/tagalong-placement.install \
+	dist/debian/tagalong-placement.postrm \
 	dist/debian/tagalong-reflector.install \
 	dist/debian/tagalong-telemetry.install \
 	$(NULL)
