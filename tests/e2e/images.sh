@@ -49,6 +49,11 @@ figure() {
 	python3 -c 'import json, sys; print(json.loads(sys.argv[1]).get(sys.argv[2], 0))' "$figures" "$1"
 }
 
+# Pages that the target had, apart from those that it got ahead of QEMU and that were then the same.
+were_there() {
+	echo $(($(figure pages_same) - $(figure pages_ahead)))
+}
+
 # All that went between the two: the pages, and what was asked of the target before.
 bytes() {
 	echo $(($(figure wire_bytes) + $(figure image_bytes)))
@@ -94,7 +99,7 @@ rm "$(arrival b web)"
 moved web b a
 [ "$(figure image_bytes)" -gt 0 ] || fail "nobody asked what is in the image"
 [ "$(figure known_pages)" -eq 0 ] || fail "b knows what is in the image"
-[ "$(figure pages_same)" -gt 0 ] || fail "no page was found in the image"
+[ "$(were_there)" -gt 1000 ] || fail "few pages were found in the image"
 wait_for 30 images_are b 1
 wait_for 30 images_are a 0
 
@@ -134,8 +139,8 @@ node_kill b # what it noted of the arrival is found again
 node_start b
 moved home b a
 back=$(bytes)
-say "there $cold bytes, back $back bytes, $(figure pages_same) pages the same of $(figure known_pages) known"
-[ "$(figure pages_same)" -gt 0 ] || fail "no page was found in the image"
+say "there $cold bytes, back $back bytes, $(were_there) pages the same of $(figure known_pages) known"
+[ "$(were_there)" -gt 1000 ] || fail "few pages were found in the image"
 [ "$(figure known_pages)" -gt 0 ] || fail "b does not know what is in the image"
 [ "$(figure image_bytes)" -eq 0 ] || fail "b asked for what it knows"
 [ "$(figure pages_asked)" -eq 0 ] || fail "the image was not just what b had noted"
