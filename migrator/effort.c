@@ -10,10 +10,11 @@ void effort_init(struct effort *e)
 	*e = (struct effort){ .level = PAGE_EFFORT_FASTEST - 1 };
 }
 
-void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns)
+void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns, uint64_t plain_ns)
 {
 	e->encode_ns = encode_ns;
 	e->wire_ns = wire_ns;
+	e->plain_ns = plain_ns;
 }
 
 void effort_waited(struct effort *e, uint64_t ns)
@@ -26,13 +27,13 @@ bool effort_link_is_slower(const struct effort *e)
 	return e->encode_ns < e->wire_ns;
 }
 
-/* Not to compress at all needs a link that is faster than that, and not just one that waits for
- * all else that is done to a page. */
+/* Not to compress at all needs a link that would have carried the pages meanwhile, and not just one
+ * that waits for all else that is done to a page. */
 static int hastier(const struct effort *e)
 {
 	if (e->level < PAGE_EFFORT_FASTEST)
 		return e->level + 1;
-	return e->wire_ns && e->encode_ns > e->wire_ns ? PAGE_EFFORT_NONE : e->level;
+	return e->plain_ns && e->encode_ns > e->plain_ns ? PAGE_EFFORT_NONE : e->level;
 }
 
 int effort_next(struct effort *e, bool starved)

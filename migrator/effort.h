@@ -14,15 +14,16 @@
 
 struct effort {
 	int level; /* of page_packer_pack() */
-	uint64_t encode_ns, wire_ns; /* of the last batch */
+	uint64_t encode_ns, wire_ns, plain_ns; /* of the last batch */
 	uint64_t waited_ns;          /* since then */
 };
 
 /* Between: what is found out soon is which way to go. */
 void effort_init(struct effort *e);
 
-/* What the last batch took to encode, and takes on the link; ns. 0: not known. */
-void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns);
+/* What the last batch took to encode, takes on the link, and would take there as it was; ns.
+ * 0: not known. */
+void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns, uint64_t plain_ns);
 
 /* There was nothing to encode for so long; ns. */
 void effort_waited(struct effort *e, uint64_t ns);
