@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import fcntl
 import json
+import mmap
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import threading
 import time
 
 CLONE_NEWNET = 0x40000000
+MADV_POPULATE_WRITE = 23
 BRIDGE = "br0"
 LINK = "mig0"
 ADDRESSES = {"a": "10.98.0.1", "b": "10.98.0.2"}
@@ -164,6 +166,24 @@ class Alone:
     def leave(self):
         self.held.close()
         self.until = 0.0
+
+
+def available_memory():
+    with open("/proc/meminfo", encoding="ascii") as meminfo:
+        for line in meminfo:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    raise LabError("/proc/meminfo does not tell what is available")
+
+
+def touch_memory(size):
+    """The kernel's next free pages are such as were in use a moment ago. On a virtual machine
+    others may first have to come from its hypervisor, which takes seconds a GiB where that gets
+    free ones back (free page reporting), and is no engine's doing."""
+    size = min(size, available_memory() // 2) & -mmap.PAGESIZE
+    with mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+        memory.madvise(MADV_POPULATE_WRITE)
 
 
 class Host:

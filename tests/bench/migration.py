@@ -34,6 +34,7 @@ from tagalong_engine import TagalongEngine
 
 BASELINE_S = 3  # of replies, and of the guest's own work, before each move
 BASE_SEED = 1000
+TOUCHED = 5 << 29  # bytes: the largest guest on both hosts, and xbzrle's cache
 SLOW_LINK, SLOW_RUNS = "25mbit-40ms", 3
 
 # The same for all. No engine shall be held back by QEMU's default of 128 MiB/s.
@@ -213,6 +214,7 @@ class Bench:
         """The move, and what it took. A move that takes too long is cut."""
         source, cgroups = engine.side, engine.seat.cgroups
         guest_rate = self._guest_rate(cgroups[source])
+        lab.touch_memory(TOUCHED)
         peaks = {end: lab.PeakMemory(pid) for end, pid in
                  (("source", engine.memory_pid(source)),
                   ("destination", engine.memory_pid(OTHER[source]))) if pid}

@@ -104,6 +104,9 @@ class TagalongEngine(Engine):
             settings.update(self.node_settings)
             for path in ("state_dir", "ram_dir"):
                 os.makedirs(settings[path])
+            # As docs/guide.md says; QEMU's own memory is in huge pages, too.
+            lab.run("mount", "-t", "tmpfs", "-o", "huge=within_size", "tagalong",
+                    settings["ram_dir"])
             self._write(f"migratord-{side}.yaml", settings)
             nodes.append(node)
         operator = {"name": "operator", "nodes": nodes}
@@ -237,4 +240,5 @@ class TagalongEngine(Engine):
                 daemon.kill()
                 daemon.wait()
         for side in ("a", "b"):
+            subprocess.run(["umount", f"{self.ram}-{side}"], check=False, stderr=subprocess.DEVNULL)
             shutil.rmtree(f"{self.ram}-{side}", ignore_errors=True)
