@@ -3,8 +3,10 @@
  * How thoroughly pages are compressed: as far as the link leaves time for it. While the link waits
  * for the codec every batch is packed faster than the one before; while it is the other way
  * round, more thoroughly. That the link waits for QEMU, which has to look for dirty pages or finds
- * only zeros, is no reason for haste. The last steps save little (3 to 7 % of the bytes) for much: they are
- * taken only where the processor has most of its time left.
+ * only zeros, is no reason for haste. The last steps save little (3 to 7 % of the bytes) for much:
+ * they are taken only where the processor has most of its time left. Pages go as they are only
+ * where the link has waited for the fastest codec for many batches on end, and as long as it waits
+ * even then.
  */
 #ifndef MIGRATOR_EFFORT_H
 #define MIGRATOR_EFFORT_H
@@ -13,17 +15,20 @@
 #include <stdint.h>
 
 struct effort {
-	int level; /* of page_packer_pack() */
-	uint64_t encode_ns, wire_ns, plain_ns; /* of the last batch */
+	int level;                   /* of page_packer_pack() */
+	uint64_t encode_ns, wire_ns; /* of the last batch */
 	uint64_t waited_ns;          /* since then */
+	uint64_t fastest_ns;         /* to encode, of the last one by the fastest codec */
+	unsigned late;     /* batches on end for which the link waited, by the fastest codec */
+	unsigned patience; /* so many are enough */
+	unsigned plain;    /* batches on end that went as they were */
 };
 
 /* Between: what is found out soon is which way to go. */
 void effort_init(struct effort *e);
 
-/* What the last batch took to encode, takes on the link, and would take there as it was; ns.
- * 0: not known. */
-void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns, uint64_t plain_ns);
+/* What the last batch took to encode and takes on the link; ns. 0: not known. */
+void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns);
 
 /* There was nothing to encode for so long; ns. */
 void effort_waited(struct effort *e, uint64_t ns);
