@@ -184,7 +184,7 @@ static void resumes(struct world *w, const char *last_id, bool reset, const char
 	client_close(&c);
 }
 
-Test(event_stream, who_listens_gets_what_happens_from_then_on, .timeout = 60)
+Test(event_stream, who_listens_gets_what_happens_from_then_on, .timeout = 120)
 {
 	struct client all, moves;
 	struct world w;
@@ -217,7 +217,7 @@ Test(event_stream, who_listens_gets_what_happens_from_then_on, .timeout = 60)
 	world_end(&w);
 }
 
-Test(event_stream, who_comes_back_goes_on_where_it_was, .timeout = 60)
+Test(event_stream, who_comes_back_goes_on_where_it_was, .timeout = 120)
 {
 	struct client first;
 	struct world w;
@@ -275,7 +275,7 @@ Test(event_stream, what_was_missed_comes_at_once, .timeout = 120)
 	world_end(&w);
 }
 
-Test(event_stream, what_is_no_longer_kept_is_a_reset, .timeout = 60)
+Test(event_stream, what_is_no_longer_kept_is_a_reset, .timeout = 120)
 {
 	struct client first, again;
 	char kept[64], lost[64];
@@ -336,7 +336,7 @@ Test(event_stream, who_reads_too_slowly_is_cut_off_and_holds_up_nobody, .timeout
 }
 
 /* It takes nothing at all: that is noticed by the clock, whatever is kept. */
-Test(event_stream, who_takes_nothing_is_cut_off, .timeout = 60)
+Test(event_stream, who_takes_nothing_is_cut_off, .timeout = 120)
 {
 	struct client stuck;
 	struct world w;
@@ -361,7 +361,7 @@ Test(event_stream, who_takes_nothing_is_cut_off, .timeout = 60)
 	world_end(&w);
 }
 
-Test(event_stream, ends_cleanly, .timeout = 60)
+Test(event_stream, ends_cleanly, .timeout = 120)
 {
 	struct client gone, told, late;
 	struct world w;
