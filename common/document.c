@@ -381,7 +381,7 @@ json_t *document_move(const Tagalong__MoveInfo *move)
 	put_text(o, "vm", move->vm);
 	put_text(o, "source", move->source);
 	put_text(o, "target", move->target);
-	put_text(o, "state", move_state_name(move->state));
+	put_text(o, "state", move->lost ? "lost" : move_state_name(move->state));
 	if (move->reason) {
 		put_text(o, "reason", move->reason->code);
 		put_text(o, "reason_text", move->reason->text);

@@ -22,7 +22,8 @@
 #define EASE_BANDWIDTH 10         /* bytes a second: a page every 100 ms, as it comes out */
 #define EASE_LIMIT_MS 2000
 #define BANDWIDTH_UNLIMITED ((json_int_t)1 << 40)
-#define COMMAND_NS (5 * NS_PER_S)
+/* QEMU answers nobody while it first looks for dirty pages: half a second, on a busy host many. */
+#define COMMAND_NS (30 * NS_PER_S)
 
 #define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
 #define PRIORITY(name) TAGALONG__MOVE_PRIORITY__PRIORITY_##name

@@ -109,7 +109,9 @@ lost_by_kill() {
 }
 
 loss_is_told() {
-	migrator_at "$lost_at" history --limit 1 >"$tmpdir/told" && file_has "$tmpdir/told" "web is lost, post-copy broke off"
+	migrator_at "$lost_at" history --limit 1 >"$tmpdir/told" &&
+		file_has "$tmpdir/told" "web is lost, post-copy broke off" &&
+		migrator_at "$lost_at" history --limit 1 --json >"$tmpdir/told" && file_has "$tmpdir/told" '"state": *"lost"'
 }
 
 # No QEMU, no file, no record of a VM, not even after a restart.
