@@ -62,6 +62,13 @@ def marks_of(found):
             f"{''.join(lines)}</table>")
 
 
+def machine():
+    found = results.machine()
+    return (f"<p>{found['processors']} × {html.escape(found['processor'])}, "
+            f"{found['memory_bytes'] / (1 << 30):.0f} GiB, Linux {html.escape(found['kernel'])}, "
+            f"{found['utc']}; a row has as many runs as it has dots, and its bar is their median</p>")
+
+
 def write(path, rows, found):
     groups = {}
     for row in rows:
@@ -73,5 +80,5 @@ def write(path, rows, found):
         parts += [plot(group, field) for field in PLOTS]
     with open(path, "w", encoding="utf-8") as file:
         file.write('<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>bench-migration'
-                   f"</title><style>{STYLE}</style><h1>Moves of a guest</h1>{marks_of(found)}"
+                   f"</title><style>{STYLE}</style><h1>Moves of a guest</h1>{machine()}{marks_of(found)}"
                    f"{''.join(parts)}</html>\n")

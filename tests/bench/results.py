@@ -1,12 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows, marks and the table. Every benchmark writes this form:
 
-{"rows": [{...one run...}], "marks": [{"name", "value", "unit", "limit", "holds"}]}
+{"machine": {...}, "rows": [{...one run...}],
+ "marks": [{"name", "value", "unit", "limit", "holds"}]}
 """
 
 import json
 import os
+import platform
 import statistics
+import time
+
+
+def machine():
+    """Where and when the last of the rows was measured."""
+    with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+        models = {line.split(":", 1)[1].strip() for line in cpuinfo
+                  if line.startswith("model name")}
+    return {"processor": ", ".join(sorted(models)) or platform.machine(),
+            "processors": os.cpu_count(), "kernel": platform.release(),
+            "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+            "utc": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime())}
 
 
 class Rows:
@@ -61,8 +75,8 @@ class Rows:
         """Writes the file at once and whole; the partial one has served."""
         fresh = f"{self.path}.new"
         with open(fresh, "w", encoding="utf-8") as file:
-            json.dump({"settings": self.settings, "rows": rows, "marks": found_marks}, file,
-                      indent=1)
+            json.dump({"settings": self.settings, "machine": machine(), "rows": rows,
+                       "marks": found_marks}, file, indent=1)
             file.write("\n")
         os.replace(fresh, self.path)
         os.unlink(self.partial)
