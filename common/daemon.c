@@ -67,6 +67,7 @@ static bool parse_options(const struct daemon_program *p, int argc, char **argv,
 			daemon_print_version(p->name);
 			return false;
 		default:
+			fprintf(stderr, "%s: see --help\n", p->name);
 			*ret_status = 2;
 			return false;
 		}

@@ -86,6 +86,8 @@ int keypair_save(const char *path, const struct keypair *keys, struct mg_error *
 	char line[KEY_TEXT_SIZE + 1];
 	int n;
 
+	if (fd < 0 && errno == ENOENT)
+		return mg_error_set(err, -ENOENT, "%s: its folder does not exist", path);
 	if (fd < 0)
 		return mg_error_set(err, -errno, "%s: %s", path, strerror(errno));
 	n = snprintf(line, sizeof(line), "%s\n", keys->secret_key);

@@ -13,7 +13,7 @@
 
 static const char help[] =
 	"usage: edgesim run [OPTION]... STUDY\n\n"
-	"Runs the study of a YAML file; see edgesim(1) for what is in it. Run again, it goes\n"
+	"Runs the study of a YAML file; see edgesim-study(5) for what is in it. Run again, it goes\n"
 	"on where it was interrupted.\n\n"
 	"  -o, --out FOLDER   for the results (NAME.results, by the study's name)\n"
 	"  -q, --quiet        show no progress\n"

@@ -45,15 +45,15 @@ static const struct command {
 	  "start the VM that FILE describes (tagalong-vm(5))" },
 	{ "vm stop", cmd_vm_stop, "VM", 1, ACTS | OPTION_FORCE, "end a VM, as pulling its plug would" },
 	{ "vm adopt", cmd_vm_adopt, "FILE", 1, ACTS | OPTION_QMP | OPTION_FORCE,
-	  "take up with the QEMU of another, which runs the VM that FILE describes" },
+	  "take up with the QEMU of another, which runs the VM that FILE describes (needs --node)" },
 	{ "vm receive", cmd_vm_receive, "VM", 1, ACTS | OPTION_QMP | OPTION_INCOMING,
-	  "let a VM arrive in a QEMU that another has started" },
+	  "let a VM arrive in a QEMU that another has started (needs --node)" },
 	{ "vm freeze", cmd_vm_freeze, "VM", 1, CHANGES, "let only operators move a VM, with --force" },
 	{ "vm thaw", cmd_vm_thaw, "VM", 1, CHANGES, "let it be moved again" },
 	{ "affinity list", cmd_affinity_list, "", 0, COMMON | OPTION_TIMEOUT,
 	  "groups of VMs that are kept together or apart" },
 	{ "affinity set", cmd_affinity_set, "GROUP VM", 2, CHANGES | OPTION_APART,
-	  "keep a VM on one node with the others of a group" },
+	  "keep a VM together with the others of a group, or with --apart away from them" },
 	{ "affinity remove", cmd_affinity_remove, "GROUP VM", 2, CHANGES,
 	  "take a VM out of a group" },
 	{ "pair list", cmd_pair_list, "", 0, COMMON | OPTION_TIMEOUT, "devices, their VMs and RTTs" },
@@ -75,11 +75,11 @@ static const struct command {
 	{ "warm", cmd_warm, "VM TARGET", 2,
 	  COMMON | OPTION_NODE | OPTION_BANDWIDTH | OPTION_MOVE_TIMEOUT | OPTION_PATIENCE |
 		  OPTION_CONNECTIONS | OPTION_DRY_RUN,
-	  "send most of a VM ahead of a move that may come" },
+	  "send most of a VM ahead of a move that may come (needs --node)" },
 	{ "relay", cmd_relay, "VM TARGET", 2,
 	  COMMON | OPTION_NODE | OPTION_BANDWIDTH | OPTION_PATIENCE | OPTION_DETACH |
 		  OPTION_DRY_PLAN,
-	  "carry a migration that libvirt, or whoever has started the QEMUs, steers" },
+	  "carry a migration that libvirt, or whoever has started the QEMUs, steers (needs --node)" },
 	{ "cancel", cmd_cancel, "MOVE", 1, ACTS, "call a move off (until it is decided)" },
 	{ "priority", cmd_priority, "MOVE LEVEL", 2, ACTS,
 	  "let a move go before others, or after: high, normal or low" },
@@ -96,9 +96,9 @@ static const struct command {
 	{ "summary", cmd_summary, "PERIOD", 1, COMMON | OPTION_TIMEOUT,
 	  "what the moves of the last PERIOD (24h) have cost and bought" },
 	{ "image add", cmd_image_add, "NAME", 1, ACTS | OPTION_OF_VM | OPTION_FROM,
-	  "give a node a base image that VMs take pages from" },
-	{ "image list", cmd_image_list, "", 0, ASKS, "the RAM of VMs that a node keeps" },
-	{ "image remove", cmd_image_remove, "IMAGE", 1, ACTS, "let a node keep an image no longer" },
+	  "give a node a base image that VMs take pages from (needs --node)" },
+	{ "image list", cmd_image_list, "", 0, ASKS, "the RAM of VMs that a node keeps (needs --node)" },
+	{ "image remove", cmd_image_remove, "IMAGE", 1, ACTS, "let a node keep an image no longer (needs --node)" },
 	{ "keys make", cmd_keys_make, "FILE", 1, WRITES, "make a secret key" },
 	{ "keys show", cmd_keys_show, "FILE", 1, OPTION_JSON, "print a secret key's public half" },
 	{ "keys allow", cmd_keys_allow, "ROLE NAME KEY", 3, WRITES | OPTION_TO,
@@ -215,9 +215,10 @@ static unsigned distance(const char *a, const char *b)
 	return row[n];
 }
 
+/* NULL: none is near. */
 static const char *nearest(const char *words)
 {
-	unsigned best = 1000;
+	unsigned best = (unsigned)strlen(words) / 2 + 1;
 	const char *name = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
@@ -243,6 +244,7 @@ static const struct command *find_by_words(int n, char **operands, int *ret_word
 					   struct mg_error *err)
 {
 	char words[64];
+	const char *near;
 	bool group = false;
 
 	*ret_words = 1;
@@ -260,8 +262,15 @@ static const struct command *find_by_words(int n, char **operands, int *ret_word
 			if (strcmp(commands[i].name, words) == 0)
 				return &commands[i];
 	}
-	mg_error_set(err, -EINVAL, "unknown command '%s'; did you mean '%s'?", words,
-		     nearest(words));
+	near = nearest(words);
+	if (group && n == 1)
+		mg_error_set(err, -EINVAL, "'%s' needs a second word; 'migrator --help' lists them",
+			     operands[0]);
+	else if (near)
+		mg_error_set(err, -EINVAL, "unknown command '%s'; did you mean '%s'?", words, near);
+	else
+		mg_error_set(err, -EINVAL, "unknown command '%s'; 'migrator --help' lists them",
+			     words);
 	return NULL;
 }
 
@@ -319,6 +328,9 @@ static enum cli_exit run(const struct command *c, int argc, char **argv, struct 
 		return CLI_OK;
 	if (!c)
 		return cli_fail(err, CLI_USAGE, "a command is needed; 'migrator --help' lists them");
+	if (cli.options.node && cli.options.on)
+		return cli_fail(err, CLI_USAGE, "%s: --on goes through placementd and --node past it: "
+				"give one of them", c->name);
 	cli.operands = argv + first;
 	cli.n_operands = argc - first;
 	/* --top stands for an operand. */

@@ -17,6 +17,7 @@ enum cli_exit {
 	CLI_UNREACHABLE = 3, /* nobody answered */
 	CLI_ABORTED = 4,     /* the move was aborted; the VM runs where it was */
 	CLI_IN_DOUBT = 5,    /* the move needs a peer, or a person, to settle it */
+	CLI_LOST = 6,        /* the move lost its VM (post-copy broke off) */
 	CLI_DETACHED = 130,  /* interrupted while the move went on */
 };
 

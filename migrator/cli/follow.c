@@ -248,7 +248,7 @@ static enum cli_exit report_end(const struct follower *f, struct mg_error *err)
 	const char *id = text_of(f, "move");
 
 	if (json_is_true(json_object_get(f->last, "lost")))
-		return cli_fail(err, CLI_FAILED, "%s", why);
+		return cli_fail(err, CLI_LOST, "%s", why);
 	switch (f->state) {
 	case TAGALONG__MOVE_STATE__MOVE_DONE:
 		return report_done(f);

@@ -99,7 +99,7 @@ lost_by_kill() {
 	node_start "$3"
 	move_ends
 	# 5: it was in doubt for a moment
-	[ "$status" = 1 ] || [ "$status" = 5 ] || fail "the move ends with $status: $(tail -n 2 "$tmpdir/move.log")"
+	[ "$status" = 6 ] || [ "$status" = 5 ] || fail "the move ends with $status: $(tail -n 2 "$tmpdir/move.log")"
 	for lost_at in a b; do
 		wait_for 60 loss_is_told
 	done

@@ -507,11 +507,15 @@ Test(cli, wrong_configurations)
 Test(cli, wrong_command_lines)
 {
 	static const struct {
-		const char *words[4];
+		const char *words[8];
 		const char *says;
 	} cases[] = {
 		{ { NULL }, "a command is needed" },
 		{ { "mvoe" }, "did you mean 'move'?" },
+		{ { "foo" }, "unknown command 'foo'; 'migrator --help' lists them" },
+		{ { "keys" }, "'keys' needs a second word" },
+		{ { "vm", "start", "f", "--on", "b", "--node", "a" }, "give one of them" },
+		{ { "resolve", "m", "--run-here", "--yes", "--on=b", "--node=a" }, "give one of them" },
 		{ { "vm", "strat", "x" }, "did you mean 'vm start'?" },
 		{ { "vm", "show" }, "usage: migrator vm show [OPTION]... VM" },
 		{ { "move", "web" }, "usage: migrator move [OPTION]... VM TARGET" },
@@ -527,7 +531,7 @@ Test(cli, wrong_command_lines)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const char *const *w = cases[i].words;
 
-		fake_run(&f, w[0], w[1], w[2], w[3], NULL);
+		fake_run(&f, w[0], w[1], w[2], w[3], w[4], w[5], w[6], NULL);
 		assert_exit(f, CLI_USAGE);
 		assert_has(f.err, cases[i].says);
 		assert_has(f.err, "migrator: ");
