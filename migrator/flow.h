@@ -16,7 +16,8 @@
 
 struct flow;
 
-/* `event` counts from 0. The flow may be freed inside. */
+/* `event` counts from 0; of several that have happened the least is told first. The flow may be freed
+ * inside. */
 typedef void (*flow_event_fn)(struct flow *flow, unsigned event);
 typedef void (*flow_run_fn)(struct flow *flow);
 

@@ -21,12 +21,13 @@
 
 struct inflow;
 
+/* Told in this order, should several have happened (flow.h). */
 enum inflow_event {
 	INFLOW_STARTED, /* the first page or stream byte has come */
-	INFLOW_LOADED,  /* QEMU has loaded the whole state and waits; in post-copy: it has all of the
-			   memory */
 	INFLOW_POST_COPY, /* QEMU is given the state of the devices, and a part of the memory follows:
 			   it can be run once it has loaded that */
+	INFLOW_LOADED,  /* QEMU has loaded the whole state and waits; in post-copy: it has all of the
+			   memory */
 	INFLOW_RESUMED, /* others have taken the place of the connections that were lost */
 	INFLOW_LOST,    /* a connection is lost; inflow_loss() says how. Not after
 			   INFLOW_LOADED */
