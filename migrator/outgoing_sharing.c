@@ -178,9 +178,11 @@ void sharing_stopped(struct outgoing *o)
 {
 	if (o->pause == PAUSE_NONE || !o->outflow)
 		return;
-	if (o->pause == PAUSED)
+	if (o->pause == PAUSED) {
 		log_info("outgoing", "move=%s vm=%s was paused when the guest stopped; it goes on",
 			 o->m.id_text, o->m.row.info->vm);
+		o->timeout_ns += clock_mono_ns() - o->paused_ns;
+	}
 	o->pause = PAUSE_NONE;
 	show(o);
 	outflow_pause(o->outflow, false);
