@@ -264,9 +264,10 @@ static void on_job_event(struct flow *flow, unsigned event)
 static void start_next(struct image_store *s)
 {
 	struct job *j;
-	struct mg_error err = { 0 };
 
 	while ((j = TAILQ_FIRST(&s->jobs)) && !j->started) {
+		struct mg_error err = { 0 };
+
 		j->started = true;
 		j->begun_mono_ns = clock_mono_ns();
 		if (flow_init(&j->flow, s->loop, run_job, on_job_event, &err) == 0 &&
@@ -274,6 +275,8 @@ static void start_next(struct image_store *s)
 			return;
 		log_warning("images", "vm=%s is not kept: %s", j->vm, err.text);
 		TAILQ_REMOVE(&s->jobs, j, link);
+		if (j->done)
+			j->done(err.code, &err, j->userdata);
 		job_free(j);
 	}
 }

@@ -11,6 +11,7 @@
 #define ASK_AFTER_NS (2 * NS_PER_S) /* of silence, when only the source's word is missing */
 #define ASK_NS (NS_PER_S)
 #define DOUBT_NS (5 * NS_PER_S)
+#define ALMOST_PART 8 /* of the memory: what is sent ahead of a move lacks less than that */
 
 #define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
 
@@ -230,6 +231,16 @@ static void release_vm(struct incoming *in)
 		vm_let_go(vm, true);
 }
 
+/* It takes the place of the image of an earlier visit only if it is as good: pages that did not
+ * come are not in it. */
+static bool is_worth_keeping(const struct incoming *in)
+{
+	const Tagalong__MoveFigures *f = in->m.row.info->figures;
+	uint64_t ram = in->vm && in->vm->guest ? guest_ram_bytes(in->vm->guest) : 0;
+
+	return in->may_come_again && (!in->image || (f && ram && f->guest_bytes >= ram - ram / ALMOST_PART));
+}
+
 static void enter_stage(struct incoming *in, enum journal_stage stage)
 {
 	enum journal_stage was = in->m.row.stage;
@@ -276,6 +287,8 @@ static void enter_stage(struct incoming *in, enum journal_stage stage)
 		break;
 	case JOURNAL_NEVER:
 		in->live = in->loaded = false;
+		if (in->vm)
+			in->vm->keep_image = is_worth_keeping(in);
 		incoming_tell_state(in);
 		incoming_copy_end(in);
 		move_show(&in->m, was == JOURNAL_RUN ? STATE(REVOKED) : STATE(ABORTED));

@@ -44,6 +44,7 @@ struct incoming {
 	size_t manifest_len;
 	bool post_copy; /* it may come to that */
 	bool warm; /* sent ahead, for a move that may come */
+	bool may_come_again; /* if it never runs here, what came is worth keeping */
 	/* The image that the source will keep of what comes; and what is written down of that */
 	bool source_keeps;
 	struct uuid source_image;

@@ -164,8 +164,7 @@ static int begin(struct node *n, const Tagalong__PeerPrepare *p, struct incoming
 	in->source_keeps = p->has_incarnation && !p->warm && !p->post_copy;
 	if (in->source_keeps)
 		in->source_image = uuid_of(&p->incarnation);
-	/* If it never runs here, what it gets is what is kept. */
-	in->vm->keep_image = p->warm || p->may_come_again;
+	in->may_come_again = p->warm || p->may_come_again;
 	*ret = in;
 	return 0;
 }

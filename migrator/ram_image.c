@@ -151,7 +151,8 @@ int ram_image_set_source(struct ram_image *image, const struct image *source)
 		return -ENOMEM;
 	image->source = source;
 	for (uint64_t i = 0; i < pages; i++)
-		set_bit(image->open, i, !has_bit(image->touched, i));
+		/* all of a file of huge pages counts as touched */
+		set_bit(image->open, i, image->map || !has_bit(image->touched, i));
 	return 0;
 }
 
