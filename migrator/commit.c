@@ -136,15 +136,14 @@ static enum commit_action target_ready(const struct commit_target *f)
 static enum commit_action target_run(const struct commit_target *f)
 {
 	if (f->refused && f->qemu != COMMIT_QEMU_RUNNING)
-		return COMMIT_TO_NEVER; /* the source still has it whole */
+		return COMMIT_TO_NEVER; /* it never ran, and the source still has it whole */
 	if (is_alive(f->qemu) && is_starved(f))
 		return COMMIT_QUIT;
 	if (is_stopped(f->qemu))
 		return COMMIT_CONT;
 	if (f->partial && f->qemu == COMMIT_QEMU_RUNNING)
 		return COMMIT_WAIT;
-	/* Dead: it ran here, or died when it was about to; the source must not
-	 * revive an older state of it. */
+	/* Dead: it ran here, for all that is known; the source must not revive an older state of it. */
 	if (f->qemu == COMMIT_QEMU_RUNNING || f->qemu == COMMIT_QEMU_DEAD)
 		return COMMIT_TO_DONE;
 	return COMMIT_WAIT;

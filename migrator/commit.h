@@ -68,7 +68,7 @@ struct commit_target {
 	} word;
 	bool live;   /* the data path is up, or may still come up */
 	bool loaded; /* QEMU has loaded everything */
-	bool refused; /* QEMU answered cont with an error: it has not run */
+	bool refused; /* it has not run: QEMU answered cont with an error, or died before */
 	bool partial; /* post-copy: a part of the memory is not here; without `live` it never will be */
 };
 

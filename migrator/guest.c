@@ -36,6 +36,7 @@ struct guest {
 	struct qmp *qmp;
 	char version[32];
 	bool ready;    /* the monitor answers */
+	bool heard_out; /* QEMU closed it, and all that it had said before was taken */
 	bool leaving;  /* it was told to quit, or shut itself down */
 	struct mg_error error;
 	struct guest_handlers handlers;
@@ -78,6 +79,7 @@ static void on_qmp_ready(struct qmp *q, const char *version, void *userdata)
 	snprintf(g->version, sizeof(g->version), "%s", version);
 	g->timer = sd_event_source_disable_unref(g->timer);
 	g->ready = true;
+	g->heard_out = false;
 	if (g->handlers.on_ready)
 		g->handlers.on_ready(g, g->userdata);
 }
@@ -102,6 +104,7 @@ static void on_qmp_closed(struct qmp *q, int error, void *userdata)
 	log_debug("guest", "vm=%s monitor: %s", g->spec->name, strerror(-error));
 	qmp_free(q);
 	g->qmp = NULL;
+	g->heard_out = g->ready && error == -ECONNRESET;
 	g->ready = false;
 	set_timer(g, RECONNECT_NS);
 }
@@ -536,6 +539,11 @@ const char *guest_directory(const struct guest *g)
 pid_t guest_pid(const struct guest *g)
 {
 	return g->pid;
+}
+
+bool guest_was_heard_out(const struct guest *g)
+{
+	return g->heard_out;
 }
 
 const struct mg_error *guest_error(const struct guest *g)

@@ -148,6 +148,11 @@ pid_t guest_pid(const struct guest *g);
  * code is 0 while it lives and after it was told to quit. */
 const struct mg_error *guest_error(const struct guest *g);
 
+/* Once it is gone: whether it has said nothing that was not heard, on a monitor that it closed itself
+ * by its end. QEMU says RESUME before the guest's first instruction (softmmu/cpus.c,
+ * vm_prepare_start()), so a guest of which that was not heard has not run. */
+bool guest_was_heard_out(const struct guest *g);
+
 /* The size of its RAM and a fresh descriptor of the RAM file, which the caller closes. */
 uint64_t guest_ram_bytes(const struct guest *g);
 int guest_ram_open(const struct guest *g);

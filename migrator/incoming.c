@@ -108,6 +108,7 @@ static void on_cont(struct qmp *q, int r, json_t *result, const struct mg_error 
 	(void)result;
 	in->pending--;
 	in->commanding = false;
+	in->has_run |= r == 0;
 	if (r == 0) {
 		in->qemu = running(in);
 	} else if (r == -EREMOTEIO && !in->resumed_utc_ns) {
@@ -149,6 +150,7 @@ static void on_vm_ready(struct vm *vm, void *userdata)
 	struct incoming *in = userdata;
 
 	(void)vm;
+	in->reconnected |= in->cont_went;
 	if (in->m.row.stage == JOURNAL_BEGUN && in->live)
 		incoming_copy_begin(in);
 	else
@@ -164,6 +166,7 @@ static void on_vm_event(struct vm *vm, const char *event, json_t *data, uint64_t
 	(void)data;
 	if (strcmp(event, "RESUME") != 0)
 		return;
+	in->has_run = true;
 	if (!in->resumed_utc_ns) {
 		in->resumed_utc_ns = utc_ns;
 		announce_begin(vm, &in->m.row.id);
@@ -172,6 +175,14 @@ static void on_vm_event(struct vm *vm, const char *event, json_t *data, uint64_t
 	if (in->partial)
 		incoming_tell_state(in);
 	incoming_reconcile(in);
+}
+
+/* In the stage RUN, of a QEMU that has died. In doubt it has, and the source must not revive an
+ * older state of the guest. */
+static bool never_ran(const struct incoming *in, const struct vm *vm)
+{
+	return in->m.row.stage == JOURNAL_RUN && !incoming_is_in_post_copy(in) && in->told_here &&
+	       !in->has_run && (!in->cont_went || (vm->heard_out && !in->reconnected));
 }
 
 static void on_vm_exit(struct vm *vm, void *userdata)
@@ -184,6 +195,11 @@ static void on_vm_exit(struct vm *vm, void *userdata)
 	in->qemu = COMMIT_QEMU_DEAD;
 	if (vm->place == VM_LEAVING)
 		in->vm = NULL; /* its memory goes when we return */
+	if (never_ran(in, vm)) {
+		in->refused = true;
+		move_explain(&in->m, "QEMU of %s died before it ran: %s", in->m.node->config->name,
+			     vm->exit_error.text);
+	}
 	incoming_check_lost(in);
 	if (in->m.row.stage <= JOURNAL_READY && !in->m.row.info->failure)
 		move_explain(&in->m, "QEMU of %s died: %s", in->m.node->config->name,
@@ -266,6 +282,7 @@ static void enter_stage(struct incoming *in, enum journal_stage stage)
 		move_show(&in->m, STATE(READY));
 		break;
 	case JOURNAL_RUN:
+		in->told_here = true;
 		if (in->vm) {
 			in->vm->place = VM_OURS;
 			in->vm->keep_image = false;
@@ -375,6 +392,7 @@ static void act(struct incoming *in, enum commit_action action)
 	case COMMIT_CONT:
 		if (!in->commanding)
 			in->commanding = incoming_command(in, "cont", NULL, on_cont) >= 0;
+		in->cont_went |= in->commanding;
 		break;
 	case COMMIT_STOP:
 		if (!in->commanding)

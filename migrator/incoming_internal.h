@@ -26,6 +26,9 @@ struct incoming {
 	enum commit_qemu qemu;
 	enum commit_word word;
 	bool live, loaded, refused, partial;
+	/* whether a QEMU that dies in the stage RUN has run the guest: this process entered the stage;
+	 * cont went to it, then it connected anew; it has said that it runs */
+	bool told_here, cont_went, reconnected, has_run;
 	/* for the record: when COMMIT came, and how long the guest had stood by then; 0: unknown */
 	uint64_t commit_utc_ns, stopped_ns;
 	/* the source: where its last message came from, and our own way to it */

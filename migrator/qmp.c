@@ -457,10 +457,10 @@ static int receive(struct qmp *q)
 		q->input_room = room;
 	}
 	n = recv(q->fd, q->input + q->input_len, READ_SIZE, MSG_DONTWAIT);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -ECONNRESET;
-	if (n == 0)
-		return -ECONNRESET;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0)
+		return q->input_len ? -EPROTO : -ECONNRESET; /* in the midst of a line */
 	q->input_len += (size_t)n;
 	return handle_lines(q);
 }

@@ -29,7 +29,7 @@ struct qmp_handlers {
 	void (*on_event)(struct qmp *q, const char *event, json_t *data, uint64_t utc_ns,
 			 void *userdata);
 	/* The connection is gone; the client may be freed here. -ECONNRESET: QEMU
-	 * went or closed it; -EPROTO, -EMSGSIZE: it sent what is no QMP. */
+	 * went or closed it; -EPROTO, -EMSGSIZE: it sent what is no QMP, or half a line. */
 	void (*on_closed)(struct qmp *q, int error, void *userdata);
 };
 

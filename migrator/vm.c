@@ -423,6 +423,7 @@ static void on_guest_exit(struct guest *g, void *userdata)
 	struct node *n = vm->node;
 
 	vm->exit_error = *guest_error(g);
+	vm->heard_out = guest_was_heard_out(g);
 	if (vm->exit_error.code)
 		log_warning("vm", "vm=%s QEMU has ended: %s", vm->spec->name, vm->exit_error.text);
 	else

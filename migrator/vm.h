@@ -44,6 +44,7 @@ struct vm {
 	bool ready;          /* its monitor answers */
 	bool running;
 	struct mg_error exit_error; /* why its QEMU ended, if it was not told to */
+	bool heard_out; /* and all that it had to say was heard */
 	bool exiting; /* its watcher is being told that QEMU has ended */
 	const struct vm_watcher *watcher; /* NULL: no move */
 	void *watcher_data;

@@ -47,6 +47,9 @@ rules "$tmpdir/early.c"
 sed 's/^\t\treturn COMMIT_CONT;/\t\treturn COMMIT_WAIT;/' "$top_srcdir/migrator/commit.c" >"$tmpdir/idle.c"
 rules "$tmpdir/idle.c"
 ! holds alive -f || fail "copies that are never revived are not noticed"
+sed 's/if (f->refused && /if (false \&\& /' "$top_srcdir/migrator/commit.c" >"$tmpdir/deaf.c"
+rules "$tmpdir/deaf.c"
+! holds safe || fail "a guest that never ran and is taken for one that did is not noticed"
 
 say "over a network, in post-copy"
 model -DBLOWS=$((blows - 1)) -DPOST_COPY=1

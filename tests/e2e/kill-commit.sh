@@ -69,7 +69,7 @@ truth_is_told() {
 		[ "$source/$target" = done/done ]
 	else
 		case $source/$target in
-		none/none | aborted/none | aborted/aborted | revoked/aborted | none/aborted) ;;
+		none/none | aborted/none | aborted/aborted | revoked/aborted | revoked/revoked | none/aborted) ;;
 		*) return 1 ;;
 		esac
 	fi
@@ -148,6 +148,27 @@ case_revoke() {
 	fi
 }
 
+# The target's daemon is about to write down that its QEMU shall run when that dies, unseen: it
+# must not be taken for one that has run.
+case_unseen_death() {
+	local target=$to
+	prepare
+	node_stop "$target"
+	node_fault[$target]=stall-before=journal-run:3s
+	node_start "$target"
+	begin_move "$from" "$to" "${patient[@]}" --attempts 1
+	wait_for 60 source_is committed
+	kill -9 "$(cat "$tmpdir/$target"/vm/web/*/pid)"
+	wait_for 60 source_is revoked
+	killed=$target
+	node_stop "$target"
+	check "revoked, QEMU died unseen"
+}
+
+source_is() {
+	[ "$(move_state "$from" "$move")" = "$1" ]
+}
+
 # each FUNCTION STEP...
 each() {
 	local fn=$1 step blow
@@ -182,6 +203,7 @@ each case_cancel "${cancel_steps[@]}"
 if [[ revoke =~ $only ]]; then
 	case_revoke nobody
 	each case_revoke "${revoke_steps[@]}"
+	case_unseen_death
 fi
 [ "$runs" -gt 0 ] || fail "no case matches '$only'"
 runs_once

@@ -3,11 +3,13 @@
  * The commit of a move as a model for spin: two daemons that follow the very rules of
  * migrator/commit.c, two QEMUs, and a network that loses what is on it when it pleases. A number
  * of blows falls at any moment: a daemon is killed and started again, the target's QEMU dies
- * before it was told to run or refuses to, the link drops all that is under way.
+ * before it has run, unseen at first, or refuses to, the link drops all that is under way.
  *
  *     spin -a -DBLOWS=2 commit.pml && cc -I… pan.c …/commit.c && ./a.out …
  *
- * Always: never do both QEMUs run the guest. In the end: one runs it, and goes on running.
+ * Always: never do both QEMUs run the guest. In the end: one runs it, and goes on running; unless
+ * the target's QEMU died before it did, and a daemon that cannot know that, because it was started
+ * after the decision, takes it for one that has run.
  *
  * With -DPOST_COPY=1 the moves are those that go to post-copy: the source's QEMU hands the guest over
  * before its memory, and cannot run it from then on, unless it has sent all and the target has
@@ -92,7 +94,9 @@ bool s_live = true, s_shut = false;
 byte t_stage = PREPARED, t_real = PAUSED, t_sees = PAUSED, t_word = 0;
 bool t_live = true, t_loaded = false, t_refused = false;
 byte blows = BLOWS;
-bool t_was_told = false; /* to run: its QEMU's death is the guest's from then on */
+bool t_here = false; /* the daemon that runs has taken the decision: it would have heard RESUME */
+bool t_ran = false;
+bool t_mistaken = false; /* one that has not run was taken for one that has */
 
 /* Post-copy. The source's QEMU, when it is BUSY, has handed the guest over. */
 bool s_post = false, s_lost = false;      /* what the source's journal has */
@@ -111,8 +115,8 @@ chan to_source = [2] of { byte };
 #define T_ENDED (t_stage == NEVER || (t_stage == DONE && t_lost))
 #define IS_LOST (s_real == DEAD && t_real == DEAD && s_lost && S_ENDED && T_ENDED)
 
-ltl safe { [] (!BOTH_RUN && (s_lost -> blows < BLOWS)) }
-ltl alive { <> [] ((ONE_RUNS && !s_lost) || IS_LOST) }
+ltl safe { [] (!BOTH_RUN && (s_lost -> blows < BLOWS) && !(t_mistaken && t_here)) }
+ltl alive { <> [] ((ONE_RUNS && !s_lost) || IS_LOST || t_mistaken) }
 
 /* What the target's QEMU would say; and whether memory still comes to it. */
 #define T_SEEN (t_real == DEAD -> DEAD : (t_broken -> BROKEN : T_RUNS))
@@ -232,11 +236,14 @@ active proctype target_acts()
 {
 	do
 	:: atomic { c_expr { TARGET_NEXT == COMMIT_TO_READY } -> t_stage = READY; tell_source() }
-	:: atomic { c_expr { TARGET_NEXT == COMMIT_TO_RUN } -> t_stage = RUN; t_was_told = true }
-	:: atomic { c_expr { TARGET_NEXT == COMMIT_TO_DONE } -> t_stage = DONE; tell_source() }
+	:: atomic { c_expr { TARGET_NEXT == COMMIT_TO_RUN } -> t_stage = RUN; t_here = true }
+	:: atomic { c_expr { TARGET_NEXT == COMMIT_TO_DONE } ->
+		t_mistaken = !t_ran && !t_lost; t_stage = DONE; tell_source() }
 	:: atomic { c_expr { TARGET_NEXT == COMMIT_TO_NEVER } ->
 		t_stage = NEVER; t_live = false; t_loaded = false; tell_source() }
+	:: atomic { c_expr { TARGET_NEXT == COMMIT_CONT } && t_real == DEAD -> t_sees = UNKNOWN }
 	:: atomic { c_expr { TARGET_NEXT == COMMIT_CONT } && t_real != DEAD -> cont(t_real);
+		t_ran = t_ran || t_real == RUNNING;
 		t_sees = (t_real == RUNNING && (t_live || !t_post) -> RUNNING : UNKNOWN) } /* it tells */
 	:: atomic { c_expr { TARGET_NEXT == COMMIT_STOP } && t_real != DEAD -> stop(t_real); t_sees = UNKNOWN }
 	:: atomic { c_expr { TARGET_NEXT == COMMIT_QUIT } ->
@@ -287,7 +294,8 @@ end:	do
 		:: s_post && s_peer != SAYS_RAN && (s_real == BROKEN || s_real == DEAD) -> s_lost = true; s_live = false
 		:: else -> skip
 		fi }
-	:: atomic { t_sees != T_SEEN && !t_silent -> t_sees = T_SEEN }
+	:: atomic { t_sees != T_SEEN && !t_silent -> t_sees = T_SEEN;
+		t_refused = t_refused || (t_sees == DEAD && t_stage == RUN && t_here && !t_ran && !t_post) }
 #if POST_COPY
 	/* it is begun; all comes, QEMU says so to the other one, the target's daemon hears it */
 	:: atomic { s_real == RUNNING && s_live && s_stage == PREPARED && !s_post -> s_post = true }
@@ -307,14 +315,15 @@ end:	do
 	:: atomic { blows > 0 && s_post && (s_real == BUSY || s_real == BROKEN) -> blows--; s_real = DEAD }
 #endif
 	/* blows: to the source's daemon, the target's, the target's QEMU (cont is refused, or it
-	   dies, which is seen at once: it cannot be known of a dead one whether it has run), the link */
+	   dies before it runs; of one that runs it is the guest's end), the link */
 	:: atomic { blows > 0 -> blows--;
 		s_live = false; s_peer = SILENT; s_sees = (s_real == DEAD -> DEAD : UNKNOWN); migration_socket_closes() }
 	:: atomic { blows > 0 -> blows--;
-		t_live = false; t_loaded = false; t_refused = false; t_word = 0; t_sees = (t_real == DEAD -> DEAD : UNKNOWN);
+		t_live = false; t_loaded = false; t_refused = false; t_here = false; t_word = 0; t_sees = (t_real == DEAD -> DEAD : UNKNOWN);
 		t_partial = t_lost }
 	:: atomic { blows > 0 && t_stage == RUN && t_real == PAUSED -> blows--; t_refused = true }
-	:: atomic { blows > 0 && !t_was_told && t_real != DEAD -> blows--; t_real = DEAD; t_sees = DEAD }
+	:: atomic { blows > 0 && !t_ran && t_real != DEAD && !t_post -> blows--; t_real = DEAD }
+	:: atomic { blows > 0 && t_stage < RUN && t_real != DEAD && t_post -> blows--; t_real = DEAD; t_sees = DEAD }
 	:: atomic { blows > 0 && (len(to_source) > 0 || len(to_target) > 0) -> blows--;
 		do
 		:: to_source?_

@@ -464,7 +464,7 @@ Test(qmp, a_dropped_connection_fails_what_is_open_once)
 	setup(&f);
 	ask(&f, "a", NULL, &a);
 	ask(&f, "b", NULL, &b);
-	say(&f, "{\"event\": \"SHUTDOWN\"}\n{\"event\": \"half");
+	say(&f, "{\"event\": \"SHUTDOWN\"}\n");
 	shutdown(f.peer, SHUT_RDWR);
 	cr_assert(run_until(&f, &f.closed, 1));
 	run_dry(&f);
@@ -472,6 +472,19 @@ Test(qmp, a_dropped_connection_fails_what_is_open_once)
 	cr_assert_eq(f.closed, 1);
 	cr_assert_eq(f.closed_with, -ECONNRESET);
 	cr_assert(a.r == -ECONNRESET && b.r == -ECONNRESET && f.replies == 2);
+	teardown(&f);
+}
+
+Test(qmp, what_ends_in_the_midst_of_a_line_was_not_heard_out)
+{
+	struct fixture f;
+
+	setup(&f);
+	say(&f, "{\"event\": \"SHUTDOWN\"}\n{\"event\": \"half");
+	shutdown(f.peer, SHUT_RDWR);
+	cr_assert(run_until(&f, &f.closed, 1));
+	cr_assert_str_eq(f.event, "SHUTDOWN");
+	cr_assert_eq(f.closed_with, -EPROTO);
 	teardown(&f);
 }
 
