@@ -103,10 +103,12 @@ def compare_choices():
     schemas = document["components"]["schemas"]
     limits = schemas["MoveOrder"]["properties"]["limits"]["properties"]
     resolve_body = body_schema(OPERATIONS["POST", "/v1/moves/{move}/resolve"])
+    # "lost" is a state to who reads, and a flag between the daemons.
+    states = [name for name in schemas["Move"]["properties"]["state"]["enum"] if name != "lost"]
     for enum, prefix, schema in (
         ("IfNotConverging", "CONVERGE_", limits["if_not_converging"]),
         ("MovePriority", "PRIORITY_", schemas["Priority"]),
-        ("MoveState", "MOVE_", schemas["Move"]["properties"]["state"]),
+        ("MoveState", "MOVE_", {"enum": states}),
         ("VmState", "VM_", schemas["Vm"]["properties"]["state"]),
         ("Verdict", "", resolve_body["properties"]["verdict"]),
     ):
