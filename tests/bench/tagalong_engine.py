@@ -240,5 +240,7 @@ class TagalongEngine(Engine):
                 daemon.kill()
                 daemon.wait()
         for side in ("a", "b"):
-            subprocess.run(["umount", f"{self.ram}-{side}"], check=False, stderr=subprocess.DEVNULL)
+            # Lazily: a guest that was given up may end after this.
+            subprocess.run(["umount", "--lazy", f"{self.ram}-{side}"], check=False,
+                           stderr=subprocess.DEVNULL)
             shutil.rmtree(f"{self.ram}-{side}", ignore_errors=True)
