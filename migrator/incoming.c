@@ -111,7 +111,7 @@ static void on_cont(struct qmp *q, int r, json_t *result, const struct mg_error 
 	in->has_run |= r == 0;
 	if (r == 0) {
 		in->qemu = running(in);
-	} else if (r == -EREMOTEIO && !in->resumed_utc_ns) {
+	} else if (r == -EREMOTEIO && !in->has_run) {
 		in->refused = true;
 		move_explain(&in->m, "QEMU cannot run it: %s", err->text);
 	} else {
