@@ -220,10 +220,10 @@ void reflector_set_asleep(struct reflector *r, bool asleep)
 	if (asleep == r->registrar.asleep)
 		return;
 	log_info("register", "%s", asleep ? "asleep" : "awake");
-	r->registrar.asleep = asleep;
-	r->registrar.period_ms =
+	registrar_set_asleep(
+		&r->registrar, asleep,
 		(uint32_t)((asleep ? r->config.sleep_interval_ns : r->config.interval_ns) /
-			   NS_PER_MS);
+			   NS_PER_MS));
 	r->told = false;
 	r->unanswered = 0;
 	(void)sd_event_source_set_time(r->timer, clock_mono_ns() / NS_PER_US);

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "telemetry/registrar.h"
 
+void registrar_set_asleep(struct registrar *r, bool asleep, uint32_t period_ms)
+{
+	r->asleep = asleep;
+	r->period_ms = period_ms;
+	r->waiting = false;
+}
+
 void registrar_repeat(struct registrar *r, uint64_t now_utc_ns,
 		      uint8_t ret_packet[REGISTRATION_SIZE])
 {

@@ -29,6 +29,9 @@ enum registrar_verdict {
 	REGISTRAR_REPEAT,   /* send a new REGISTER at once */
 };
 
+/* What is said from now on. No answer to what was said before counts: it is about the other state. */
+void registrar_set_asleep(struct registrar *r, bool asleep, uint32_t period_ms);
+
 /* Writes a REGISTER for a refresh; `now_utc_ns` makes counters rise over our own
  * restarts as well. */
 void registrar_refresh(struct registrar *r, uint64_t now_utc_ns,

@@ -121,6 +121,28 @@ Test(registrar, only_the_answer_to_the_last_register_counts)
 	cr_assert_eq(registrar_receive(&r, answer, sizeof(answer)), REGISTRAR_IGNORED);
 }
 
+Test(registrar, an_answer_to_what_was_said_before_falling_asleep_does_not_count)
+{
+	struct registrar r = device();
+	uint8_t packet[REGISTRATION_SIZE], answer[REGISTRATION_SIZE];
+	struct registration m;
+
+	registrar_refresh(&r, 100, packet);
+	cr_assert_eq(registration_unpack(packet, sizeof(packet), &m), 0);
+	m.type = REGISTRATION_ANSWER;
+	registration_pack(&m, r.key, answer);
+	registrar_set_asleep(&r, true, 60000);
+	cr_assert_eq(registrar_receive(&r, answer, sizeof(answer)), REGISTRAR_IGNORED);
+	registrar_refresh(&r, 101, packet);
+	cr_assert_eq(registration_unpack(packet, sizeof(packet), &m), 0);
+	cr_assert_eq(m.status, REGISTRATION_ASLEEP);
+	cr_assert_eq(m.period_ms, 60000);
+	m.type = REGISTRATION_ANSWER;
+	m.status = REGISTRATION_ACCEPTED;
+	registration_pack(&m, r.key, answer);
+	cr_assert_eq(registrar_receive(&r, answer, sizeof(answer)), REGISTRAR_ACCEPTED);
+}
+
 /* ---- The gateway ------------------------------------------------------------------ */
 
 #define HEADER "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
