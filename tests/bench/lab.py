@@ -130,12 +130,13 @@ PREFER = bool(os.environ.get("PREFER"))
 
 
 def prefer(pids):
-    """With PREFER in the environment: processes go before whatever else the
-    machine does. The scheduler weighs sessions, not processes, where it groups
+    """With PREFER in the environment: processes, with all their threads, go before whatever else
+    the machine does. The scheduler weighs sessions, not processes, where it groups
     them (autogroup); daemons and the guests that they start have their own."""
     for pid in pids if PREFER else ():
         try:
-            os.setpriority(os.PRIO_PROCESS, pid, -20)
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                os.setpriority(os.PRIO_PROCESS, int(thread), -20)
             with open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as autogroup:
                 autogroup.write("-20")
         except OSError:

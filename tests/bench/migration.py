@@ -47,13 +47,14 @@ def limits_of(link):
     return {**LIMITS, "downtime_limit_ms": LIMITS["downtime_limit_ms"] + 2 * rtt_ms}
 
 
-# build folder, whether hosts keep what has left, what all engines want
+# Build folder, whether hosts keep what has left, what all engines want. Ours first: its QEMU is
+# started by a daemon, and would find no processor beside the peers' guests that boot by then.
 ENGINES = {
+    "tagalong": lambda build, keeps, *common: TagalongEngine(*common, build=build, keeps=keeps),
     "qemu": lambda _build, _keeps, *common: QemuEngine(*common),
     "qemu-multifd": lambda _build, _keeps, *common: QemuEngine(*common, multifd="none"),
     "qemu-multifd-zstd": lambda _build, _keeps, *common: QemuEngine(*common, multifd="zstd"),
     "qemu-xbzrle": lambda _build, _keeps, *common: QemuEngine(*common, xbzrle=True),
-    "tagalong": lambda build, keeps, *common: TagalongEngine(*common, build=build, keeps=keeps),
 }
 
 KEY = ("scenario", "link", "engine", "encrypted", "run")
