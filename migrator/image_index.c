@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define FREE UINT32_MAX
+#define PAGES_AT_ONCE 1024 /* between two calls of go_on() */
 
 struct image_index {
 	struct page_hash *hashes; /* by slot */
@@ -25,14 +26,14 @@ static uint64_t seek(const struct image_index *index, const struct page_hash *ha
 }
 
 static int fill(struct image_index *index, const struct image *image,
-		const struct page_hasher *hasher, const atomic_bool *stop)
+		const struct page_hasher *hasher, bool (*go_on)(void *userdata), void *userdata)
 {
 	uint8_t page[PAGE_SIZE_BYTES];
 
 	for (uint32_t slot = 0; slot < image_header(image)->slots; slot++) {
 		uint64_t at;
 
-		if (atomic_load(stop))
+		if (slot % PAGES_AT_ONCE == 0 && !go_on(userdata))
 			return -ECANCELED;
 		if (image_read(image, slot, page) < 0)
 			continue;
@@ -45,7 +46,7 @@ static int fill(struct image_index *index, const struct image *image,
 }
 
 int image_index_new(const struct image *image, const struct page_hasher *hasher,
-		    const atomic_bool *stop, struct image_index **ret)
+		    bool (*go_on)(void *userdata), void *userdata, struct image_index **ret)
 {
 	_cleanup_(image_index_free_p) struct image_index *index = calloc(1, sizeof(*index));
 	uint64_t slots = image_header(image)->slots;
@@ -59,7 +60,7 @@ int image_index_new(const struct image *image, const struct page_hasher *hasher,
 	if (!index->hashes || !index->table)
 		return -ENOMEM;
 	memset(index->table, 0xff, index->size * sizeof(*index->table));
-	r = fill(index, image, hasher, stop);
+	r = fill(index, image, hasher, go_on, userdata);
 	if (r == 0)
 		*ret = TAKE_PTR(index);
 	return r;

@@ -7,17 +7,16 @@
 #ifndef MIGRATOR_IMAGE_INDEX_H
 #define MIGRATOR_IMAGE_INDEX_H
 
-#include <stdatomic.h>
-
 #include "migrator/image.h"
 #include "migrator/reference.h"
 
 struct image_index;
 
-/* Reads all of an image, which takes a while; what is damaged is left out. -ECANCELED once
- * `*stop`, -ENOMEM, or 0. The image remains the caller's and is not kept. */
+/* Reads all of an image, which takes a while: `go_on` is called every few milliseconds of it. What
+ * is damaged is left out. -ECANCELED once that returns false, -ENOMEM, or 0. The image remains the
+ * caller's and is not kept. */
 int image_index_new(const struct image *image, const struct page_hasher *hasher,
-		    const atomic_bool *stop, struct image_index **ret);
+		    bool (*go_on)(void *userdata), void *userdata, struct image_index **ret);
 void image_index_free(struct image_index *index);
 DEFINE_CLEANUP(struct image_index, image_index_free)
 

@@ -300,14 +300,23 @@ static void load_held(struct outflow *o)
 	}
 }
 
-/* Likewise: all of the image is read. */
+/* The target must not take us for dead meanwhile. */
+static bool look_after_link(void *userdata)
+{
+	struct outflow *o = userdata;
+
+	(void)lanes_pump(&o->lanes);
+	return ring_run(&o->flow.ring, 0) >= 0 && !atomic_load(&o->flow.stopping);
+}
+
+/* Likewise: all of the image is read, which is seconds for a large one. */
 static int index_base(struct outflow *o)
 {
 	int r;
 
 	if (!o->base)
 		return 0;
-	r = image_index_new(o->base, reference_hasher(o->lanes.ref), &o->flow.stopping, &o->base_index);
+	r = image_index_new(o->base, reference_hasher(o->lanes.ref), look_after_link, o, &o->base_index);
 	if (r == 0)
 		reference_set_source(o->lanes.ref, PAGE_SOURCE_BASE, image_index_source(o->base_index));
 	return r == -ENOMEM ? mg_error_set(&o->flow.error, r, "out of memory") : 0;
@@ -319,10 +328,10 @@ static void outflow_run(struct flow *flow)
 	int r = 0;
 
 	flow_watch_wake(flow);
+	lanes_start(&o->lanes);
 	load_held(o);
 	r = index_base(o);
 	begin_survey(o);
-	lanes_start(&o->lanes);
 	while (r >= 0 && !atomic_load(&flow->stopping))
 		r = step(o);
 	if (r < 0)

@@ -443,6 +443,13 @@ Test(image, lost_in_the_middle_of_a_move_its_pages_are_asked_for)
 	image_free(image);
 }
 
+static bool go_on(void *userdata)
+{
+	const bool *stop = userdata;
+
+	return !*stop;
+}
+
 /* Both ends of a base image: where the source finds a page, the target reads it. */
 Test(image, pages_are_found_by_their_hashes)
 {
@@ -451,7 +458,7 @@ Test(image, pages_are_found_by_their_hashes)
 	struct page_source there, here;
 	uint8_t page[PAGE_SIZE_BYTES], got[PAGE_SIZE_BYTES];
 	struct page_hasher hasher;
-	atomic_bool stop = false;
+	bool stop = false;
 	struct page_hash hash;
 	struct image_header h;
 	struct image *image;
@@ -460,7 +467,7 @@ Test(image, pages_are_found_by_their_hashes)
 	write_whole(&h);
 	cr_assert_eq(image_open(path, key, &image, NULL), 0);
 	cr_assert_eq(page_hasher_init(&hasher, move_secret), 0);
-	cr_assert_eq(image_index_new(image, &hasher, &stop, &index), 0);
+	cr_assert_eq(image_index_new(image, &hasher, go_on, &stop, &index), 0);
 	here = image_index_source(index);
 	there = image_page_source(image);
 	for (unsigned i = 0; i < PAGES; i++) {
@@ -475,7 +482,7 @@ Test(image, pages_are_found_by_their_hashes)
 	cr_assert_eq(there.ops->read(there.userdata, h.slots, got), -ENOENT);
 	image_index_free(index);
 	stop = true;
-	cr_assert_eq(image_index_new(image, &hasher, &stop, &index), -ECANCELED);
+	cr_assert_eq(image_index_new(image, &hasher, go_on, &stop, &index), -ECANCELED);
 	page_hasher_exit(&hasher);
 	image_free(image);
 }
