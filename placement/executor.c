@@ -11,6 +11,7 @@
 
 #define REPEAT_NS (1 * NS_PER_S)  /* of what is not answered */
 #define QUERY_NS (5 * NS_PER_S)   /* of silence about a move */
+#define GONE_NS (30 * NS_PER_S)   /* of silence of a source that is down */
 
 typedef Tagalong__Placement__MoveEntry MoveEntry;
 
@@ -624,11 +625,24 @@ void executor_hello(struct executor *x, const struct node *node, const Tagalong_
 
 /* ---- Time ------------------------------------------------------------------------ */
 
+/* Its host may never come back, and the target has the VM by its own word: then the move was done,
+ * and must not keep the VM from the next one. */
+static bool outlived_its_source(const struct executor *x, const struct move *move)
+{
+	return !node_is_up(move->source) && fleet_vm_runs_at(move->vm, move->target) &&
+	       x->fx->now_ns - move->heard_ns >= GONE_NS;
+}
+
 static void tick(struct executor *x, struct move *move)
 {
 	uint64_t now = x->fx->now_ns;
 	bool due = now - move->sent_ns >= REPEAT_NS;
 
+	if (outlived_its_source(x, move)) {
+		move->entry->info->state = TAGALONG__MOVE_STATE__MOVE_DONE;
+		settle(x, move);
+		return;
+	}
 	if (!move->entry->accepted && !move->entry->cancelled &&
 	    now - move->begun_ns >= x->limits->order_timeout_ns)
 		executor_cancel(x, move, "the source did not take the order in time");
@@ -642,10 +656,8 @@ static void tick(struct executor *x, struct move *move)
 
 void executor_tick(struct executor *x)
 {
-	struct move *move;
-
-	INDEX_FOREACH(move, &x->moves)
-		tick(x, move);
+	for (size_t i = x->moves.n; i-- > 0;) /* one that is over leaves the index */
+		tick(x, x->moves.items[i]);
 }
 
 void executor_traffic(const struct executor *x, struct traffic *traffic)

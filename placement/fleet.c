@@ -294,6 +294,13 @@ static void locate(struct fleet *fleet, struct vm *vm, uint64_t now_utc_ns)
 	visit(fleet, vm, vm->node, now_utc_ns);
 }
 
+bool fleet_vm_runs_at(const struct vm *vm, const struct node *node)
+{
+	const struct claim *c = claim_find(vm, node);
+
+	return c && c->state == TAGALONG__VM_STATE__VM_RUNNING;
+}
+
 int fleet_vm_arrived(struct fleet *fleet, struct vm *vm, struct node *from, struct node *to,
 		     uint64_t now_utc_ns)
 {

@@ -207,6 +207,9 @@ struct node *fleet_take_changed_node(struct fleet *fleet);
 struct vm *fleet_vm(const struct fleet *fleet, const char *name);
 int fleet_add_vm(struct fleet *fleet, const char *name, struct vm **ret);
 
+/* By that node's own last word, whatever others say. */
+bool fleet_vm_runs_at(const struct vm *vm, const struct node *node);
+
 /* A move says that the VM has gone from here to there. */
 int fleet_vm_arrived(struct fleet *fleet, struct vm *vm, struct node *from, struct node *to,
 		     uint64_t now_utc_ns);

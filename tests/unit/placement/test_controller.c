@@ -388,6 +388,46 @@ Test(controller, a_source_that_forgot_a_move_that_was_done)
 	harness_close(&h);
 }
 
+Test(controller, a_source_that_is_lost_for_good_after_the_move)
+{
+	const Tagalong__MoveOrder *order;
+	struct harness h;
+
+	setup(&h);
+	order = walk(&h);
+	move_progress(&h, "tower-a", order, STATE(COMMITTED));
+	for (int i = 0; i < 25; i++) {
+		harness_run(&h, SECOND);
+		node_status(&h, "tower-b", "web", TAGALONG__VM_STATE__VM_RUNNING);
+	}
+	cr_assert_eq(count_moves(&h, true), 1, "it may come back");
+	for (int i = 0; i < 10; i++) {
+		harness_run(&h, SECOND);
+		node_status(&h, "tower-b", "web", TAGALONG__VM_STATE__VM_RUNNING);
+	}
+	cr_assert_eq(count_moves(&h, true), 0);
+	cr_assert_eq(harness_decided(&h, "state=done"), 1);
+	/* The word of a source that came back after all changes nothing. */
+	migrator_hello(&h, "tower-a", 8 * GIB, NULL, TAGALONG__VM_STATE__VM_RUNNING, NULL, 0);
+	move_result(&h, "tower-a", order, STATE(DONE));
+	cr_assert_eq(harness_decided(&h, "state=done"), 1);
+	harness_close(&h);
+}
+
+Test(controller, a_source_that_is_lost_for_good_before_the_move_was_done)
+{
+	struct harness h;
+
+	setup(&h);
+	(void)walk(&h);
+	for (int i = 0; i < 40; i++) {
+		harness_run(&h, SECOND);
+		node_status(&h, "tower-b", NULL, TAGALONG__VM_STATE__VM_RUNNING);
+	}
+	cr_assert_eq(count_moves(&h, true), 1);
+	harness_close(&h);
+}
+
 Test(controller, silence_about_a_move_is_asked_after)
 {
 	Tagalong__MoveList list = TAGALONG__MOVE_LIST__INIT;
