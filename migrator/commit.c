@@ -23,6 +23,7 @@ static enum commit_action source_lost(const struct commit_source *f)
 {
 	switch (f->peer) {
 	case PEER(READY):
+		return f->still ? COMMIT_TO_COMMIT : COMMIT_ASK_PEER;
 	case PEER(RAN): /* an operator had it run there */
 		return COMMIT_TO_COMMIT;
 	case COMMIT_PEER_SILENT:
@@ -67,10 +68,11 @@ static enum commit_action source_committed(const struct commit_source *f)
 	return f->peer == PEER(TAKING) ? COMMIT_WAIT : COMMIT_SEND_COMMIT;
 }
 
-static enum commit_action source_aborted(const struct commit_source *f)
+/* The guest is this side's: aborted, or revoked. */
+static enum commit_action source_keeps(const struct commit_source *f)
 {
-	/* An operator had the target run it while this side was away: then this copy
-	 * must not run, and only an operator knows which one is wanted. */
+	/* But it runs at the target: an operator said so there, or here when that one was away. Then
+	 * this copy must not run, and only an operator knows which one is wanted. */
 	if (f->peer == PEER(RAN))
 		return f->qemu == COMMIT_QEMU_RUNNING ? COMMIT_STOP : COMMIT_ASK_PEER;
 	if (is_stopped(f->qemu))
@@ -96,15 +98,8 @@ enum commit_action commit_source_next(const struct commit_source *f)
 	case JOURNAL_DONE:
 		return is_alive(f->qemu) ? COMMIT_QUIT : COMMIT_SETTLE;
 	case JOURNAL_ABORTED:
-		return source_aborted(f);
 	case JOURNAL_REVOKED:
-		if (is_stopped(f->qemu))
-			return COMMIT_CONT;
-		if (f->qemu == COMMIT_QEMU_BROKEN)
-			return COMMIT_QUIT;
-		return f->qemu == COMMIT_QEMU_UNKNOWN || f->qemu == COMMIT_QEMU_BUSY
-			       ? COMMIT_WAIT
-			       : COMMIT_SETTLE;
+		return source_keeps(f);
 	case JOURNAL_READY:
 	case JOURNAL_RUN:
 	case JOURNAL_NEVER:

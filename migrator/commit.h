@@ -13,7 +13,7 @@
  *     DONE: QEMU quits        <──────────────  RAN, or NEVER: a tombstone
  *
  * Until it says COMMIT the source may take the guest back (ABORTED); after it,
- * only the target's NEVER gives it back (REVOKED). The target's guest runs only
+ * only the target's NEVER gives it back (REVOKED), or an operator. The target's guest runs only
  * after RUN is journaled, and RUN only follows the source's COMMIT. So at most
  * one of the two QEMUs ever runs the guest.
  *
@@ -24,6 +24,11 @@
  * the guest: what is left of it is ended on both sides. A target whose process was restarted has
  * no stream any more, and its QEMU may be silent, as it waits for memory: that it lacks some has to be
  * known for certain before it is ended, as a guest that is whole runs on without any of us.
+ *
+ * A source's QEMU that died before COMMIT leaves what the target has loaded. That is the guest
+ * only if it has not run since: QEMU resumes it when its stream ends without SHUT, as by the
+ * death of the source's daemon. Whoever has not seen it stand still all the time leaves to an
+ * operator whether an older state is better than none.
  *
  * Every action changes a fact, and the rules are asked again until they say
  * WAIT. All of it holds when the process dies between any two steps.
@@ -56,6 +61,7 @@ struct commit_source {
 	unsigned peer; /* PeerStage, or COMMIT_PEER_SILENT */
 	bool live;     /* this process has driven the move so far and still wants it */
 	bool post_copy; /* it was begun: QEMU cannot run the guest any more */
+	bool still;     /* the guest was seen to stop, and not to run since: the target has all of it */
 };
 
 struct commit_target {

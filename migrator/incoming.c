@@ -328,15 +328,24 @@ static void kill_qemu(struct incoming *in)
 		vm_let_go(vm, true); /* on_vm_exit() follows, if there is a QEMU */
 }
 
+void incoming_doubt(struct incoming *in, const char *why)
+{
+	if (in->m.row.stage != JOURNAL_READY || in->m.row.info->state == STATE(IN_DOUBT))
+		return;
+	move_explain(&in->m, "%s", why);
+	move_show(&in->m, STATE(IN_DOUBT));
+}
+
 static void ask_source(struct incoming *in)
 {
 	struct journal_move *row = &in->m.row;
 	uint64_t now = clock_mono_ns();
+	char why[256];
 
-	if (now - in->heard_ns > DOUBT_NS && row->info->state != STATE(IN_DOUBT)) {
-		move_explain(&in->m, "%s has to say whether %s runs here, and cannot be reached",
-			     row->peer, row->info->vm);
-		move_show(&in->m, STATE(IN_DOUBT));
+	if (now - in->heard_ns > DOUBT_NS) {
+		snprintf(why, sizeof(why), "%s has to say whether %s runs here, and cannot be reached",
+			 row->peer, row->info->vm);
+		incoming_doubt(in, why);
 	}
 	if (now - in->heard_ns < ASK_AFTER_NS || now - in->asked_ns < ASK_NS || !in->ask)
 		return;

@@ -171,6 +171,9 @@ void incoming_judge_silence(struct incoming *in);
 /* An operator says that it is to go, whether it is whole or not. */
 void incoming_discard_post_copy(struct incoming *in, const char *who);
 
+/* Of a move that is READY: nobody but an operator can settle it now. */
+void incoming_doubt(struct incoming *in, const char *why);
+
 /* ---- incoming_message.c ---- */
 void incoming_tell_state(struct incoming *in);
 void incoming_tell_prepared(struct incoming *in);

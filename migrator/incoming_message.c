@@ -186,6 +186,8 @@ static void on_known(struct incoming *in, struct bus_socket *s, const struct bus
 			incoming_tell_state(in);
 		break;
 	default:
+		if (e->peer_query->why)
+			incoming_doubt(in, e->peer_query->why);
 		incoming_tell_state(in);
 		break;
 	}

@@ -428,7 +428,7 @@ int64_t peer_send_word(struct bus_socket *s, const struct bus_peer *to, const En
 	Envelope e = TAGALONG__ENVELOPE__INIT;
 
 	abort.move = query.move = (ProtobufCBinaryData){ UUID_SIZE, (uint8_t *)move->bytes };
-	abort.why = (char *)why;
+	abort.why = query.why = (char *)why;
 	e.body_case = body;
 	if (body == TAGALONG__ENVELOPE__BODY_PEER_ABORT)
 		e.peer_abort = &abort;

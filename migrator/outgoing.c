@@ -290,12 +290,25 @@ void outgoing_give_up(struct outgoing *o, const char *fmt, ...)
 	move_explain(&o->m, "%s", text);
 }
 
+/* What cannot be written down is right all the same: a move that does not go on can only be
+ * aborted, also by a daemon that finds it after a restart. The guest need not wait for the disk. */
+static void give_back(struct outgoing *o)
+{
+	copy_end(o);
+	if (o->qemu == COMMIT_QEMU_POSTMIGRATE || o->qemu == COMMIT_QEMU_PAUSED)
+		command_qemu(o, "cont");
+	else
+		outgoing_poll(o, 0);
+}
+
 static void enter_stage(struct outgoing *o, enum journal_stage stage)
 {
 	enum journal_stage was = o->m.row.stage;
 
 	if (move_to_stage(&o->m, stage) < 0) {
 		o->live = false; /* tried again by the tick; the rules hold meanwhile */
+		if (stage == JOURNAL_ABORTED)
+			give_back(o);
 		return;
 	}
 	o->again = true;
@@ -325,7 +338,8 @@ static void enter_stage(struct outgoing *o, enum journal_stage stage)
 		o->quit_after_ns = clock_mono_ns() + QUIT_DELAY_NS;
 		break;
 	case JOURNAL_REVOKED:
-		move_explain(&o->m, "%s had given it up", o->m.row.peer);
+		if (o->peer_stage == PEER(NEVER))
+			move_explain(&o->m, "%s had given it up", o->m.row.peer);
 		if (o->post_copy)
 			copy_break_off(o);
 		copy_end(o);
@@ -348,11 +362,13 @@ static void enter_conflict(struct outgoing *o)
 		if (o->vm)
 			outgoing_watch(o, o->vm);
 	}
+	if (o->vm)
+		o->vm->stopped_by_move = true;
 	if (info->state == STATE(IN_DOUBT))
 		return;
 	move_explain(&o->m, "%s was told to run %s too; the copy here is stopped", o->m.row.peer,
 		     info->vm);
-	info->state = STATE(IN_DOUBT); /* the table knows no way back from ABORTED */
+	info->state = STATE(IN_DOUBT); /* the table knows no way back from an end */
 	info->has_ended_utc_ns = false;
 	log_error("outgoing", "move=%s vm=%s %s", o->m.id_text, info->vm, info->failure);
 	node_changed(o->m.node);
@@ -426,7 +442,7 @@ static void act(struct outgoing *o, enum commit_action action)
 		command_qemu(o, "cont");
 		break;
 	case COMMIT_STOP:
-		if (o->m.row.stage == JOURNAL_ABORTED)
+		if (o->m.row.stage != JOURNAL_COMMIT)
 			enter_conflict(o);
 		command_qemu(o, "stop");
 		break;
@@ -465,7 +481,7 @@ void outgoing_reconcile(struct outgoing *o)
 	o->reconciling = true;
 	do {
 		struct commit_source facts = { o->m.row.stage, o->qemu, o->peer_stage, o->live,
-					       o->post_copy };
+					       o->post_copy, o->stop_utc_ns != 0 };
 
 		o->again = false;
 		act(o, commit_source_next(&facts));
@@ -640,18 +656,32 @@ int outgoing_resolve(struct outgoing *o, const Tagalong__MoveResolve *resolve, c
 		     struct mg_error *err)
 {
 	bool run_here = resolve->verdict == TAGALONG__MOVE_RESOLVE__VERDICT__RUN_HERE;
+	enum journal_stage was = o->m.row.stage, to = was;
 	int r = check_resolve(o, run_here, err);
 
 	if (r < 0 || resolve->dry_run)
 		return r;
 	log_warning("outgoing", "move=%s vm=%s resolved by %s: %s", o->m.id_text, o->m.row.info->vm,
 		    who, run_here ? "run here" : "discard");
-	if (o->m.row.stage == JOURNAL_PREPARED)
+	move_explain(&o->m, "resolved by %s", who);
+	switch (was) {
+	case JOURNAL_PREPARED:
 		o->peer_stage = PEER(UNKNOWN);
-	else
+		break;
+	case JOURNAL_COMMIT:
+		/* The target is told, when it can be, and says if it ran it all the same. */
+		o->peer_stage = run_here ? COMMIT_PEER_SILENT : PEER(RAN);
+		to = run_here ? JOURNAL_REVOKED : was;
+		break;
+	default: /* both have run it, and the operator knows the right one */
 		o->peer_stage = run_here ? PEER(NEVER) : PEER(RAN);
-	if (o->m.row.stage == JOURNAL_ABORTED && !run_here)
-		enter_stage(o, JOURNAL_DONE);
+		to = run_here ? was : JOURNAL_DONE;
+	}
+	if (to != was)
+		enter_stage(o, to);
+	if (o->m.row.stage != to)
+		return mg_error_set(err, -EIO, "the journal of %s cannot be written",
+				    o->m.node->config->name);
 	outgoing_reconcile(o);
 	return 0;
 }

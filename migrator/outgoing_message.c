@@ -216,6 +216,11 @@ void outgoing_follow(struct outgoing *o, const char *host)
 	(void)outgoing_connect(o, NULL); /* else the next word does */
 }
 
+static bool is_in_doubt(const struct outgoing *o)
+{
+	return o->m.row.info->state == STATE(IN_DOUBT);
+}
+
 static int64_t send_prepare(struct outgoing *o)
 {
 	struct node *n = o->m.node;
@@ -275,7 +280,7 @@ static int64_t send_now(struct outgoing *o)
 				      o->m.row.info->failure);
 	default:
 		return peer_send_word(o->peer, NULL, NULL, id, TAGALONG__ENVELOPE__BODY_PEER_QUERY,
-				      NULL);
+				      is_in_doubt(o) ? o->m.row.info->failure : NULL);
 	}
 }
 
@@ -336,9 +341,14 @@ void outgoing_check_patience(struct outgoing *o)
 	else if (o->word == WORD_ABORT && o->tell_until_ns && clock_mono_ns() > o->tell_until_ns)
 		o->peer_stage = PEER(UNKNOWN); /* it never got beyond waiting, and gives up itself */
 	else if ((o->word == WORD_COMMIT || o->word == WORD_QUERY) && waited > DOUBT_NS &&
-		 row->info->state != STATE(IN_DOUBT)) {
-		move_explain(&o->m, "%s has to say whether it runs %s, and cannot be reached", row->peer,
-			     row->info->vm);
+		 !is_in_doubt(o)) {
+		if (row->stage == JOURNAL_PREPARED && o->peer_stage == PEER(READY))
+			move_explain(&o->m, "QEMU of %s died at %s, and may have run it until then: what %s "
+				     "has of it may be older; resolve it there",
+				     row->info->vm, o->m.node->config->name, row->peer);
+		else
+			move_explain(&o->m, "%s has to say whether it runs %s, and cannot be reached",
+				     row->peer, row->info->vm);
 		move_show(&o->m, STATE(IN_DOUBT));
 	}
 }

@@ -50,6 +50,10 @@ rules "$tmpdir/idle.c"
 sed 's/if (f->refused && /if (false \&\& /' "$top_srcdir/migrator/commit.c" >"$tmpdir/deaf.c"
 rules "$tmpdir/deaf.c"
 ! holds safe || fail "a guest that never ran and is taken for one that did is not noticed"
+sed 's/return f->still ? COMMIT_TO_COMMIT : COMMIT_ASK_PEER/return COMMIT_TO_COMMIT/' \
+	"$top_srcdir/migrator/commit.c" >"$tmpdir/back.c"
+rules "$tmpdir/back.c"
+! holds safe || fail "an older state of the guest that runs is not noticed"
 
 say "over a network, in post-copy"
 model -DBLOWS=$((blows - 1)) -DPOST_COPY=1

@@ -3,13 +3,16 @@
  * The commit of a move as a model for spin: two daemons that follow the very rules of
  * migrator/commit.c, two QEMUs, and a network that loses what is on it when it pleases. A number
  * of blows falls at any moment: a daemon is killed and started again, the target's QEMU dies
- * before it has run, unseen at first, or refuses to, the link drops all that is under way.
+ * before it has run, unseen at first, or refuses to, the source's before the decision, the link drops
+ * all that is under way.
  *
  *     spin -a -DBLOWS=2 commit.pml && cc -I… pan.c …/commit.c && ./a.out …
  *
- * Always: never do both QEMUs run the guest. In the end: one runs it, and goes on running; unless
+ * Always: never do both QEMUs run the guest, nor the target's an older state of it than the
+ * source's has run. In the end: one runs it, and goes on running; unless
  * the target's QEMU died before it did, and a daemon that cannot know that, because it was started
- * after the decision, takes it for one that has run.
+ * after the decision, takes it for one that has run; or the source's died, and an operator has to say
+ * whether what the target has is better than none.
  *
  * With -DPOST_COPY=1 the moves are those that go to post-copy: the source's QEMU hands the guest over
  * before its memory, and cannot run it from then on, unless it has sent all and the target has
@@ -51,7 +54,8 @@ c_decl {
 	_Static_assert(COMMIT_WORD_NONE == 0 && COMMIT_WORD_COMMIT == 1 && COMMIT_WORD_ABORT == 2,
 		       "what the source says");
 
-	\#define S_FACTS (struct commit_source){ now.s_stage, now.s_sees, now.s_peer, now.s_live, now.s_post }
+	\#define S_FACTS (struct commit_source){ now.s_stage, now.s_sees, now.s_peer, S_MORE }
+	\#define S_MORE now.s_live, now.s_post, now.s_still
 	\#define T_FACTS (struct commit_target){ now.t_stage, now.t_sees, now.t_word, T_MORE }
 	\#define T_MORE now.t_live, now.t_loaded, now.t_refused, now.t_partial
 	\#define SOURCE_NEXT commit_source_next(&S_FACTS)
@@ -91,6 +95,10 @@ c_decl {
 
 byte s_stage = PREPARED, s_real = RUNNING, s_sees = BUSY, s_peer = SILENT;
 bool s_live = true, s_shut = false;
+bool s_still = false;  /* its daemon has seen it stop, and not run since */
+bool s_ran_on = false; /* it has run since */
+bool s_died = false;   /* before the move was over */
+bool s_given = false;  /* back, without a journal: once, so that runs come to an end */
 byte t_stage = PREPARED, t_real = PAUSED, t_sees = PAUSED, t_word = 0;
 bool t_live = true, t_loaded = false, t_refused = false;
 byte blows = BLOWS;
@@ -115,8 +123,10 @@ chan to_source = [2] of { byte };
 #define T_ENDED (t_stage == NEVER || (t_stage == DONE && t_lost))
 #define IS_LOST (s_real == DEAD && t_real == DEAD && s_lost && S_ENDED && T_ENDED)
 
-ltl safe { [] (!BOTH_RUN && (s_lost -> blows < BLOWS) && !(t_mistaken && t_here)) }
-ltl alive { <> [] ((ONE_RUNS && !s_lost) || IS_LOST || t_mistaken) }
+#define ROLLED_BACK (t_real == RUNNING && s_ran_on)
+
+ltl safe { [] (!BOTH_RUN && !ROLLED_BACK && (s_lost -> blows < BLOWS) && !(t_mistaken && t_here)) }
+ltl alive { <> [] ((ONE_RUNS && !s_lost) || IS_LOST || t_mistaken || s_died) }
 
 /* What the target's QEMU would say; and whether memory still comes to it. */
 #define T_SEEN (t_real == DEAD -> DEAD : (t_broken -> BROKEN : T_RUNS))
@@ -148,7 +158,7 @@ inline migration_socket_closes()
 	if
 	:: s_real == BUSY && s_post -> s_real = BROKEN
 	:: s_real == BUSY && !s_post && s_shut -> s_real = POSTMIGRATE
-	:: s_real == BUSY && !s_post && !s_shut -> s_real = RUNNING
+	:: s_real == BUSY && !s_post && !s_shut -> s_real = RUNNING; s_still = false; s_ran_on = true
 	:: else -> skip
 	fi
 }
@@ -177,6 +187,13 @@ active proctype source_acts()
 	do
 	:: atomic { c_expr { SOURCE_NEXT == COMMIT_TO_ABORTED } ->
 		s_stage = ABORTED; s_live = false; migration_socket_closes() }
+	/* or its journal cannot be written, and the guest is given back all the same */
+	:: atomic { c_expr { SOURCE_NEXT == COMMIT_TO_ABORTED } && s_stage == PREPARED && !s_post && !s_given ->
+		s_given = true; s_live = false; migration_socket_closes();
+		if
+		:: s_real == POSTMIGRATE && s_sees == POSTMIGRATE -> s_real = RUNNING; s_still = false; s_ran_on = true
+		:: else -> skip
+		fi }
 	:: atomic { c_expr { SOURCE_NEXT == COMMIT_TO_COMMIT } -> s_stage = COMMIT }
 	:: atomic { c_expr { SOURCE_NEXT == COMMIT_TO_REVOKED } ->
 		s_stage = REVOKED; s_live = false; migration_socket_closes() }
@@ -279,7 +296,7 @@ active proctype world()
 {
 end:	do
 	/* the source's QEMU: its stop, SHUT, and the end of its migration */
-	:: atomic { s_real == RUNNING && s_live && s_stage == PREPARED && s_post == POST_COPY -> s_real = BUSY }
+	:: atomic { s_real == RUNNING && s_live && s_stage == PREPARED && s_post == POST_COPY -> s_real = BUSY; s_still = true }
 	:: atomic { s_real == BUSY && s_live && s_peer == SAYS_READY && !s_shut && !s_post -> s_shut = true }
 	:: atomic { s_real == BUSY && s_shut -> s_real = POSTMIGRATE }
 	/* the timer that guards the promise, or an operator */
@@ -317,10 +334,14 @@ end:	do
 	/* blows: to the source's daemon, the target's, the target's QEMU (cont is refused, or it
 	   dies before it runs; of one that runs it is the guest's end), the link */
 	:: atomic { blows > 0 -> blows--;
-		s_live = false; s_peer = SILENT; s_sees = (s_real == DEAD -> DEAD : UNKNOWN); migration_socket_closes() }
+		s_live = false; s_still = false; s_peer = SILENT; s_sees = (s_real == DEAD -> DEAD : UNKNOWN);
+		migration_socket_closes() }
 	:: atomic { blows > 0 -> blows--;
 		t_live = false; t_loaded = false; t_refused = false; t_here = false; t_word = 0; t_sees = (t_real == DEAD -> DEAD : UNKNOWN);
 		t_partial = t_lost }
+#if !POST_COPY
+	:: atomic { blows > 0 && s_stage == PREPARED && s_real != DEAD -> blows--; s_real = DEAD; s_died = true }
+#endif
 	:: atomic { blows > 0 && t_stage == RUN && t_real == PAUSED -> blows--; t_refused = true }
 	:: atomic { blows > 0 && !t_ran && t_real != DEAD && !t_post -> blows--; t_real = DEAD }
 	:: atomic { blows > 0 && t_stage < RUN && t_real != DEAD && t_post -> blows--; t_real = DEAD; t_sees = DEAD }

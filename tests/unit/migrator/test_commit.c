@@ -20,7 +20,7 @@
 Test(commit, source_rules)
 {
 	static const struct {
-		struct commit_source f; /* stage, qemu, peer, live */
+		struct commit_source f; /* stage, qemu, peer, live, post_copy, still */
 		enum commit_action want;
 	} rows[] = {
 		/* normal running */
@@ -31,7 +31,7 @@ Test(commit, source_rules)
 		{ { JOURNAL_PREPARED, Q(BUSY), S(NEVER), true }, COMMIT_TO_ABORTED },
 		{ { JOURNAL_PREPARED, Q(POSTMIGRATE), S(READY), true }, COMMIT_TO_COMMIT },
 		{ { JOURNAL_PREPARED, Q(POSTMIGRATE), S(LOADING), true }, COMMIT_TO_ABORTED },
-		{ { JOURNAL_PREPARED, Q(DEAD), S(READY), true }, COMMIT_TO_COMMIT },
+		{ { JOURNAL_PREPARED, Q(DEAD), S(READY), true, false, true }, COMMIT_TO_COMMIT },
 		{ { JOURNAL_PREPARED, Q(DEAD), S(LOADING), true }, COMMIT_TO_ABORTED },
 		{ { JOURNAL_COMMIT, Q(POSTMIGRATE), S(READY), true }, COMMIT_SEND_COMMIT },
 		{ { JOURNAL_COMMIT, Q(POSTMIGRATE), S(RAN), true }, COMMIT_TO_DONE },
@@ -44,7 +44,9 @@ Test(commit, source_rules)
 		{ { JOURNAL_PREPARED, Q(RUNNING), 0, false }, COMMIT_TO_ABORTED },
 		{ { JOURNAL_PREPARED, Q(POSTMIGRATE), S(READY), false }, COMMIT_TO_ABORTED },
 		{ { JOURNAL_PREPARED, Q(DEAD), 0, false }, COMMIT_ASK_PEER },
-		{ { JOURNAL_PREPARED, Q(DEAD), S(READY), false }, COMMIT_TO_COMMIT },
+		{ { JOURNAL_PREPARED, Q(DEAD), S(READY), false, false, true }, COMMIT_TO_COMMIT },
+		{ { JOURNAL_PREPARED, Q(DEAD), S(READY), false, false, false }, COMMIT_ASK_PEER },
+		{ { JOURNAL_PREPARED, Q(DEAD), S(RAN), false, false, false }, COMMIT_TO_COMMIT },
 		{ { JOURNAL_PREPARED, Q(DEAD), S(PREPARED), false }, COMMIT_TO_ABORTED },
 		{ { JOURNAL_PREPARED, Q(DEAD), S(NEVER), false }, COMMIT_TO_ABORTED },
 		{ { JOURNAL_PREPARED, Q(DEAD), S(UNKNOWN), false }, COMMIT_TO_ABORTED },
@@ -61,8 +63,13 @@ Test(commit, source_rules)
 		{ { JOURNAL_COMMIT, Q(RUNNING), 0, false }, COMMIT_STOP },
 		{ { JOURNAL_COMMIT, Q(DEAD), S(NEVER), false }, COMMIT_TO_REVOKED },
 		{ { JOURNAL_REVOKED, Q(POSTMIGRATE), S(NEVER), false }, COMMIT_CONT },
-		{ { JOURNAL_REVOKED, Q(UNKNOWN), 0, false }, COMMIT_WAIT },
+		{ { JOURNAL_REVOKED, Q(UNKNOWN), 0, false }, COMMIT_SEND_ABORT },
+		{ { JOURNAL_REVOKED, Q(UNKNOWN), S(NEVER), false }, COMMIT_WAIT },
 		{ { JOURNAL_REVOKED, Q(RUNNING), S(NEVER), false }, COMMIT_SETTLE },
+		{ { JOURNAL_REVOKED, Q(POSTMIGRATE), 0, false }, COMMIT_CONT },
+		{ { JOURNAL_REVOKED, Q(RUNNING), 0, false }, COMMIT_SEND_ABORT },
+		{ { JOURNAL_REVOKED, Q(RUNNING), S(RAN), false }, COMMIT_STOP },
+		{ { JOURNAL_REVOKED, Q(PAUSED), S(RAN), false }, COMMIT_ASK_PEER },
 		/* post-copy */
 		{ { JOURNAL_PREPARED, Q(BUSY), S(LOADING), true, true }, COMMIT_WAIT },
 		{ { JOURNAL_PREPARED, Q(POSTMIGRATE), S(LOADING), true, true }, COMMIT_WAIT },
@@ -179,10 +186,11 @@ enum { SENT_READY = 1, SENT_RAN = 2, SENT_NEVER = 4, SENT_COMMIT = 8, SENT_ABORT
 
 struct world {
 	uint8_t src_stage, src_real, src_sees, src_peer, src_live, src_shut;
+	uint8_t src_still;  /* what the daemon knows: it has not run since it stopped */
+	uint8_t src_ran_on; /* what is true: it has, without having been sent anew */
 	uint8_t tgt_stage, tgt_real, tgt_sees, tgt_word, tgt_live, tgt_loaded, tgt_refused;
 	uint8_t sent; /* every message ever sent may arrive at any time, again and again */
 	uint8_t kills; /* QEMUs that were killed: bit 0 source, bit 1 target */
-	uint8_t pad;
 };
 
 #define WORLDS_MAX (1u << 22)
@@ -220,7 +228,8 @@ static uint8_t seen(uint8_t real)
 static bool source_acts(const struct world *w, struct world *n)
 {
 	struct commit_source f = { (enum journal_stage)w->src_stage,
-				   (enum commit_qemu)w->src_sees, w->src_peer, w->src_live };
+				   (enum commit_qemu)w->src_sees, w->src_peer, w->src_live,
+				   false, w->src_still };
 
 	*n = *w;
 	switch (commit_source_next(&f)) {
@@ -310,8 +319,30 @@ static bool target_acts(const struct world *w, struct world *n)
 /* The source's QEMU, its socket gone: what was stopped and had no SHUT resumes. */
 static void source_socket_dies(struct world *n)
 {
-	if (n->src_real == R_STOPPED)
-		n->src_real = n->src_shut ? R_POSTMIGRATE : R_RUNNING;
+	if (n->src_real != R_STOPPED)
+		return;
+	n->src_real = n->src_shut ? R_POSTMIGRATE : R_RUNNING;
+	if (n->src_real == R_RUNNING) {
+		n->src_still = 0;
+		n->src_ran_on = 1;
+	}
+}
+
+/* The journal cannot be written: the guest goes on all the same. */
+static void visit_unwritten_abort(const struct world *w)
+{
+	struct world n = *w;
+
+	if (w->src_stage != JOURNAL_PREPARED)
+		return;
+	n.src_live = 0;
+	source_socket_dies(&n);
+	if (n.src_sees == Q(POSTMIGRATE) && n.src_real == R_POSTMIGRATE) {
+		n.src_real = R_RUNNING;
+		n.src_still = 0;
+		n.src_ran_on = 1;
+	}
+	visit(&n);
 }
 
 static void visit_source_progress(const struct world *w)
@@ -321,6 +352,7 @@ static void visit_source_progress(const struct world *w)
 	if (w->src_stage == JOURNAL_PREPARED && w->src_live && w->src_real == R_RUNNING) {
 		n.src_real = R_STOPPED; /* QEMU's own stop */
 		n.src_sees = Q(BUSY);
+		n.src_still = 1;
 		visit(&n);
 	}
 	n = *w;
@@ -348,7 +380,7 @@ static void visit_source_progress(const struct world *w)
 	n.src_sees = seen(w->src_real); /* QEMU is asked, or tells */
 	visit(&n);
 	n = *w; /* the daemon is killed and starts again */
-	n.src_live = 0;
+	n.src_live = n.src_still = 0;
 	n.src_peer = COMMIT_PEER_SILENT;
 	n.src_sees = Q(UNKNOWN);
 	source_socket_dies(&n);
@@ -444,8 +476,10 @@ static void check_safety(const struct world *w)
 	/* The source lets go only of what runs at the target, or has died there since. */
 	if (w->src_stage == JOURNAL_DONE)
 		cr_assert(w->tgt_real == R_RUNNING || (w->kills & 2));
-	if (w->tgt_real == R_RUNNING)
+	if (w->tgt_real == R_RUNNING) {
 		cr_assert(w->src_stage == JOURNAL_COMMIT || w->src_stage == JOURNAL_DONE);
+		cr_assert(!w->src_ran_on, "an older state of the guest runs than the source had");
+	}
 }
 
 /* Once the blows stop and the peers meet, the two settle by themselves, and one
@@ -506,8 +540,11 @@ Test(commit, no_order_of_events_runs_two_copies_or_none, .timeout = 300)
 		w = worlds[i];
 		check_safety(&w);
 		check_settles(&w);
-		if (source_acts(&w, &n))
+		if (source_acts(&w, &n)) {
 			visit(&n);
+			if (n.src_stage == JOURNAL_ABORTED)
+				visit_unwritten_abort(&w);
+		}
 		if (target_acts(&w, &n))
 			visit(&n);
 		visit_source_progress(&w);
