@@ -154,9 +154,10 @@ static int write_row(struct move *m)
 	struct mg_error err = { 0 };
 	int r = journal_write(m->node->journal, &m->row, &err);
 
-	if (r < 0)
-		log_error("move", "move=%s vm=%s cannot write stage '%s': %s", m->id_text,
+	if (r < 0 && !m->unwritten)
+		log_error("move", "move=%s vm=%s cannot write stage '%s', and tries again: %s", m->id_text,
 			  m->row.info->vm, journal_stage_name(m->row.stage), err.text);
+	m->unwritten = r < 0;
 	return r;
 }
 

@@ -17,6 +17,7 @@ struct move {
 	struct journal_move row;
 	char id_text[UUID_TEXT_SIZE];
 	uint64_t begun_mono_ns;
+	bool unwritten; /* the last write of its row failed, which was logged */
 	/* Who ordered it and is told of it. */
 	bool follower;          /* somebody is to be told */
 	bool follower_is_peer;  /* an operator on the router; else the controller */

@@ -295,6 +295,8 @@ void outgoing_give_up(struct outgoing *o, const char *fmt, ...)
 static void give_back(struct outgoing *o)
 {
 	copy_end(o);
+	if (o->qemu == COMMIT_QEMU_BUSY)
+		outgoing_disk_undo(o);
 	if (o->qemu == COMMIT_QEMU_POSTMIGRATE || o->qemu == COMMIT_QEMU_PAUSED)
 		command_qemu(o, "cont");
 	else

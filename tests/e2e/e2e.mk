@@ -8,6 +8,7 @@ E2E_TESTS = \
 	tests/e2e/converge.sh \
 	tests/e2e/controller-kill.sh \
 	tests/e2e/cut-over.sh \
+	tests/e2e/disk-full.sh \
 	tests/e2e/disks.sh \
 	tests/e2e/failover.sh \
 	tests/e2e/guest-boots.sh \
