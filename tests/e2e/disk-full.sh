@@ -4,9 +4,11 @@
 # The disk of the source is full when a move is to be decided, and the guest stands still: it runs on
 # at once, for the move can only be undone. It is, on both sides, when there is room again.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
-. "$top_srcdir/tests/e2e/nodes.sh"
-
 [ "$(id -u)" -eq 0 ] || skip "only root may mount a disk that is small"
+mkdir "$tmpdir/a"
+mount -t tmpfs -o size=16M tagalong-test "$tmpdir/a"
+cleanup_fn umount -l "$tmpdir/a" # after nodes.sh, which comes later, has ended all that is there
+. "$top_srcdir/tests/e2e/nodes.sh"
 
 says() {
 	[ "$(move_state "$1" "$move")" = "$2" ]
@@ -18,9 +20,6 @@ runs_on() {
 }
 
 nodes_make a b
-mkdir "$tmpdir/a"
-mount -t tmpfs -o size=16M tagalong-test "$tmpdir/a"
-cleanup_fn umount -l "$tmpdir/a"
 node_fault[a]=stall-before=receive-state-ready:3s
 node_start a
 node_start b
