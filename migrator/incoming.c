@@ -330,10 +330,16 @@ static void kill_qemu(struct incoming *in)
 
 void incoming_doubt(struct incoming *in, const char *why)
 {
-	if (in->m.row.stage != JOURNAL_READY || in->m.row.info->state == STATE(IN_DOUBT))
+	const MoveInfo *info = in->m.row.info;
+
+	if (in->m.row.stage != JOURNAL_READY ||
+	    (info->state == STATE(IN_DOUBT) && info->failure && strcmp(info->failure, why) == 0))
 		return;
 	move_explain(&in->m, "%s", why);
-	move_show(&in->m, STATE(IN_DOUBT));
+	if (info->state == STATE(IN_DOUBT))
+		node_changed(in->m.node);
+	else
+		move_show(&in->m, STATE(IN_DOUBT));
 }
 
 static void ask_source(struct incoming *in)

@@ -125,6 +125,7 @@ static void on_qemu_state(enum commit_qemu state, void *userdata)
 
 	o->pending--;
 	o->qemu = state;
+	o->ran_on |= state == COMMIT_QEMU_RUNNING && o->stop_utc_ns != 0;
 	if (o->vm && state == COMMIT_QEMU_RUNNING)
 		o->vm->stopped_by_move = false;
 	if (state == COMMIT_QEMU_BUSY && o->step == COPY_SHUT_SENT)
@@ -216,10 +217,14 @@ static void quit_qemu(struct outgoing *o)
 
 /* ---- The VM tells ---------------------------------------------------------------------- */
 
+/* Its monitor is there again: nobody has heard what QEMU said meanwhile. */
 static void on_vm_ready(struct vm *vm, void *userdata)
 {
+	struct outgoing *o = userdata;
+
 	(void)vm;
-	outgoing_poll(userdata, 0);
+	o->ran_on = true;
+	outgoing_poll(o, 0);
 }
 
 static void on_vm_event(struct vm *vm, const char *event, json_t *data, uint64_t utc_ns,
@@ -299,8 +304,6 @@ static void give_back(struct outgoing *o)
 		outgoing_disk_undo(o);
 	if (o->qemu == COMMIT_QEMU_POSTMIGRATE || o->qemu == COMMIT_QEMU_PAUSED)
 		command_qemu(o, "cont");
-	else
-		outgoing_poll(o, 0);
 }
 
 static void enter_stage(struct outgoing *o, enum journal_stage stage)
@@ -483,7 +486,7 @@ void outgoing_reconcile(struct outgoing *o)
 	o->reconciling = true;
 	do {
 		struct commit_source facts = { o->m.row.stage, o->qemu, o->peer_stage, o->live,
-					       o->post_copy, o->stop_utc_ns != 0 };
+					       o->post_copy, o->stop_utc_ns && !o->ran_on };
 
 		o->again = false;
 		act(o, commit_source_next(&facts));
@@ -598,6 +601,11 @@ int outgoing_restore(struct node *n, struct journal_move *row)
 	if (row->stage <= JOURNAL_PREPARED)
 		move_explain(&o->m, "migratord of %s was restarted", n->config->name);
 	o->vm = vm_find_incarnation(n, &row->incarnation);
+	if (o->vm && o->vm->watcher) { /* it runs here, and is another move's: a later one, which goes first */
+		o->vm = NULL;
+		o->qemu = COMMIT_QEMU_RUNNING;
+		return 0;
+	}
 	if (!o->vm && vm_adopt(n, row->spec, &row->incarnation, VM_LEAVING, &o->vm, &err) < 0)
 		log_warning("outgoing", "move=%s vm=%s %s", o->m.id_text, row->info->vm, err.text);
 	if (!o->vm)

@@ -462,6 +462,7 @@ void copy_event(struct outgoing *o, const char *event, json_t *data, uint64_t ut
 		o->stop_utc_ns = utc_ns;
 		sharing_stopped(o);
 	} else if (strcmp(event, "RESUME") == 0) {
+		o->ran_on |= o->stop_utc_ns != 0;
 		o->stop_utc_ns = 0;
 		outgoing_poll(o, 0);
 	} else if (strcmp(event, "MIGRATION") == 0 && status && o->step >= COPY_MIGRATE) {

@@ -68,6 +68,7 @@ struct outgoing {
 	uint64_t word_since_ns, word_sent_ns;
 	bool word_went, prepare_went;
 	bool peer_is_busy; /* it has said so: it takes no more moves at the moment */
+	bool may_be_older; /* in doubt for what it has, which is explained */
 	uint64_t quit_after_ns; /* the source's QEMU, once all is done */
 	uint64_t tell_until_ns; /* an abort that nobody needs to hear: 0 for ever */
 	/* QEMU */
@@ -126,6 +127,7 @@ struct outgoing {
 	uint64_t rtt_ns;
 	unsigned handshakes; /* that were too slow for the promise */
 	uint64_t stop_utc_ns, resume_utc_ns;
+	bool ran_on; /* after the stop of this attempt, or it may have */
 	bool asking_progress, asking_downtime;
 	struct outgoing_disks *disks; /* outgoing_disk.c; NULL: none is being copied */
 	bool copy_bases;              /* as the order has it */

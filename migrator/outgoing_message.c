@@ -280,7 +280,7 @@ static int64_t send_now(struct outgoing *o)
 				      o->m.row.info->failure);
 	default:
 		return peer_send_word(o->peer, NULL, NULL, id, TAGALONG__ENVELOPE__BODY_PEER_QUERY,
-				      is_in_doubt(o) ? o->m.row.info->failure : NULL);
+				      o->may_be_older ? o->m.row.info->failure : NULL);
 	}
 }
 
@@ -328,6 +328,28 @@ void outgoing_ask(struct outgoing *o)
 				     TAGALONG__ENVELOPE__BODY_PEER_QUERY, NULL);
 }
 
+/* While the target cannot be reached it is not known yet what the doubt will be about. */
+static void enter_doubt(struct outgoing *o)
+{
+	struct journal_move *row = &o->m.row;
+	bool heard = row->stage == JOURNAL_PREPARED && o->peer_stage == PEER(READY);
+
+	if (is_in_doubt(o) && (!heard || o->may_be_older))
+		return;
+	o->may_be_older = heard;
+	if (heard)
+		move_explain(&o->m, "QEMU of %s died at %s, and may have run it until then: what %s has of "
+			     "it may be older; resolve it there", row->info->vm,
+			     o->m.node->config->name, row->peer);
+	else
+		move_explain(&o->m, "%s has to say whether it runs %s, and cannot be reached", row->peer,
+			     row->info->vm);
+	if (is_in_doubt(o))
+		node_changed(o->m.node);
+	else
+		move_show(&o->m, STATE(IN_DOUBT));
+}
+
 void outgoing_check_patience(struct outgoing *o)
 {
 	uint64_t waited = clock_mono_ns() - o->word_since_ns;
@@ -340,15 +362,6 @@ void outgoing_check_patience(struct outgoing *o)
 		outgoing_give_up(o, "%s does not answer", row->peer);
 	else if (o->word == WORD_ABORT && o->tell_until_ns && clock_mono_ns() > o->tell_until_ns)
 		o->peer_stage = PEER(UNKNOWN); /* it never got beyond waiting, and gives up itself */
-	else if ((o->word == WORD_COMMIT || o->word == WORD_QUERY) && waited > DOUBT_NS &&
-		 !is_in_doubt(o)) {
-		if (row->stage == JOURNAL_PREPARED && o->peer_stage == PEER(READY))
-			move_explain(&o->m, "QEMU of %s died at %s, and may have run it until then: what %s "
-				     "has of it may be older; resolve it there",
-				     row->info->vm, o->m.node->config->name, row->peer);
-		else
-			move_explain(&o->m, "%s has to say whether it runs %s, and cannot be reached",
-				     row->peer, row->info->vm);
-		move_show(&o->m, STATE(IN_DOUBT));
-	}
+	else if ((o->word == WORD_COMMIT || o->word == WORD_QUERY) && waited > DOUBT_NS)
+		enter_doubt(o);
 }

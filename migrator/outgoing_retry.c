@@ -48,6 +48,7 @@ static void reset(struct outgoing *o)
 	o->peer = NULL;
 	o->word = WORD_NONE;
 	o->word_went = o->prepare_went = o->peer_is_busy = o->unheard = o->commanding = false;
+	o->ran_on = false;
 	o->tell_until_ns = o->stop_utc_ns = o->lost_since_ns = 0;
 	o->step = COPY_NONE;
 	o->handshakes = 0;

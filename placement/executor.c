@@ -640,6 +640,7 @@ static void tick(struct executor *x, struct move *move)
 
 	if (outlived_its_source(x, move)) {
 		move->entry->info->state = TAGALONG__MOVE_STATE__MOVE_DONE;
+		set_text(x, &move->entry->info->failure, NULL);
 		settle(x, move);
 		return;
 	}
