@@ -375,6 +375,8 @@ static void enter_conflict(struct outgoing *o)
 		     info->vm);
 	info->state = STATE(IN_DOUBT); /* the table knows no way back from an end */
 	info->has_ended_utc_ns = false;
+	info->has_both_ran = info->both_ran = true;
+	(void)move_to_stage(&o->m, o->m.row.stage); /* so that a restart does not run it again */
 	log_error("outgoing", "move=%s vm=%s %s", o->m.id_text, info->vm, info->failure);
 	node_changed(o->m.node);
 }
@@ -598,6 +600,10 @@ int outgoing_restore(struct node *n, struct journal_move *row)
 		return 0;
 	o->prepare_went = true; /* for all that we know */
 	o->post_copy = row->info->figures && row->info->figures->post_copy;
+	if (row->info->both_ran) {
+		o->peer_stage = PEER(RAN);
+		row->info->state = STATE(IN_DOUBT);
+	}
 	if (row->stage <= JOURNAL_PREPARED)
 		move_explain(&o->m, "migratord of %s was restarted", n->config->name);
 	o->vm = vm_find_incarnation(n, &row->incarnation);
@@ -613,7 +619,7 @@ int outgoing_restore(struct node *n, struct journal_move *row)
 	if (!o->vm->guest)
 		o->qemu = COMMIT_QEMU_DEAD;
 	outgoing_watch(o, o->vm);
-	o->vm->stopped_by_move = row->stage == JOURNAL_COMMIT;
+	o->vm->stopped_by_move = row->stage == JOURNAL_COMMIT || row->info->both_ran;
 	return 0;
 }
 
@@ -674,6 +680,7 @@ int outgoing_resolve(struct outgoing *o, const Tagalong__MoveResolve *resolve, c
 	log_warning("outgoing", "move=%s vm=%s resolved by %s: %s", o->m.id_text, o->m.row.info->vm,
 		    who, run_here ? "run here" : "discard");
 	move_explain(&o->m, "resolved by %s", who);
+	o->m.row.info->both_ran = false;
 	switch (was) {
 	case JOURNAL_PREPARED:
 		o->peer_stage = PEER(UNKNOWN);

@@ -103,6 +103,11 @@ wait_for 10 says a revoked
 node_start b
 wait_for 30 says a "in doubt"
 [ "$(vm_field a web state)" = stopped ] || fail "web is $(vm_field a web state) though b has run it"
+node_kill a
+node_start a
+sleep 2
+[ "$(vm_field a web state)" = stopped ] || fail "web is $(vm_field a web state) after a restart"
+says a "in doubt" || fail "it is $(move_state a "$move") after a restart"
 migrator_at a resolve "$move" --run-here --yes
 wait_for 10 vm_runs_at a web
 wait_for 10 says a revoked
