@@ -126,7 +126,7 @@ struct outgoing {
 	} retry;
 	uint64_t rtt_ns;
 	unsigned handshakes; /* that were too slow for the promise */
-	uint64_t stop_utc_ns, resume_utc_ns;
+	uint64_t stop_utc_ns;
 	bool ran_on; /* after the stop of this attempt, or it may have */
 	bool asking_progress, asking_downtime;
 	struct outgoing_disks *disks; /* outgoing_disk.c; NULL: none is being copied */
