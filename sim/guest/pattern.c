@@ -17,9 +17,11 @@ void pattern_init(struct pattern *p, uint64_t seed, double ratio, unsigned bits)
 	if (ratio < 1.0)
 		ratio = 1.0;
 	words = PAGE_WORDS / ratio - LZ4_OVERHEAD_WORDS;
-	p->seed = seed;
-	p->noise_mask = ((1u << bits) - 1) * 0x0101010101010101u;
-	p->noise_words = words < 0 ? 0 : ratio == 1.0 ? BODY_WORDS : (uint32_t)words;
+	*p = (struct pattern){
+		.seed = seed,
+		.noise_mask = ((1u << bits) - 1) * 0x0101010101010101u,
+		.noise_words = words < 0 ? 0 : ratio == 1.0 ? BODY_WORDS : (uint32_t)words,
+	};
 }
 
 /* Steps and mixes are a multiplication and a shift each: the pattern is written

@@ -28,6 +28,7 @@ static void setup(void)
 {
 	struct pattern pattern;
 
+	memset(&pattern, 0xff, sizeof(pattern)); /* as a stack may have left it */
 	pattern_init(&pattern, 9, 2.0, 8);
 	cr_assert_eq(memory_init(&memory, &pattern, PAGES), 0);
 	memory.on_fault = on_fault;
