@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "migrator/disk.h"
 
@@ -76,12 +78,23 @@ static void add_machine(struct args *a, const VmSpec *spec)
 	add_option(a, "-smp", "cpus=%" PRIu32 ",maxcpus=%" PRIu32, spec->vcpus, spec->vcpus);
 }
 
+/* Where QEMU maps a file is a multiple of 4 KiB only, and huge pages of a tmpfs are then mapped
+ * as small ones, each of which is a fault. The file system says what its pages are. */
+static unsigned long alignment_of(int ram)
+{
+	struct stat st;
+
+	return fstat(ram, &st) == 0 && st.st_blksize > 0 ? (unsigned long)st.st_blksize
+							 : (unsigned long)sysconf(_SC_PAGESIZE);
+}
+
 static void add_memory(struct args *a, const VmSpec *spec, const struct qemu_fds *fds)
 {
 	add_option(a, "-m", "size=%" PRIu64 "K", spec->memory_bytes >> 10);
 	add_option(a, "-object",
-		   "memory-backend-file,id=%s,size=%" PRIu64 ",share=on,mem-path=/proc/self/fd/%d",
-		   vm_spec_ram_block(spec), spec->memory_bytes, fds->ram);
+		   "memory-backend-file,id=%s,size=%" PRIu64 ",align=%lu,share=on,"
+		   "mem-path=/proc/self/fd/%d",
+		   vm_spec_ram_block(spec), spec->memory_bytes, alignment_of(fds->ram), fds->ram);
 }
 
 static void add_monitor(struct args *a, const struct qemu_fds *fds)
