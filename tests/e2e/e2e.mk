@@ -12,6 +12,7 @@ E2E_TESTS = \
 	tests/e2e/disks.sh \
 	tests/e2e/failover.sh \
 	tests/e2e/guest-boots.sh \
+	tests/e2e/huge-pages.sh \
 	tests/e2e/images.sh \
 	tests/e2e/isolation.sh \
 	tests/e2e/kill-commit.sh \
