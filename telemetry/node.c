@@ -207,6 +207,23 @@ static int open_udp(struct node *n, const struct address *listen, struct mg_erro
 	return datagram_open(listen, &n->sockets[v6 ? PROBER_STAMP_V6 : PROBER_STAMP_V4].fd, err);
 }
 
+/* All probes leave in the class of service that they ask for, so that it costs them nothing. */
+static int set_class_of_service(const struct node *n, uint8_t dscp, struct mg_error *err)
+{
+	static const enum prober_channel channels[] = { PROBER_STAMP_V4, PROBER_STAMP_V6 };
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(channels) && r == 0; i++) {
+		int fd = n->sockets[channels[i]].fd;
+
+		if (fd >= 0)
+			r = datagram_want_tos(fd);
+		if (fd >= 0 && r == 0)
+			r = datagram_set_tos(fd, (uint8_t)(dscp << 2));
+	}
+	return r < 0 ? mg_error_set(err, r, "class_of_service: %s", strerror(-r)) : 0;
+}
+
 static void warn_of_agentless(const struct device *device, void *userdata)
 {
 	const struct node *n = userdata;
@@ -235,6 +252,8 @@ static int open_sockets(struct node *n, const struct node_config *c, struct mg_e
 
 	if (r == 0 && !address_is_none(&c->also_listen))
 		r = open_udp(n, &c->also_listen, err);
+	if (r == 0 && c->tlvs.class_of_service)
+		r = set_class_of_service(n, c->tlvs.dscp, err);
 	if (r == 0)
 		open_echo(n);
 	return r;
@@ -250,6 +269,7 @@ static int make_probes(struct node *n, const struct node_config *c, sd_event *lo
 			.budget = c->budget,
 			.timeout_ns = c->timeout_ns,
 			.window_ns = c->window_ns,
+			.tlvs = c->tlvs,
 			.error_estimate = stamp_error_of_clock(STAMP_NTP),
 		},
 		.filter = take_registration,

@@ -34,6 +34,8 @@ libtelemetry_la_SOURCES = \
 	telemetry/probe_tlvs.h \
 	telemetry/prober.c \
 	telemetry/prober.h \
+	telemetry/prober_internal.h \
+	telemetry/prober_report.c \
 	telemetry/reflector.c \
 	telemetry/reflector.h \
 	telemetry/registrar.c \

@@ -17,6 +17,7 @@ UNIT_TESTS += \
 	tests/unit/telemetry/test_prober_echo \
 	tests/unit/telemetry/test_prober_pace \
 	tests/unit/telemetry/test_prober_sessions \
+	tests/unit/telemetry/test_prober_tlvs \
 	tests/unit/telemetry/test_prober_watch \
 	tests/unit/telemetry/test_registrar \
 	tests/unit/telemetry/test_registration \
@@ -47,6 +48,7 @@ tests_unit_telemetry_test_prober_answers_LDADD = libtelemetry.la libcommon.la $(
 tests_unit_telemetry_test_prober_echo_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_pace_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_sessions_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_prober_tlvs_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_watch_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registrar_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registration_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
