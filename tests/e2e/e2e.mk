@@ -41,6 +41,7 @@ TREE_TESTS = \
 	tests/e2e/handovers.sh \
 	tests/e2e/manpages.sh \
 	tests/e2e/map.sh \
+	tests/e2e/packages.sh \
 	tests/e2e/passing.sh \
 	tests/e2e/placementd.sh \
 	tests/e2e/ranks.sh \
