@@ -26,6 +26,7 @@ struct tlv_settings {
 	bool direct_measurement;
 	bool location;
 	bool follow_up;
+	bool protect;
 };
 
 /* The file as it is. */
@@ -90,6 +91,7 @@ static const cyaml_schema_field_t tlv_fields[] = {
 			  direct_measurement),
 	CONFIG_FIELD_BOOL("location", CYAML_FLAG_OPTIONAL, struct tlv_settings, location),
 	CONFIG_FIELD_BOOL("follow_up", CYAML_FLAG_OPTIONAL, struct tlv_settings, follow_up),
+	CONFIG_FIELD_BOOL("protect", CYAML_FLAG_OPTIONAL, struct tlv_settings, protect),
 	CYAML_FIELD_END,
 };
 
@@ -296,6 +298,7 @@ static int read_settings(const char *path, struct telemetry_config *c, struct mg
 		r = read_rates(path, s, &c->node, err);
 	if (r == 0)
 		r = read_tlvs(path, s->tlvs, &c->node.tlvs, err);
+	c->node.protect_tlvs = s->tlvs && s->tlvs->protect;
 	if (r == 0)
 		r = read_keys(path, s, c, err);
 	return r < 0 ? r : registry_load(s->devices, &devices, err);
@@ -417,7 +420,8 @@ static int reload(void *node, const void *started_with, const void *config, stru
 	const struct telemetry_config *before = started_with, *c = config;
 	const char *fixed = fixed_and_changed(before->settings, c->settings);
 
-	if (!fixed && !same_tlvs(&before->node.tlvs, &c->node.tlvs))
+	if (!fixed && (!same_tlvs(&before->node.tlvs, &c->node.tlvs) ||
+		       before->node.protect_tlvs != c->node.protect_tlvs))
 		fixed = "tlvs";
 	if (fixed)
 		return mg_error_set(err, -EBUSY, "'%s' was changed, and that needs a restart",

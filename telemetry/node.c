@@ -28,7 +28,7 @@ struct node {
 	struct registry *registry;
 	struct probe_loop *probes;
 	struct prober *prober; /* theirs */
-	bool authenticated;
+	bool needs_keys; /* to probe */
 	struct bus *bus;
 	struct uplink *uplinks[TELEMETRY_CONTROLLERS_MAX];
 	size_t n_uplinks;
@@ -182,7 +182,7 @@ static bool on_watch_list(const struct prober_watch *list, size_t count, uint64_
 	prober_set_threshold(n->prober, threshold_ns);
 	if (prober_set_watch_list(n->prober, clock_mono_ns(), list, count) < 0)
 		log_error("uplink", "clients=%zu not all are watched: out of memory", count);
-	if (n->authenticated)
+	if (n->needs_keys)
 		warn_of_keys(n, list, count);
 	registry_for_each(n->registry, set_registered, n);
 	probe_loop_wake(n->probes);
@@ -270,10 +270,11 @@ static int make_probes(struct node *n, const struct node_config *c, sd_event *lo
 			.timeout_ns = c->timeout_ns,
 			.window_ns = c->window_ns,
 			.tlvs = c->tlvs,
+			.authenticated = c->authenticated,
 			.error_estimate = stamp_error_of_clock(STAMP_NTP),
 		},
 		.filter = take_registration,
-		.key_of = c->authenticated ? key_of : NULL,
+		.key_of = n->needs_keys ? key_of : NULL,
 		.userdata = n,
 	};
 	int r;
@@ -369,7 +370,7 @@ int node_start(const struct node_config *config, sd_event *loop, struct node **r
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	for (unsigned i = 0; i < PROBER_CHANNELS; i++)
 		n->sockets[i].fd = -1;
-	n->authenticated = config->authenticated;
+	n->needs_keys = config->authenticated || config->protect_tlvs;
 	n->statistics_ns = clock_mono_ns() + STATISTICS_NS;
 	n->retell_ns = clock_mono_ns() + RETELL_NS;
 	r = make_parts(n, config, loop, err);

@@ -37,7 +37,7 @@ size_t probe_packet_size(enum prober_channel channel, bool authenticated,
 struct probe_identity {
 	const struct uuid *device;
 	bool authenticated;       /* the mode of STAMP */
-	const uint8_t *stamp_key; /* in that mode; NULL: there is none */
+	const uint8_t *stamp_key; /* for that mode, and for TLVs; NULL: there is none */
 	const uint8_t *echo_key;  /* for tokens */
 	const struct probe_tlvs *tlvs;
 	uint16_t echo_identifier;

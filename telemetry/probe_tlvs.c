@@ -23,8 +23,7 @@ static void add_value(struct wcursor *c, uint8_t type, uint8_t first, uint8_t se
 	}
 }
 
-void probe_tlvs_make(const struct probe_tlvs_wishes *wishes, bool authenticated,
-		     struct probe_tlvs *ret)
+void probe_tlvs_make(const struct probe_tlvs_wishes *wishes, bool is_signed, struct probe_tlvs *ret)
 {
 	struct probe_tlvs t = { .wishes = *wishes };
 	struct wcursor c = wcursor_over(t.bytes, sizeof(t.bytes));
@@ -44,7 +43,7 @@ void probe_tlvs_make(const struct probe_tlvs_wishes *wishes, bool authenticated,
 	if (wishes->follow_up)
 		(void)stamp_tlv_add(&c, STAMP_TLV_FOLLOW_UP, 16);
 	/* Padding alone needs no HMAC (4.8). */
-	t.is_signed = authenticated && wcursor_used(&c) > 0;
+	t.is_signed = is_signed && wcursor_used(&c) > 0;
 	if (t.is_signed)
 		(void)stamp_tlv_add(&c, STAMP_TLV_HMAC, STAMP_HMAC_SIZE);
 	if (wishes->padding)

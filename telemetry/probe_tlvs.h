@@ -35,7 +35,7 @@ struct probe_tlvs {
 };
 
 /* Padding is random, and at the end, where no HMAC covers it. */
-void probe_tlvs_make(const struct probe_tlvs_wishes *wishes, bool authenticated,
+void probe_tlvs_make(const struct probe_tlvs_wishes *wishes, bool is_signed,
 		     struct probe_tlvs *ret);
 
 /* Writes those of the session's probe with that sequence number, which counts from 0; `key` is

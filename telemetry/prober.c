@@ -417,14 +417,14 @@ static void count_sent(struct prober *p, uint64_t now_ns, struct client *c,
 
 size_t prober_packet_size(const struct prober *p, enum prober_channel channel)
 {
-	return probe_packet_size(channel, p->config.key_of, &p->tlvs);
+	return probe_packet_size(channel, p->config.authenticated, &p->tlvs);
 }
 
 static struct probe_identity identity_of(const struct prober *p, const struct client *c)
 {
 	return (struct probe_identity){
 		.device = &c->device,
-		.authenticated = p->config.key_of,
+		.authenticated = p->config.authenticated,
 		.stamp_key = p->config.key_of ? p->config.key_of(&c->device, p->config.userdata)
 					      : NULL,
 		.echo_key = p->echo_key,
@@ -538,7 +538,7 @@ void prober_sent_at(struct prober *p, enum prober_channel channel, const uint8_t
 	struct client *c;
 	struct probe *probe;
 
-	if (probe_packet_peek(channel, p->config.key_of, packet, &request) < 0)
+	if (probe_packet_peek(channel, p->config.authenticated, packet, &request) < 0)
 		return;
 	c = send_times_take(&p->send_times[channel], &request);
 	probe = c ? find_probe(c, request.sequence) : NULL;
@@ -654,7 +654,7 @@ void prober_receive(struct prober *p, uint64_t now_ns, const struct address *fro
 	const struct arrival a = { probe_channel_to(from), now_ns, received_utc_ns, tos, data, len };
 
 	if (len != prober_packet_size(p, a.channel) &&
-	    len != probe_packet_base(a.channel, p->config.key_of))
+	    len != probe_packet_base(a.channel, p->config.authenticated))
 		p->counters.wrong_length++;
 	else if (!c)
 		p->counters.stranger++;

@@ -77,8 +77,10 @@ struct prober_config {
 	void (*send)(enum prober_channel channel, struct prober_packet *packets, size_t n,
 		     void *userdata);
 	uint64_t (*now_utc)(void *userdata); /* for T1, unless the kernel tells */
+	bool authenticated; /* the mode of STAMP */
 	/* The key for a device's probes and their answers, valid until the next call; NULL: it has
-	 * none, and is not probed. Without this function probes are unauthenticated. */
+	 * none, and is not probed. Without this function probes are unauthenticated, and so are
+	 * their TLVs, which otherwise have an HMAC in both modes. */
 	const uint8_t *(*key_of)(const struct uuid *device, void *userdata);
 	void *userdata;
 };

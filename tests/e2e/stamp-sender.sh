@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # telemetryd's probes with all the TLVs of RFC 8972, against reflectors that share no code with it
-# (stamp_reflector.py checks every byte): one that answers all, in both modes, those that know none, and one that gets
-# everything wrong. What they tell is shown, and none of it costs a measurement.
+# (stamp_reflector.py checks every byte): one that answers all, in both modes, and with HMACs for TLVs alone, those that know
+# none, and one that gets everything wrong. What they tell is shown, and none of it costs a measurement.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/e2e/functions.sh"
 requires python3 --version
 if [ -z "${STAMP_INSIDE:-}" ]; then
@@ -36,6 +36,7 @@ key: $tmpdir/me.key
 controller: {endpoint: 'tcp://127.0.0.1:7200', key: '$controller_key'}
 END
 
+# start_tower AUTHENTICATED PROTECT
 start_tower() {
 	cat >"$tmpdir/tower.yaml" <<-END
 		name: tower
@@ -56,6 +57,7 @@ start_tower() {
 		  location: true
 		  access_report: other
 		  follow_up: true
+		  protect: $2
 	END
 	background tower "$top_builddir/telemetryd" --config "$tmpdir/tower.yaml"
 	tower=$background_pid
@@ -80,11 +82,11 @@ print(urlopen("http://127.0.0.1:9620/metrics").read().decode())' >"$tmpdir/metri
 		file_has "$tmpdir/metrics" "$1"
 }
 
-# meets MODE AUTHENTICATED EXPRESSION PATTERN...: with such a reflector that is shown, and these metrics.
+# meets MODE AUTHENTICATED PROTECT EXPRESSION PATTERN...: with such a reflector that is shown, and these metrics.
 meets() {
-	local mode=$1 expression=$3
-	start_tower "$2"
-	shift 3
+	local mode=$1 expression=$4
+	start_tower "$2" "$3"
+	shift 4
 	background "$mode" python3 "$top_srcdir/tests/e2e/stamp_reflector.py" "$mode" 127.0.0.1 8620 \
 		"$device" "$(cat "$tmpdir/phone.key")"
 	wait_for 30 knows "$expression"
@@ -108,13 +110,15 @@ told="t.get('understood') and t['dscp_there'] == 8 and t['dscp_back'] == 46 and 
 answered='^tagalong_telemetry_tlv_answers_total.result="answered". [0-9]*[1-9]'
 rewritten='^tagalong_telemetry_dscps_total.result="changed_there". [0-9]*[1-9]'
 # In an order in which nobody is shown what is true of the one before.
-meets full false "$told" "$answered" "$rewritten" '^tagalong_telemetry_followed_up_total [0-9]*[1-9]'
+meets full false false "$told" "$answered" "$rewritten" '^tagalong_telemetry_followed_up_total [0-9]*[1-9]'
 none="t.get('understood') is False and r['confidence'] > 50 and r['p50_ns'] < 25e6"
-meets plain false "$none" '^tagalong_telemetry_tlv_answers_total.result="plain". [0-9]*[1-9]'
-meets authenticated true "$told" "$answered" "$rewritten" \
+meets plain false false "$none" '^tagalong_telemetry_tlv_answers_total.result="plain". [0-9]*[1-9]'
+meets authenticated true false "$told" "$answered" "$rewritten" \
 	'^tagalong_telemetry_tlv_answers_total.result="forged". 0$'
-meets hostile false "$none" '^tagalong_telemetry_tlv_answers_total.result="malformed". [0-9]*[1-9]' \
+meets hostile false false "$none" '^tagalong_telemetry_tlv_answers_total.result="malformed". [0-9]*[1-9]' \
 	'^tagalong_telemetry_tlv_answers_total.result="not_whole". [0-9]*[1-9]' \
 	'^tagalong_telemetry_tlv_answers_total.result="unfit". [0-9]*[1-9]' \
 	'^tagalong_telemetry_tlv_answers_total.result="answered". 0$'
-meets echo false "$none" '^tagalong_telemetry_tlv_answers_total.result="plain". [0-9]*[1-9]'
+meets protected false true "$told" "$answered" "$rewritten" \
+	'^tagalong_telemetry_tlv_answers_total.result="forged". 0$'
+meets echo false false "$none" '^tagalong_telemetry_tlv_answers_total.result="plain". [0-9]*[1-9]'

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A device for tests: stamp_reflector.py MODE NODE PORT DEVICE KEY. It registers with a telemetryd and is a
-STAMP reflector, made after the RFCs alone, that checks every byte of the probes. MODE: full, authenticated
-(both stateful), plain (answers with base packets), echo (takes TLVs for padding), hostile (gets
+STAMP reflector, made after the RFCs alone, that checks every byte of the probes. MODE: full, authenticated,
+protected (all stateful, the last two with HMAC TLVs), plain (answers with base packets), echo (takes TLVs for padding), hostile (gets
 everything wrong, in turn)."""
 import hashlib
 import hmac
@@ -16,6 +16,8 @@ import uuid
 mode, node, port, device, key = sys.argv[1:]
 node, device, key = (node, int(port)), uuid.UUID(device).bytes, bytes.fromhex(key)
 authenticated = mode == "authenticated"
+protected = mode in ("authenticated", "protected")
+stateful = protected or mode == "full"
 BASE = 112 if authenticated else 44
 EF, CS1, WAIT = 46, 8, 0.04
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -77,7 +79,7 @@ def check_probe(data, tos):
         tlv(7, bytes(16), 0x80),
     ]
     asked = b"".join(asked)
-    if authenticated:
+    if protected:
         asked += tlv(8, mac(data[:4] + asked), 0x80)
     asked += struct.pack("!BBH", 0x80, 1, 33)
     assert data[BASE:BASE + len(asked)] == asked, (data[BASE:].hex(), asked.hex())
@@ -105,7 +107,7 @@ def told(number, sequence, peer, padding):
         tlv(6, bytes([0x20, 1, 0, 0])),
         tlv(7, follow_up),
     ])
-    if authenticated:
+    if protected:
         tlvs += tlv(8, mac(struct.pack("!I", number) + tlvs))
     return tlvs + tlv(1, padding)
 
@@ -128,7 +130,7 @@ def answer(data, tos, peer):
     t2 = ntp(time.time())
     sequence, t1, error = check_probe(data, tos)
     received += 1
-    number = transmitted if mode in ("full", "authenticated") else sequence
+    number = transmitted if stateful else sequence
     transmitted += 1
     t3 = ntp(time.time())
     tlvs = {"plain": b"", "echo": data[44:]}.get(mode)
@@ -136,7 +138,7 @@ def answer(data, tos, peer):
         tlvs = told(number, sequence, peer, data[-33:])
     if mode == "hostile":
         tlvs = spoilt(sequence, tlvs)
-    if mode in ("full", "authenticated"):
+    if stateful:
         time.sleep(WAIT)  # which T3 knows nothing of
     last_t3 = ntp(time.time())
     sock.sendto(base(number, sequence, t1, error, t2, t3) + tlvs, peer)

@@ -96,6 +96,7 @@ static inline void world_start_with(struct world *w, world_key_fn key_of)
 
 	*w = (struct world){ .sent = calloc(SENT_MAX, sizeof(struct sent)) };
 	config.key_of = key_of;
+	config.authenticated = key_of;
 	cr_assert_eq(prober_new(&config, &w->prober), 0);
 }
 

@@ -109,7 +109,7 @@ Test(daemon, all_tlvs_are_taken)
 	setup(&f);
 	write_config(&f, "tlvs: {padding: 1196, class_of_service: 63, timestamp_information: true, "
 			 "direct_measurement: true, location: true, access_report: 3gpp, "
-			 "follow_up: true}");
+			 "follow_up: true, protect: true}");
 	cr_assert_eq(load(&f, &err), 0, "%s", err.text);
 	write_config(&f, "tlvs: {}");
 	cr_assert_eq(load(&f, &err), 0, "%s", err.text);
@@ -224,6 +224,7 @@ Test(daemon, what_is_taken_at_the_start_cannot_be_reloaded)
 		{ "", "tlvs: {padding: 5}", "'tlvs'" },
 		{ "tlvs: {class_of_service: 0}", "", "'tlvs'" },
 		{ "tlvs: {access_report: 3gpp}", "tlvs: {access_report: other}", "'tlvs'" },
+		{ "tlvs: {location: true}", "tlvs: {location: true, protect: true}", "'tlvs'" },
 	};
 	struct fixture f;
 

@@ -27,30 +27,43 @@ static const uint8_t *key_of(const struct uuid *device, void *userdata)
 	return key;
 }
 
-static void start(struct world *w, const struct probe_tlvs_wishes *wishes, bool authenticated)
+static void start_in(struct world *w, const struct probe_tlvs_wishes *wishes, bool authenticated,
+		     bool protect)
 {
 	struct prober_config config = config_of(w);
 
 	*w = (struct world){ .sent = calloc(SENT_MAX, sizeof(struct sent)) };
 	config.tlvs = *wishes;
-	config.key_of = authenticated ? key_of : NULL;
+	config.authenticated = authenticated;
+	config.key_of = authenticated || protect ? key_of : NULL;
 	cr_assert_eq(prober_new(&config, &w->prober), 0);
 	watch_one(w);
 }
 
-static struct session_reflector *reflector(bool stateful, bool authenticated)
+static void start(struct world *w, const struct probe_tlvs_wishes *wishes, bool authenticated)
+{
+	start_in(w, wishes, authenticated, false);
+}
+
+static struct session_reflector *reflector_in(bool stateful, bool authenticated, bool protect)
 {
 	struct session_reflector_config config = {
 		.stateful = stateful,
 		.authenticated = authenticated,
+		.protect_tlvs = protect,
 		.dscps = UINT64_C(1) << 46,
 	};
 	struct session_reflector *r;
 
-	config.key.present = authenticated;
+	config.key.present = authenticated || protect;
 	memcpy(config.key.bytes, key, sizeof(key));
 	cr_assert_eq(session_reflector_new(&config, &r), 0);
 	return r;
+}
+
+static struct session_reflector *reflector(bool stateful, bool authenticated)
+{
+	return reflector_in(stateful, authenticated, false);
 }
 
 struct answer {
@@ -138,6 +151,31 @@ Test(prober_tlvs, all_is_told)
 Test(prober_tlvs, all_is_told_in_the_authenticated_mode)
 {
 	all_is_told(true);
+}
+
+/* In the unauthenticated mode TLVs alone have an HMAC, which such a reflector wants. */
+Test(prober_tlvs, they_alone_may_be_protected)
+{
+	struct session_reflector *r = reflector_in(true, false, true);
+	struct answer a;
+	struct world w;
+
+	start_in(&w, &all, false, true);
+	exchange(&w, r, 0);
+	cr_assert_eq(tlv_counters(&w)->verdicts[PROBE_TLVS_ANSWERED], 1);
+	world_run_until(&w, w.now_ns + INTERVAL);
+	a = answer_by(&w, r, w.n - 1, 0);
+	a.data[STAMP_SIZE + 5] ^= 0x10;
+	deliver_answer(&w, w.n - 1, 0, &a);
+	cr_assert_eq(tlv_counters(&w)->verdicts[PROBE_TLVS_FORGED], 1);
+	world_end(&w);
+	/* Without one it says that they are not whole. */
+	start(&w, &all, false);
+	exchange(&w, r, 0);
+	cr_assert_eq(tlv_counters(&w)->verdicts[PROBE_TLVS_NOT_WHOLE], 1);
+	cr_assert_eq(counters(&w).accepted, 1);
+	world_end(&w);
+	session_reflector_free(r);
 }
 
 Test(prober_tlvs, what_a_device_takes_to_send_is_not_the_paths)
