@@ -151,6 +151,12 @@ Test(cli, round_trip_times_of_one_and_of_all)
 	cr_assert_null(json_object_get(v, "vm"));
 	row = json_array_get(json_object_get(v, "rtts"), 0);
 	cr_assert_eq(json_integer_value(json_object_get(row, "srtt_ns")), 12300000);
+	row = json_object_get(row, "tlvs");
+	cr_assert(json_is_true(json_object_get(row, "understood")));
+	cr_assert_eq(json_integer_value(json_object_get(row, "dscp_there")), 46);
+	cr_assert_str_eq(json_string_value(json_object_get(row, "clock_in")), "gnss");
+	cr_assert_str_eq(json_string_value(json_object_get(row, "method_in")), "unknown");
+	cr_assert_null(json_object_get(row, "wait_ns"));
 	json_decref(v);
 	fake_run(&f, "rtt", "--top", NULL);
 	assert_exit(f, CLI_OK);
