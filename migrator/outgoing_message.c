@@ -213,6 +213,7 @@ void outgoing_follow(struct outgoing *o, const char *host)
 	bus_socket_free(o->peer);
 	o->peer = NULL;
 	o->unheard = true;
+	(void)move_to_stage(&o->m, row->stage); /* for the one who restarts: nobody is at the old one */
 	(void)outgoing_connect(o, NULL); /* else the next word does */
 }
 

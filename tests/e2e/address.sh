@@ -70,6 +70,16 @@ half_is_sent() {
 	[ "$(figure "$1" guest_bytes)" -gt 20000000 ]
 }
 
+# What a restart of a would have as the address of the other node.
+goes_on_at() {
+	python3 - "$tmpdir/a/journal.db" "$move" <<'PYTHON' | grep -qF "//$1:"
+import sqlite3, sys, uuid
+row = sqlite3.connect(sys.argv[1]).execute("SELECT peer_endpoint FROM move WHERE id = ?",
+                                           [uuid.UUID(sys.argv[2]).bytes]).fetchone()
+print(row[0])
+PYTHON
+}
+
 is_done() {
 	[ "$(move_state "$1" "$move")" = "done" ]
 }
@@ -90,10 +100,13 @@ say "the target has another address"
 mark=$(guest_mark "$(vm_console a web)")
 begin_move a b --bandwidth 20Mbit "${patient[@]}" --attempts 1
 wait_for 60 half_is_sent a
+goes_on_at 10.77.0.2 || fail "a does not know where b is"
 b_moves 10.77.0.3
+wait_for 60 file_has "$tmpdir/a.log" 'b has moved to 10\.77\.0\.3'
+wait_for 1 goes_on_at 10.77.0.3
+[ "$(move_state a "$move")" = copying ] || fail "it was written down only later"
 wait_for 120 is_done a
 [ "$(figure a reconnects)" -ge 1 ] || fail "its connection was never lost"
-file_has "$tmpdir/a.log" 'b has moved to 10\.77\.0\.3' || fail "a has not noticed"
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 
 say "the source has another address"
