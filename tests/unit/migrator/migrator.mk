@@ -31,6 +31,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_ram_image \
 	tests/unit/migrator/test_ramstream \
 	tests/unit/migrator/test_reference \
+	tests/unit/migrator/test_refusals \
 	tests/unit/migrator/test_return_path \
 	tests/unit/migrator/test_share \
 	tests/unit/migrator/test_stall \
@@ -73,6 +74,7 @@ tests_unit_migrator_test_qmp_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ram_idle_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ram_image_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ramstream_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_refusals_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_return_path_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_share_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_stall_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
