@@ -21,6 +21,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_launch \
 	tests/unit/migrator/test_move \
 	tests/unit/migrator/test_node_config \
+	tests/unit/migrator/test_outgoing \
 	tests/unit/migrator/test_pace \
 	tests/unit/migrator/test_page \
 	tests/unit/migrator/test_page_history \
@@ -61,6 +62,7 @@ tests_unit_migrator_test_inflow_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD
 tests_unit_migrator_test_node_config_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_journal_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_launch_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_outgoing_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_pace_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_history_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
