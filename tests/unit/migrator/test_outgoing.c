@@ -40,16 +40,22 @@ static void close_node(void)
 
 TestSuite(outgoing, .init = open_node, .fini = close_node);
 
-static void write_move(const struct uuid *id, enum journal_stage stage)
+static void make(struct move *m, const struct uuid *id)
 {
 	VmSpec spec = TAGALONG__VM_SPEC__INIT;
-	struct mg_error err = { 0 };
 	char name[] = "web";
-	struct move m;
 
 	spec.name = spec.machine = spec.cpu = spec.accelerator = name;
-	cr_assert_eq(move_init(&m, &node, id, false, &spec, &incarnation), 0);
-	cr_assert_eq(move_set_nodes(&m, "a", "b", "tcp://127.0.0.1:1", NULL), 0);
+	cr_assert_eq(move_init(m, &node, id, false, &spec, &incarnation), 0);
+	cr_assert_eq(move_set_nodes(m, "a", "b", "tcp://127.0.0.1:1", NULL), 0);
+}
+
+static void write_move(const struct uuid *id, enum journal_stage stage)
+{
+	struct mg_error err = { 0 };
+	struct move m;
+
+	make(&m, id);
 	m.row.stage = stage;
 	cr_assert_eq(journal_write(node.journal, &m.row, &err), 0, "%s", err.text);
 	move_clear(&m);
@@ -91,4 +97,20 @@ Test(outgoing, an_older_move_leaves_the_vm_of_a_newer_one_alone)
 	cr_assert(vm.stopped_by_move);
 	cr_assert_null(first->vm, "it could tell QEMU to go on");
 	cr_assert_eq(first->qemu, COMMIT_QEMU_RUNNING, "for it the VM runs here, as it had decided");
+}
+
+/* Its answer may have been lost, and whoever asks has to hear that it was called off. */
+Test(outgoing, a_cancel_that_is_repeated_has_the_same_answer)
+{
+	const struct uuid id = { { 1 } };
+	Tagalong__MoveCancel cancel = TAGALONG__MOVE_CANCEL__INIT;
+	struct mg_error err = { 0 };
+	struct outgoing *o = outgoing_new(&node);
+
+	make(&o->m, &id);
+	o->live = true;
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(outgoing_cancel(o, &cancel, "me", &err), 0, "%s", err.text);
+	cr_assert_eq(o->m.row.stage, JOURNAL_ABORTED);
+	cr_assert_str_eq(o->m.row.info->failure, "cancelled by me");
 }
