@@ -49,8 +49,7 @@ static void note_effort(struct lane *lane)
 	struct lanes *l = lane->all;
 	uint64_t rate = pace_rate(&l->pace);
 
-	effort_note(&l->effort, lane->took_ns / l->count, rate ? lane->len * NS_PER_S / rate : 0,
-		    rate ? lane->packed->body_len * NS_PER_S / rate : 0);
+	effort_note(&l->effort, lane->took_ns / l->count, rate ? lane->len * NS_PER_S / rate : 0);
 }
 
 /* Takes over what the worker has packed. False: it has not yet. */
