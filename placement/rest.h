@@ -21,6 +21,7 @@ struct rest_config {
 	struct address listen;
 	const char *tokens;            /* the file; see common/tokens.h */
 	const char *certificate, *key; /* files in PEM; NULL: in the clear */
+	const char *advertise;         /* the URL that links begin with, or NULL */
 	size_t body_max;
 	unsigned connections, connections_each, timeout_s;
 };
