@@ -20,6 +20,8 @@
 
 #define EXECUTOR_RECENT 64
 
+struct mec021;
+
 struct move {
 	struct uuid id;
 	struct vm *vm;
@@ -39,6 +41,7 @@ struct executor {
 	const Tagalong__Placement__Limits *limits; /* all borrowed */
 	const Tagalong__Placement__NodeKey *const *node_keys;
 	size_t n_node_keys;
+	struct mec021 *mec021; /* is told of moves; NULL: nobody is */
 	bool plain_text;
 	struct index moves; /* by id */
 	/* The last that were settled, in a ring: an order that is repeated after

@@ -40,6 +40,9 @@ struct rest_host {
 	/* Who leads; what it points to lives until the next input. */
 	void (*leader)(void *userdata, Tagalong__Leader *ret);
 
+	/* A notice (see mec021.h) was delivered, or given up. */
+	void (*told)(void *userdata, uint64_t notice);
+
 	/* Writes what /metrics shows. */
 	void (*measure)(void *userdata, struct metrics *m);
 };
