@@ -247,6 +247,44 @@ json_t *document_affinity_list(const Tagalong__AffinityList *list)
 
 /* ---- Pairs ------------------------------------------------------------------- */
 
+/* RFC 8972, sections 5.4 and 5.5. */
+static void put_clock(json_t *o, const char *key, bool has, uint32_t clock)
+{
+	static const char *const names[] = { "unknown", "ntp", "ptp", "ssu", "gnss", "local" };
+
+	if (has)
+		put_text(o, key, names[clock < ARRAY_SIZE(names) ? clock : 0]);
+}
+
+static void put_method(json_t *o, const char *key, bool has, uint32_t method)
+{
+	static const char *const names[] = { "unknown", "hardware", "software", "control-plane" };
+
+	if (has)
+		put_text(o, key, names[method < ARRAY_SIZE(names) ? method : 0]);
+}
+
+static json_t *document_tlvs(const Tagalong__ToldTlvs *t)
+{
+	json_t *o = json_object();
+
+	put_flag(o, "understood", t->understood);
+	put_number(o, "dscp_there", t->has_dscp_there, t->dscp_there);
+	put_number(o, "dscp_back", t->has_dscp_back, t->dscp_back);
+	if (t->has_dscp_refused)
+		put_flag(o, "dscp_refused", t->dscp_refused);
+	put_clock(o, "clock_in", t->has_clock_in, t->clock_in);
+	put_method(o, "method_in", t->has_method_in, t->method_in);
+	put_clock(o, "clock_out", t->has_clock_out, t->clock_out);
+	put_method(o, "method_out", t->has_method_out, t->method_out);
+	put_number(o, "lost_there", t->has_lost_there, t->lost_there);
+	put_number(o, "lost_back", t->has_lost_back, t->lost_back);
+	if (t->has_translated)
+		put_flag(o, "translated", t->translated);
+	put_number(o, "wait_ns", t->has_wait_ns, t->wait_ns);
+	return o;
+}
+
 json_t *document_rtt(const Tagalong__NodeRtt *rtt)
 {
 	const Tagalong__RttSample *s = rtt->sample;
@@ -266,6 +304,8 @@ json_t *document_rtt(const Tagalong__NodeRtt *rtt)
 	put_number(o, "sent", true, s->sent);
 	put_number(o, "lost", true, s->lost);
 	put_number(o, "confidence", true, s->confidence);
+	if (s->tlvs)
+		json_object_set_new(o, "tlvs", document_tlvs(s->tlvs));
 	return o;
 }
 

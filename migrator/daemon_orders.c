@@ -29,6 +29,7 @@ static bool is_peer_message(const Envelope *e)
 	case TAGALONG__ENVELOPE__BODY_PEER_COMMIT:
 	case TAGALONG__ENVELOPE__BODY_PEER_ABORT:
 	case TAGALONG__ENVELOPE__BODY_PEER_QUERY:
+	case TAGALONG__ENVELOPE__BODY_PEER_STATE:
 	case TAGALONG__ENVELOPE__BODY_PEER_FORGET:
 	case TAGALONG__ENVELOPE__BODY_PEER_IMAGE_QUERY:
 	case TAGALONG__ENVELOPE__BODY_PEER_BASE_QUERY:
@@ -380,6 +381,10 @@ static void on_peer(struct node *n, struct bus_socket *s, const struct bus_peer 
 	}
 	if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_FORGET) {
 		luggage_forget_for(n, s, from, e);
+		return;
+	}
+	if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_STATE) {
+		outgoing_take_state(n, s, from, e);
 		return;
 	}
 	if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_QUERY) {

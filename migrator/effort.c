@@ -17,10 +17,11 @@ void effort_init(struct effort *e)
 	*e = (struct effort){ .level = PAGE_EFFORT_FASTEST - 1, .patience = PATIENCE };
 }
 
-void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns)
+void effort_note(struct effort *e, uint64_t encode_ns, uint64_t wire_ns, uint64_t plain_ns)
 {
 	e->encode_ns = encode_ns;
 	e->wire_ns = wire_ns;
+	e->plain_ns = plain_ns;
 	if (e->level == PAGE_EFFORT_FASTEST)
 		e->fastest_ns = encode_ns;
 }
@@ -62,11 +63,24 @@ static bool had_time(const struct effort *e)
 	return e->waited_ns >= (e->level == PAGE_EFFORT_NONE ? e->fastest_ns : e->encode_ns);
 }
 
+/* The link would have been done with the last batch first, had it gone as it was. */
+static bool is_pointless(const struct effort *e)
+{
+	return e->plain_ns && e->plain_ns < (e->level == PAGE_EFFORT_NONE ? e->fastest_ns
+									  : e->encode_ns);
+}
+
 int effort_next(struct effort *e, bool starved)
 {
 	bool late = starved && !had_time(e);
 
 	e->waited_ns = 0;
+	if (is_pointless(e)) {
+		e->late = 0;
+		if (e->level < PAGE_EFFORT_NONE)
+			e->level++;
+		return e->level;
+	}
 	if (late) {
 		compress_less(e);
 		return e->level;

@@ -489,7 +489,7 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 		incoming_poll(in);
 	incoming_judge_silence(in);
 	incoming_reconcile(in);
-	if (in->m.row.settled && !in->pending) {
+	if (in->m.row.settled && !in->pending && !incoming_owes_word(in)) {
 		incoming_free(in);
 		return 0;
 	}

@@ -38,6 +38,8 @@ struct incoming {
 	uint64_t prepare_seq;
 	struct bus_socket *ask;
 	uint64_t asked_ns, heard_ns;
+	bool by_ask; /* its last word came that way: perhaps there is no other any more */
+	uint64_t owed_until_ns; /* our last word, said there, is not answered; 0: it is */
 	/* What is here from an earlier visit, and its manifest, packed; NULL: nothing */
 	struct image *image;
 	bool waits_for_image;
@@ -176,6 +178,7 @@ void incoming_doubt(struct incoming *in, const char *why);
 
 /* ---- incoming_message.c ---- */
 void incoming_tell_state(struct incoming *in);
+bool incoming_owes_word(struct incoming *in); /* and says it again */
 void incoming_tell_prepared(struct incoming *in);
 
 /* The source was heard; `from` NULL: as an answer on our own way to it. */

@@ -10,6 +10,9 @@
 #include "migrator/incoming_internal.h"
 #include "migrator/node_config.h"
 
+#define TELL_NS (NS_PER_S)      /* between two times of one word */
+#define OWED_NS (30 * NS_PER_S) /* how long the last one is said */
+
 #define STATE(name) TAGALONG__MOVE_STATE__MOVE_##name
 #define PEER(name) TAGALONG__PEER_STAGE__PEER_##name
 
@@ -22,12 +25,40 @@ static Tagalong__PeerStage stage_of(const struct incoming *in)
 	return commit_target_stage(in->m.row.stage, in->inflow != NULL);
 }
 
+static void tell(struct incoming *in, struct bus_socket *s, const struct bus_peer *to)
+{
+	(void)peer_send_state(s, to, NULL, &in->m.row.id, stage_of(in), in->m.row.info->failure,
+			      in->resumed_utc_ns, in->m.row.info->lost);
+}
+
+/* Whoever had to be asked may not reach us, and then the route of what it said once leads nowhere;
+ * but one of the release before hears us by that alone. */
 void incoming_tell_state(struct incoming *in)
 {
+	uint64_t now = clock_mono_ns();
+
 	if (in->has_source)
-		(void)peer_send_state(in->socket, &in->source, NULL, &in->m.row.id, stage_of(in),
-				      in->m.row.info->failure, in->resumed_utc_ns,
-				      in->m.row.info->lost);
+		tell(in, in->socket, &in->source);
+	if (!in->by_ask || !in->ask)
+		return;
+	tell(in, in->ask, NULL);
+	in->asked_ns = now;
+	if (in->m.row.stage == JOURNAL_DONE || in->m.row.stage == JOURNAL_NEVER)
+		in->owed_until_ns = now + OWED_NS;
+}
+
+/* Nobody asks for it again who does not reach us. Not for ever: there may be nobody. */
+bool incoming_owes_word(struct incoming *in)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (now >= in->owed_until_ns)
+		return false;
+	if (now - in->asked_ns >= TELL_NS) {
+		in->asked_ns = now;
+		tell(in, in->ask, NULL);
+	}
+	return true;
 }
 
 void incoming_tell_prepared(struct incoming *in)
@@ -70,8 +101,9 @@ void incoming_remember_source(struct incoming *in, struct bus_socket *s,
 			      const struct bus_peer *from)
 {
 	in->heard_ns = clock_mono_ns();
+	in->by_ask = !from;
 	if (!from)
-		return; /* an answer on our own way to it */
+		return;
 	in->socket = s;
 	in->source = *from;
 	in->has_source = true;
@@ -245,7 +277,7 @@ void incoming_message(struct node *n, struct bus_socket *s, const struct bus_pee
 }
 
 /* The source answers what we asked: PeerCommit, PeerAbort, or PeerState while it
- * has not decided. */
+ * has not decided; and what we told it: Done, or Failure if it is too old to hear that here. */
 static void on_ask_answer(struct bus_socket *s, const struct bus_peer *from, const Envelope *e,
 			  void *userdata)
 {
@@ -260,6 +292,9 @@ static void on_ask_answer(struct bus_socket *s, const struct bus_peer *from, con
 	else if (e->body_case == TAGALONG__ENVELOPE__BODY_PEER_STATE &&
 		 e->peer_state->stage == PEER(PREPARED))
 		in->heard_ns = clock_mono_ns();
+	else if (e->body_case == TAGALONG__ENVELOPE__BODY_DONE ||
+		 e->body_case == TAGALONG__ENVELOPE__BODY_FAILURE)
+		in->owed_until_ns = 0;
 	fault_after("receive", step);
 }
 

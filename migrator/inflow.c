@@ -564,8 +564,8 @@ static int make_placer(struct inlane *l, const struct inflow_config *config)
 	page_placer_set_arrival(l->placer, config->arrival);
 	if (!l->all->back)
 		return 0;
-	page_placer_set_changed(l->placer, &l->changed);
-	return page_set_init(&l->changed, ram_image_pages(l->all->image));
+	r = page_placer_set_changed(l->placer, &l->changed);
+	return r < 0 ? r : page_set_init(&l->changed, ram_image_pages(l->all->image));
 }
 
 static int open_lane(struct inlane *l, const struct inflow_config *config, struct mg_error *err)

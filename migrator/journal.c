@@ -299,7 +299,7 @@ static int put_move(struct journal *j, const struct journal_move *m, struct mg_e
 	int r = prepare(j, "INSERT INTO move VALUES "
 			   "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) "
 			   "ON CONFLICT (id) DO UPDATE SET stage = ?3, settled = ?4, reported = ?5, "
-			   "incarnation = ?7, info = ?12, luggage = ?13", &s, err);
+			   "incarnation = ?7, peer_endpoint = ?9, info = ?12, luggage = ?13", &s, err);
 
 	if (r < 0)
 		return r;

@@ -49,7 +49,8 @@ static void note_effort(struct lane *lane)
 	struct lanes *l = lane->all;
 	uint64_t rate = pace_rate(&l->pace);
 
-	effort_note(&l->effort, lane->took_ns / l->count, rate ? lane->len * NS_PER_S / rate : 0);
+	effort_note(&l->effort, lane->took_ns / l->count, rate ? lane->len * NS_PER_S / rate : 0,
+		    rate ? lane->packed->body_len * NS_PER_S / rate : 0);
 }
 
 /* Takes over what the worker has packed. False: it has not yet. */
@@ -166,12 +167,14 @@ void lanes_add_whole(struct lanes *l, uint64_t page, const uint8_t *data)
 	note_frame(lane, page);
 }
 
-void lanes_add_ahead(struct lanes *l, uint64_t page, const uint8_t *data)
+bool lanes_add_ahead(struct lanes *l, uint64_t page, const uint8_t *data)
 {
 	struct lane *lane = lane_of(l, page);
 
-	page_batch_add_ahead(filling(lane), page, data);
+	if (!page_batch_add_ahead(filling(lane), page, data))
+		return false;
 	note_frame(lane, page);
+	return true;
 }
 
 /* ---- Stream --------------------------------------------------------------------------- */

@@ -97,7 +97,7 @@ void lanes_set_queue(struct lanes *l, unsigned frames);
 bool lanes_make_room(struct lanes *l);
 void lanes_add(struct lanes *l, uint64_t page, const uint8_t *data);
 void lanes_add_whole(struct lanes *l, uint64_t page, const uint8_t *data);
-void lanes_add_ahead(struct lanes *l, uint64_t page, const uint8_t *data);
+bool lanes_add_ahead(struct lanes *l, uint64_t page, const uint8_t *data);
 
 /* Sends all pages that wait; false while some do still. */
 bool lanes_flush(struct lanes *l);

@@ -130,6 +130,8 @@ libmigrator_la_SOURCES = \
 	migrator/receiver.h \
 	migrator/reference.c \
 	migrator/reference.h \
+	migrator/refusals.c \
+	migrator/refusals.h \
 	migrator/relay.c \
 	migrator/relay.h \
 	migrator/relay_target.c \

@@ -13,6 +13,7 @@
 #include "migrator/forecast.h"
 #include "migrator/guest.h"
 #include "migrator/journal.h"
+#include "migrator/refusals.h"
 
 struct node_config;
 struct vm;
@@ -40,6 +41,7 @@ struct node {
 	char control_endpoint[256];    /* where others reach us, for all that we know */
 	char data_endpoint[128];
 	uint64_t epoch;
+	struct refusals refused; /* orders to move */
 	LIST_HEAD(, vm) vms;
 	LIST_HEAD(, outgoing) outgoing;
 	LIST_HEAD(, incoming) incoming;

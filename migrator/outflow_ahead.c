@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "migrator/outflow_internal.h"
 
 /* Bytes a second. What a faster link carries by itself in no time is not worth reading and hashing
  * twice. */
 #define LINK_MOST (UINT64_C(500) << 20)
 
+/* How far ahead of QEMU is far enough, in the link's time for pages as they are. QEMU sends all of them
+ * too, and while it catches up at the end of the pass the link has nothing to do. */
+#define LEAD_NS (500 * NS_PER_MS)
+
 static uint64_t end_of(const struct outflow *o)
 {
 	uint64_t pages = o->ram_bytes / RAMSTREAM_PAGE;
 
 	return o->hold_at < pages ? o->hold_at : pages;
+}
+
+/* Before its first page QEMU may take longer than that. */
+static bool is_far_ahead(struct outflow *o)
+{
+	double most = (double)pace_rate(&o->lanes.pace) * LEAD_NS / NS_PER_S;
+
+	return GET(o, guest_bytes) && (double)(o->lead * RAMSTREAM_PAGE) > most;
 }
 
 /* Until QEMU's first page comes there is nothing else to do: it prepares, for a second with a large
@@ -28,7 +41,7 @@ static bool may_read(struct outflow *o)
 {
 	return !GET(o, passes) && !o->mirror && !o->may_post_copy && !o->stopped && !o->qemu_eof &&
 	       o->input_at == o->input_end && !o->asked.count && !lanes_down(&o->lanes) &&
-	       !atomic_load(&o->paused) && is_worth_it(o);
+	       !atomic_load(&o->paused) && is_worth_it(o) && !is_far_ahead(o);
 }
 
 /* The next pages that are in the file at all: what is a hole is zero. How many there are; 0: none,
@@ -54,12 +67,21 @@ bool outflow_read_ahead(struct outflow *o)
 
 	if (!may_read(o) || outflow_make_room(o))
 		return false;
-	if (o->ahead < at)
+	if (o->ahead < at) {
 		o->ahead = at;
+		o->lead = 0;
+	}
 	pages = read_next(o);
 	for (uint64_t i = 0; i < pages && !outflow_make_room(o); i++) {
-		lanes_add_ahead(&o->lanes, o->ahead++, o->ahead_data + i * RAMSTREAM_PAGE);
+		o->lead += lanes_add_ahead(&o->lanes, o->ahead++,
+					   o->ahead_data + i * RAMSTREAM_PAGE);
 		outflow_note_waiting(o);
 	}
 	return pages;
+}
+
+void outflow_note_passed(struct outflow *o, uint64_t page)
+{
+	if (page < o->ahead && o->lead)
+		o->lead--;
 }

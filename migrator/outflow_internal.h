@@ -52,6 +52,7 @@ struct outflow {
 	unsigned ram_block;
 	uint64_t last_offset;
 	uint64_t ahead; /* pages below it have been sent, or are in QEMU's stream */
+	uint64_t lead;  /* how many of them QEMU has not come to */
 	uint8_t ahead_data[OUTFLOW_AHEAD];
 
 	const struct image *base; /* the owner's, as the next two */
@@ -114,6 +115,9 @@ int outflow_open_ram(struct outflow *o);
  * which is why all that it tells is still compared with what the target has; most of it is the same
  * by then. Only in its first pass, in which it sends every page. Returns whether there were any. */
 bool outflow_read_ahead(struct outflow *o);
+
+/* QEMU has come to a page that is not zero. */
+void outflow_note_passed(struct outflow *o, uint64_t page);
 
 /* QEMU's end of the socket takes more, and so do the lanes, until outflow_stream.c finds the first
  * pass at its end. */

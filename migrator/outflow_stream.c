@@ -169,6 +169,8 @@ static int on_page(void *userdata, unsigned index, uint64_t offset, const uint8_
 	if (offset < o->last_offset || offset >= o->ram_bytes - o->ram_bytes / FIRST_LAST_PART)
 		shorten_queue(o);
 	o->last_offset = offset;
+	if (data)
+		outflow_note_passed(o, offset / RAMSTREAM_PAGE);
 	if (o->mirror && mirror_page(o, offset / RAMSTREAM_PAGE, data) < 0)
 		return o->flow.error.code;
 	lanes_add(&o->lanes, offset / RAMSTREAM_PAGE, data);

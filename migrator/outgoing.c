@@ -625,7 +625,7 @@ int outgoing_restore(struct node *n, struct journal_move *row)
 
 static int check_cancel(const struct outgoing *o, struct mg_error *err)
 {
-	if (o->retry.wanted)
+	if (o->retry.wanted || (o->cancelled && !move_state_is_final(o->m.row.info->state)))
 		return 0;
 	if (o->post_copy)
 		return mg_error_set(err, -EBUSY, "it is too late: %s is in post-copy, and cannot run "
@@ -641,8 +641,9 @@ int outgoing_cancel(struct outgoing *o, const Tagalong__MoveCancel *cancel, cons
 {
 	int r = check_cancel(o, err);
 
-	if (r < 0 || cancel->dry_run)
+	if (r < 0 || cancel->dry_run || o->cancelled)
 		return r;
+	o->cancelled = true;
 	if (o->retry.wanted) {
 		retry_forget(o);
 		move_explain(&o->m, "cancelled by %s", who);

@@ -41,6 +41,8 @@ int outgoing_resolve(struct outgoing *o, const Tagalong__MoveResolve *resolve, c
 
 /* PeerState, or PeerQuery of a target that has waited for long. */
 void outgoing_peer_state(struct outgoing *o, const Tagalong__PeerState *state);
+void outgoing_take_state(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+			 const Envelope *e);
 void outgoing_answer_query(struct node *n, struct bus_socket *s, const struct bus_peer *from,
 			   const Envelope *e);
 

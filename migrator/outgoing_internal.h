@@ -49,6 +49,7 @@ struct outgoing {
 	uint64_t promise_ns, most_ns, bandwidth_bps, timeout_ns, patience_ns, stall_timeout_ns;
 	IfNotConverging if_not_converging;
 	bool force, dry_run, warm;
+	bool cancelled; /* by somebody, who may say so again before it is over */
 	bool post_copy; /* QEMU was told to begin it: there is no way back */
 	/* outgoing_sharing.c */
 	Tagalong__MovePriority priority;

@@ -166,6 +166,31 @@ static void on_peer_message(struct bus_socket *s, const struct bus_peer *from, c
 	fault_after("receive", step);
 }
 
+/* A target that had our word by asking answers by the same way. */
+void outgoing_take_state(struct node *n, struct bus_socket *s, const struct bus_peer *from,
+			 const Envelope *e)
+{
+	struct uuid id = uuid_of(&e->peer_state->move);
+	struct mg_error err = { 0 };
+	enum journal_stage stage;
+	struct outgoing *o;
+	char step[48];
+
+	peer_step_name(e, step);
+	fault_before("receive", step);
+	(void)outgoing_find_for_peer(n, &id, &o, &stage);
+	if (o && from->name[0] && strcmp(from->name, o->m.row.peer) != 0) {
+		mg_error_set(&err, -EACCES, "that move is between %s and %s", n->config->name,
+			     o->m.row.peer);
+		bus_reply_failure(s, from, e, &err);
+		return;
+	}
+	if (o)
+		outgoing_peer_state(o, e->peer_state);
+	bus_reply_done(s, from, e); /* also of a move that is over: it need not say it again */
+	fault_after("receive", step);
+}
+
 /* A target that waits for our word asks for it. */
 void outgoing_answer_query(struct node *n, struct bus_socket *s, const struct bus_peer *from,
 			   const Envelope *e)
@@ -213,6 +238,7 @@ void outgoing_follow(struct outgoing *o, const char *host)
 	bus_socket_free(o->peer);
 	o->peer = NULL;
 	o->unheard = true;
+	(void)move_to_stage(&o->m, row->stage); /* for the one who restarts: nobody is at the old one */
 	(void)outgoing_connect(o, NULL); /* else the next word does */
 }
 

@@ -148,13 +148,20 @@ void outgoing_order(struct node *n, struct bus_socket *s, const struct bus_peer 
 		    const Envelope *e)
 {
 	struct vm *vm = vm_find(n, e->move_order->vm);
+	struct uuid id = uuid_of(&e->move_order->move);
+	const struct mg_error *refused = refusals_find(&n->refused, &id);
 	struct outgoing *o = NULL;
 	struct mg_error err = { 0 };
 
 	if (answer_known(n, s, from, e))
 		return;
+	if (refused) {
+		bus_reply_failure(s, from, e, refused);
+		return;
+	}
 	if (check_order(n, e->move_order, vm, &err) < 0 ||
 	    begin(n, e->move_order, vm, &o, &err) < 0) {
+		refusals_add(&n->refused, &id, &err);
 		bus_reply_failure(s, from, e, &err);
 		return;
 	}

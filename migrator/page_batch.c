@@ -315,12 +315,13 @@ void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data)
 	add_compared(b, page, data);
 }
 
-void page_batch_add_ahead(struct page_batch *b, uint64_t page, const uint8_t *data)
+bool page_batch_add_ahead(struct page_batch *b, uint64_t page, const uint8_t *data)
 {
 	if (is_zero(data))
-		return;
+		return false;
 	b->ahead++;
 	add_compared(b, page, data);
+	return true;
 }
 
 void page_batch_add_whole(struct page_batch *b, uint64_t page, const uint8_t *data)

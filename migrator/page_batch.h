@@ -59,8 +59,9 @@ void page_batch_add(struct page_batch *b, uint64_t page, const uint8_t *data);
 void page_batch_add_whole(struct page_batch *b, uint64_t page, const uint8_t *data);
 
 /* A page as it is before it is told of: it will be added again, and be the same by then if it can be
- * helped, so its hash is noted, hurry or not. A zero one costs as little then as now. */
-void page_batch_add_ahead(struct page_batch *b, uint64_t page, const uint8_t *data);
+ * helped, so its hash is noted, hurry or not. A zero one costs as little then as now, and is not
+ * added: false. */
+bool page_batch_add_ahead(struct page_batch *b, uint64_t page, const uint8_t *data);
 
 /* Nothing more is added. So that another thread may encode it: hashing is for the thread of
  * the reference table alone. */

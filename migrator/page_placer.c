@@ -14,6 +14,7 @@ struct page_placer {
 	struct page_packer *packer;
 	struct arrival *arrival; /* NULL: what comes is not written down */
 	struct page_set *changed; /* NULL: nobody wants to know */
+	struct page_set told;     /* those that have been in it */
 	uint8_t body[PAGE_BATCH_BODY];
 	uint8_t pages[PAGE_CHECK_RUN * PAGE_SIZE_BYTES]; /* of a record, to be checked */
 };
@@ -181,16 +182,36 @@ static int check_records(const struct page_placer *p, struct rcursor c, uint32_t
 
 /* ---- Placing ------------------------------------------------------------------------------- */
 
+/* Before it is written: who wants to know hears of each page once, and then of other bytes only. One
+ * that was asked for may come after it has come otherwise, when it is too late to be told again.
+ * `data` NULL: they are zero. */
+static void note_changed(struct page_placer *p, const struct page_record *r, const uint8_t *data)
+{
+	static const uint8_t zero[PAGE_SIZE_BYTES];
+	uint8_t was[PAGE_SIZE_BYTES];
+
+	for (uint64_t i = 0; p->changed && i < r->count; i++) {
+		const uint8_t *page = data ? data + i * PAGE_SIZE_BYTES : zero;
+
+		if (page_set_add(&p->told, r->page + i, 1) ||
+		    ram_image_peek(p->image, r->page + i, was) < 0 ||
+		    memcmp(was, page, sizeof(was)) != 0)
+			page_set_add(p->changed, r->page + i, 1);
+	}
+}
+
 static int place_plain(struct page_placer *p, const struct page_record *r, struct rcursor *body)
 {
 	const uint8_t *data;
 
 	if (r->kind == PAGE_ZERO) {
+		note_changed(p, r, NULL);
 		if (p->arrival)
 			arrival_note_zero(p->arrival, r->page, r->count);
 		return ram_image_zero(p->image, r->page, r->count);
 	}
 	data = rcursor_bytes(body, r->count * PAGE_SIZE_BYTES);
+	note_changed(p, r, data);
 	if (p->arrival)
 		arrival_note(p->arrival, &p->hasher, r->page, r->count, data, NULL);
 	return ram_image_put(p->image, r->page, r->count, data);
@@ -235,6 +256,7 @@ static int place_checked(struct page_placer *p, const struct page_record *r, str
 				stats->asked += page_set_add(&p->unasked, i, 1);
 		return 1;
 	}
+	note_changed(p, r, p->pages);
 	if (p->arrival)
 		arrival_note(p->arrival, &p->hasher, r->page, r->count, p->pages, hashes);
 	return r->kind == PAGE_SAME ? 0 : ram_image_put(p->image, r->page, r->count, p->pages);
@@ -249,8 +271,6 @@ static int place_record(struct page_placer *p, const struct page_record *r, stru
 	if (res < 0)
 		return res;
 	stats->pages[r->kind] += (uint32_t)r->count;
-	if (res == 0 && p->changed)
-		page_set_add(p->changed, r->page, r->count);
 	if (res == 0 && p->missing.count) {
 		page_set_remove(&p->missing, r->page, r->count);
 		page_set_remove(&p->unasked, r->page, r->count);
@@ -339,9 +359,13 @@ void page_placer_set_arrival(struct page_placer *p, struct arrival *arrival)
 	p->arrival = arrival;
 }
 
-void page_placer_set_changed(struct page_placer *p, struct page_set *changed)
+int page_placer_set_changed(struct page_placer *p, struct page_set *changed)
 {
-	p->changed = changed;
+	int r = page_set_init(&p->told, ram_image_pages(p->image));
+
+	if (r == 0)
+		p->changed = changed;
+	return r;
 }
 
 int page_placer_new(struct ram_image *image, const uint8_t secret[PAGE_SECRET_SIZE],
@@ -372,5 +396,6 @@ void page_placer_free(struct page_placer *p)
 	page_packer_free(p->packer);
 	page_set_exit(&p->missing);
 	page_set_exit(&p->unasked);
+	page_set_exit(&p->told);
 	free(p);
 }

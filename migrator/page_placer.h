@@ -31,8 +31,9 @@ void page_placer_set_source(struct page_placer *p, unsigned number, struct page_
 /* Writes down what comes; it remains the caller's and must outlive this. */
 void page_placer_set_arrival(struct page_placer *p, struct arrival *arrival);
 
-/* Every page that is placed is added to it. As the arrival; NULL: none. */
-void page_placer_set_changed(struct page_placer *p, struct page_set *changed);
+/* A page is added to it when it is placed for the first time, and whenever other bytes are placed than
+ * are there. As the arrival. 0 or -ENOMEM. */
+int page_placer_set_changed(struct page_placer *p, struct page_set *changed);
 
 /* Places the pages of a payload. Its form is checked before the first page is
  * written. Returns 0, -EPROTO or what the RAM file says. */

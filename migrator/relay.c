@@ -650,15 +650,21 @@ void relay_order(struct node *n, struct bus_socket *s, const struct bus_peer *fr
 {
 	const Tagalong__VmRelay *order = e->vm_relay;
 	struct uuid id = uuid_of(&order->move);
+	const struct mg_error *refused = refusals_find(&n->refused, &id);
 	struct mg_error err = { 0 };
 	struct relay *r = find(n, &id);
 	char path[sizeof(r->path)];
 
+	if (refused) {
+		bus_reply_failure(s, from, e, refused);
+		return;
+	}
 	if (order->dry_run && check(n, order, path, &err) == 0) {
 		answer_waits(s, from, e, path);
 		return;
 	}
 	if (err.code || (!r && begin(n, order, &r, &err) < 0)) {
+		refusals_add(&n->refused, &id, &err);
 		bus_reply_failure(s, from, e, &err);
 		return;
 	}

@@ -13,6 +13,7 @@
 #define REPEAT_NS (1 * NS_PER_S)  /* of what is not answered */
 #define QUERY_NS (5 * NS_PER_S)   /* of silence about a move */
 #define GONE_NS (30 * NS_PER_S)   /* of silence of a source that is down */
+#define CONFIRM_NS (3 * NS_PER_S) /* for a source to answer that it has called a move off */
 
 typedef Tagalong__Placement__MoveEntry MoveEntry;
 
@@ -28,6 +29,12 @@ void executor_init(struct executor *x)
 
 static void move_free(struct move *move)
 {
+	struct canceller *next;
+
+	for (struct canceller *c = move->cancellers; c; c = next) {
+		next = c->next;
+		free(c);
+	}
 	if (move->vm && move->vm->move == move) {
 		move->vm->move = NULL;
 		move->vm->bound = NULL;
@@ -342,7 +349,70 @@ void executor_cancel(struct executor *x, struct move *move, const char *why)
 		effects_decide(x->fx, "cancel", "move=%s vm=%s why=%s",
 			       uuid_format(&move->id, id), move->vm->name, why);
 	}
-	send_cancel(x, move);
+	if (!move->cancel_answered)
+		send_cancel(x, move);
+}
+
+/* ---- What came of a cancel ---------------------------------------------------------- */
+
+/* `code` 0: it has been called off. Those whose time is not over by `now_ns` wait on. */
+static void answer_cancellers(struct executor *x, struct move *move, uint64_t now_ns, int code,
+			      const char *text)
+{
+	struct canceller **at = &move->cancellers;
+
+	while (*at) {
+		struct canceller *c = *at;
+
+		if (c->deadline_ns > now_ns) {
+			at = &c->next;
+			continue;
+		}
+		if (code)
+			effects_reply_failure(x->fx, &c->operator, c->seq, code, "%s", text);
+		else
+			effects_reply_done(x->fx, &c->operator, c->seq);
+		*at = c->next;
+		free(c);
+	}
+}
+
+static void expire_cancellers(struct executor *x, struct move *move)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "asked, but not confirmed yet: node '%s' has not answered, and is "
+		 "asked again until it does; 'migrator history' tells what comes of it",
+		 move->source->name);
+	answer_cancellers(x, move, x->fx->now_ns, ETIMEDOUT, text);
+}
+
+/* It is over: that is the answer, if the source has given none. */
+static void end_cancellers(struct executor *x, struct move *move)
+{
+	const Tagalong__MoveInfo *info = move->entry->info;
+	bool off = !info->lost && info->state != TAGALONG__MOVE_STATE__MOVE_DONE;
+	char text[64];
+
+	snprintf(text, sizeof(text), "too late: the move is %s",
+		 info->lost ? "lost" : move_state_name(info->state));
+	answer_cancellers(x, move, UINT64_MAX, off ? 0 : EBUSY, text);
+}
+
+void executor_answer_cancel(struct executor *x, struct move *move, const struct bus_peer *operator,
+			    uint64_t seq)
+{
+	struct canceller *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		x->fx->error = -ENOMEM;
+		return;
+	}
+	*c = (struct canceller){ .operator = *operator, .seq = seq,
+				 .deadline_ns = x->fx->now_ns + CONFIRM_NS, .next = move->cancellers };
+	move->cancellers = c;
+	if (move->cancel_answered) /* to an earlier one: it is on its way back */
+		answer_cancellers(x, move, UINT64_MAX, 0, NULL);
 }
 
 /* ---- Settling ---------------------------------------------------------------------- */
@@ -427,6 +497,7 @@ static void settle(struct executor *x, struct move *move)
 	}
 	decide_result(x, move);
 	into_history(x, move);
+	end_cancellers(x, move);
 	tell_watcher(x, move, true);
 	tell_listeners(x, move);
 	if (x->mec021)
@@ -573,6 +644,7 @@ static void on_cancel_failure(struct executor *x, struct move *move,
 		settle_unknown(x, move, move->entry->why_cancelled);
 		return;
 	}
+	answer_cancellers(x, move, UINT64_MAX, (int)failure->code, failure->text);
 	/* Too late, most likely: it goes on to its end. */
 	move->entry->cancelled = false;
 	move->cancel_answered = false;
@@ -600,6 +672,8 @@ bool executor_answer(struct executor *x, uint64_t request, const Envelope *e)
 		found->cancel_answered = true;
 		if (failure)
 			on_cancel_failure(x, found, failure);
+		else
+			answer_cancellers(x, found, UINT64_MAX, 0, NULL);
 	} else if (failure) {
 		settle_unknown(x, found, failure->text);
 	} else if (e->body_case == TAGALONG__ENVELOPE__BODY_DONE) {
@@ -643,6 +717,7 @@ static void tick(struct executor *x, struct move *move)
 	uint64_t now = x->fx->now_ns;
 	bool due = now - move->sent_ns >= REPEAT_NS;
 
+	expire_cancellers(x, move);
 	if (outlived_its_source(x, move)) {
 		move->entry->info->state = TAGALONG__MOVE_STATE__MOVE_DONE;
 		set_text(x, &move->entry->info->failure, NULL);

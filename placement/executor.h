@@ -5,7 +5,7 @@
  *   ordered ──Done──> accepted ──MoveResult──> settled, into the history
  *      │ Failure ─────────────────────────────────^
  *      └ cancelled (by an operator, or not accepted in time): MoveCancel is
- *        sent until the source answers it
+ *        sent until the source answers it; so is the operator then
  *
  * An open move is in the store from before its order leaves until its result
  * is there, so a controller that restarts goes on where it was. Every message
@@ -22,6 +22,13 @@
 
 struct mec021;
 
+/* An operator who wants to hear whether the source has called a move off. */
+struct canceller {
+	struct bus_peer operator;
+	uint64_t seq, deadline_ns;
+	struct canceller *next;
+};
+
 struct move {
 	struct uuid id;
 	struct vm *vm;
@@ -32,6 +39,7 @@ struct move {
 	uint64_t sent_ns;  /* our last, 0: none */
 	uint64_t order_request, cancel_request, query_request;
 	bool cancel_answered;
+	struct canceller *cancellers;
 	struct bus_peer watcher; /* the operator who ordered it; without a route: nobody */
 };
 
@@ -83,6 +91,11 @@ void executor_keep_settled(struct executor *x, const Tagalong__Placement__MoveEn
 
 /* Calls the move off; what comes of it, the result tells. */
 void executor_cancel(struct executor *x, struct move *move, const char *why);
+
+/* Answers an operator's request to cancel it as the source has, or with the end of the move; after a
+ * few seconds without either with ETIMEDOUT: it is still being called off then. */
+void executor_answer_cancel(struct executor *x, struct move *move, const struct bus_peer *operator,
+			    uint64_t seq);
 
 /* What nodes say. They return whether the message was about an open move of that node. */
 bool executor_answer(struct executor *x, uint64_t request, const Envelope *e);

@@ -62,6 +62,8 @@ void fleet_clear(struct fleet *fleet)
 	INDEX_FOREACH(device, &fleet->devices) {
 		free(device->vms);
 		free(device->address);
+		for (size_t i = 0; i < device->n_rtts; i++)
+			free(device->rtts[i].tlvs);
 		free(device->rtts);
 		free(device);
 	}
@@ -605,6 +607,24 @@ static struct rtt_entry *rtt_of(struct device *device, struct node *node)
 	return &rtts[at];
 }
 
+/* Numbers and flags alone, so that what is copied points to nothing, but for what a later version adds. */
+static int keep_tlvs(struct rtt_entry *e, const Tagalong__ToldTlvs *told)
+{
+	if (!told) {
+		free(e->tlvs);
+		e->tlvs = NULL;
+		return 0;
+	}
+	if (!e->tlvs)
+		e->tlvs = malloc(sizeof(*e->tlvs));
+	if (!e->tlvs)
+		return -ENOMEM;
+	*e->tlvs = *told;
+	e->tlvs->base.n_unknown_fields = 0;
+	e->tlvs->base.unknown_fields = NULL;
+	return 0;
+}
+
 int fleet_sample(struct device *device, struct node *node, const Tagalong__RttSample *sample,
 		 uint64_t now_ns)
 {
@@ -629,7 +649,7 @@ int fleet_sample(struct device *device, struct node *node, const Tagalong__RttSa
 	e->sent = sample->sent;
 	e->lost = sample->lost;
 	e->confidence = sample->confidence;
-	return 0;
+	return keep_tlvs(e, sample->tlvs);
 }
 
 static uint64_t ago(uint64_t now_utc_ns, uint64_t then_utc_ns)

@@ -127,6 +127,7 @@ struct rtt_entry {
 	uint64_t sent, lost;
 	uint64_t told_srtt_ns, told_level_utc_ns; /* see tell.c */
 	uint32_t confidence;
+	Tagalong__ToldTlvs *tlvs; /* NULL: nothing was told */
 };
 
 struct device {

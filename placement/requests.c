@@ -503,11 +503,13 @@ static void on_move_cancel(struct controller *c, const struct bus_peer *from, co
 	else if (!move_state_may_cancel(move->entry->info->state))
 		r = mg_error_set(&err, -EBUSY, "too late: the move is %s",
 				 move_state_name(move->entry->info->state));
-	if (r == 0 && !e->move_cancel->dry_run) {
-		snprintf(why, sizeof(why), "cancelled by %s", from->name);
-		executor_cancel(&c->executor, move, why);
+	if (r < 0 || e->move_cancel->dry_run) {
+		request_reply(c, from, e, r, &err);
+		return;
 	}
-	request_reply(c, from, e, r, &err);
+	snprintf(why, sizeof(why), "cancelled by %s", from->name);
+	executor_cancel(&c->executor, move, why);
+	executor_answer_cancel(&c->executor, move, from, e->seq);
 }
 
 static void on_move_adjust(struct controller *c, const struct bus_peer *from, const Envelope *e)

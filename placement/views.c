@@ -120,6 +120,7 @@ Tagalong__NodeRtt *view_rtt(const struct device *device, const struct rtt_entry 
 	s->sent = e->sent;
 	s->lost = e->lost;
 	s->confidence = e->confidence;
+	s->tlvs = e->tlvs;
 	return rtt;
 }
 

@@ -251,6 +251,7 @@ void client_table_remove(struct client_table *t, struct client *c)
 	t->n--;
 	histogram_clear(&c->histogram);
 	free(c->open);
+	free(c->tlvs);
 	free(c);
 }
 

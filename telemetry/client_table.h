@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "common/cusum.h"
+#include "telemetry/client_tlvs.h"
 #include "telemetry/pace.h"
 #include "telemetry/prober.h"
 
@@ -57,6 +58,7 @@ struct client {
 	struct rtt rtt;
 	struct histogram histogram;
 	struct level level;
+	struct client_tlvs *tlvs; /* NULL: probes have none */
 	uint64_t last_sample_utc_ns;
 	uint64_t level_utc_ns; /* since when the level is what it is; 0: always */
 	uint64_t probed_ns; /* when the last probe left; 0: none did */

@@ -18,6 +18,17 @@
 #define ENDPOINT_MAX 255
 #define TEXT_MAX 63
 
+struct tlv_settings {
+	unsigned *padding;
+	unsigned *class_of_service;
+	char *access_report;
+	bool timestamp_information;
+	bool direct_measurement;
+	bool location;
+	bool follow_up;
+	bool protect;
+};
+
 /* The file as it is. */
 struct settings {
 	char *name;
@@ -38,6 +49,7 @@ struct settings {
 	char **session_interfaces;
 	unsigned n_session_interfaces;
 	char *metrics;
+	struct tlv_settings *tlvs;
 	bool authenticated;
 	bool plain_text_bus;
 };
@@ -67,6 +79,22 @@ static const cyaml_schema_value_t interface_schema = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, IF_NAMESIZE - 1),
 };
 
+static const cyaml_schema_field_t tlv_fields[] = {
+	CYAML_FIELD_UINT_PTR("padding", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			     struct tlv_settings, padding),
+	CYAML_FIELD_UINT_PTR("class_of_service", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			     struct tlv_settings, class_of_service),
+	STRING_OR_NONE(access_report, struct tlv_settings, TEXT_MAX),
+	CONFIG_FIELD_BOOL("timestamp_information", CYAML_FLAG_OPTIONAL, struct tlv_settings,
+			  timestamp_information),
+	CONFIG_FIELD_BOOL("direct_measurement", CYAML_FLAG_OPTIONAL, struct tlv_settings,
+			  direct_measurement),
+	CONFIG_FIELD_BOOL("location", CYAML_FLAG_OPTIONAL, struct tlv_settings, location),
+	CONFIG_FIELD_BOOL("follow_up", CYAML_FLAG_OPTIONAL, struct tlv_settings, follow_up),
+	CONFIG_FIELD_BOOL("protect", CYAML_FLAG_OPTIONAL, struct tlv_settings, protect),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t settings_fields[] = {
 	STRING(name, struct settings, PEER_NAME_SIZE - 1),
 	STRING_OR_NONE(key, struct settings, PATH_MAX),
@@ -90,6 +118,8 @@ static const cyaml_schema_field_t settings_fields[] = {
 				   struct settings, session_interfaces, n_session_interfaces,
 				   &interface_schema, 1, BRIDGE_WATCH_INTERFACES_MAX),
 	STRING_OR_NONE(metrics, struct settings, TEXT_MAX),
+	CYAML_FIELD_MAPPING_PTR("tlvs", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct settings,
+				tlvs, tlv_fields),
 	CONFIG_FIELD_BOOL("authenticated", CYAML_FLAG_OPTIONAL, struct settings, authenticated),
 	CONFIG_FIELD_BOOL("plain_text_bus", CYAML_FLAG_OPTIONAL, struct settings, plain_text_bus),
 	CYAML_FIELD_END,
@@ -149,6 +179,38 @@ static int read_rates(const char *path, const struct settings *s, struct node_co
 				    "'session_interval', too", path);
 	n->budget = s->budget ? *s->budget : 0;
 	return r;
+}
+
+static int read_access(const char *path, const char *text, uint8_t *ret, struct mg_error *err)
+{
+	if (!text)
+		return 0;
+	if (strcmp(text, "3gpp") != 0 && strcmp(text, "other") != 0)
+		return mg_error_set(err, -EINVAL, "%s: tlvs: access_report: '%s' is neither '3gpp' "
+				    "nor 'other'", path, text);
+	*ret = text[0] == '3' ? STAMP_ACCESS_3GPP : STAMP_ACCESS_OTHER;
+	return 0;
+}
+
+static int read_tlvs(const char *path, const struct tlv_settings *s,
+		     struct probe_tlvs_wishes *ret, struct mg_error *err)
+{
+	if (!s)
+		return 0;
+	if (s->padding && (*s->padding == 0 || *s->padding > PROBE_PADDING_MAX))
+		return mg_error_set(err, -EINVAL, "%s: tlvs: padding: %u is not between 1 and %u",
+				    path, *s->padding, PROBE_PADDING_MAX);
+	if (s->class_of_service && *s->class_of_service > 63)
+		return mg_error_set(err, -EINVAL, "%s: tlvs: class_of_service: %u is no DSCP, which "
+				    "is at most 63", path, *s->class_of_service);
+	ret->padding = s->padding ? (uint16_t)*s->padding : 0;
+	ret->class_of_service = s->class_of_service;
+	ret->dscp = s->class_of_service ? (uint8_t)*s->class_of_service : 0;
+	ret->timestamp_information = s->timestamp_information;
+	ret->direct_measurement = s->direct_measurement;
+	ret->location = s->location;
+	ret->follow_up = s->follow_up;
+	return read_access(path, s->access_report, &ret->access, err);
 }
 
 static int read_keys(const char *path, const struct settings *s, struct telemetry_config *c,
@@ -235,6 +297,9 @@ static int read_settings(const char *path, struct telemetry_config *c, struct mg
 	if (r == 0)
 		r = read_rates(path, s, &c->node, err);
 	if (r == 0)
+		r = read_tlvs(path, s->tlvs, &c->node.tlvs, err);
+	c->node.protect_tlvs = s->tlvs && s->tlvs->protect;
+	if (r == 0)
 		r = read_keys(path, s, c, err);
 	return r < 0 ? r : registry_load(s->devices, &devices, err);
 }
@@ -315,6 +380,14 @@ static bool same_interfaces(const struct settings *a, const struct settings *b)
 	return true;
 }
 
+static bool same_tlvs(const struct probe_tlvs_wishes *a, const struct probe_tlvs_wishes *b)
+{
+	return a->padding == b->padding && a->class_of_service == b->class_of_service &&
+	       a->dscp == b->dscp && a->timestamp_information == b->timestamp_information &&
+	       a->direct_measurement == b->direct_measurement && a->location == b->location &&
+	       a->follow_up == b->follow_up && a->access == b->access;
+}
+
 /* Names what was changed and is taken at the start only; NULL: nothing. */
 static const char *fixed_and_changed(const struct settings *a, const struct settings *b)
 {
@@ -347,6 +420,9 @@ static int reload(void *node, const void *started_with, const void *config, stru
 	const struct telemetry_config *before = started_with, *c = config;
 	const char *fixed = fixed_and_changed(before->settings, c->settings);
 
+	if (!fixed && (!same_tlvs(&before->node.tlvs, &c->node.tlvs) ||
+		       before->node.protect_tlvs != c->node.protect_tlvs))
+		fixed = "tlvs";
 	if (fixed)
 		return mg_error_set(err, -EBUSY, "'%s' was changed, and that needs a restart",
 				    fixed);

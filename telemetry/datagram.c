@@ -11,6 +11,9 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 
+/* Of what is in front of a datagram when the kernel tells that it has left. */
+#define HEADERS_MAX 144
+
 /* Room for every ancillary message that we ask for, and to spare. */
 union control {
 	char bytes[256];
@@ -105,19 +108,28 @@ int datagram_open_echo(int family, int *ret_fd, bool *ret_raw)
 	return 0;
 }
 
-int datagram_want_tos(int fd)
+static int set_by_family(int fd, int v4_option, int v6_option, int value)
 {
-	const int on = 1;
 	struct address local;
 	int r = datagram_local(fd, &local);
 	bool v6 = r == 0 && local.any.sa_family == AF_INET6;
 
 	if (r < 0)
 		return r;
-	return setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS,
-			  &on, sizeof(on)) < 0
+	return setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? v6_option : v4_option, &value,
+			  sizeof(value)) < 0
 		       ? -errno
 		       : 0;
+}
+
+int datagram_want_tos(int fd)
+{
+	return set_by_family(fd, IP_RECVTOS, IPV6_RECVTCLASS, 1);
+}
+
+int datagram_set_tos(int fd, uint8_t tos)
+{
+	return set_by_family(fd, IP_TOS, IPV6_TCLASS, tos);
 }
 
 int datagram_local(int fd, struct address *ret)
@@ -319,9 +331,10 @@ void datagram_send_many(int fd, struct datagram_outgoing *out, size_t n)
 	}
 }
 
-int datagram_sent_times(int fd, struct datagram_sent *ret, size_t n)
+int datagram_sent_times(int fd, size_t size, struct datagram_sent *ret, size_t n)
 {
-	uint8_t packets[DATAGRAM_BATCH][256]; /* with their headers */
+	uint8_t packets[DATAGRAM_BATCH * (HEADERS_MAX + DATAGRAM_MAX)];
+	const size_t room = HEADERS_MAX + size; /* of each */
 	union control controls[DATAGRAM_BATCH];
 	struct mmsghdr messages[DATAGRAM_BATCH];
 	struct iovec iovs[DATAGRAM_BATCH];
@@ -330,7 +343,7 @@ int datagram_sent_times(int fd, struct datagram_sent *ret, size_t n)
 	if (n > DATAGRAM_BATCH)
 		n = DATAGRAM_BATCH;
 	for (size_t i = 0; i < n; i++) {
-		iovs[i] = (struct iovec){ packets[i], sizeof(packets[i]) };
+		iovs[i] = (struct iovec){ packets + i * room, room };
 		messages[i].msg_hdr = (struct msghdr){
 			.msg_iov = &iovs[i],
 			.msg_iovlen = 1,
@@ -341,15 +354,16 @@ int datagram_sent_times(int fd, struct datagram_sent *ret, size_t n)
 	got = recvmmsg(fd, messages, (unsigned)n, MSG_ERRQUEUE | MSG_DONTWAIT, NULL);
 	for (int i = 0; i < got; i++) {
 		struct msghdr *m = &messages[i].msg_hdr;
-		size_t len = messages[i].msg_len, tail = len < DATAGRAM_TAIL ? len : DATAGRAM_TAIL;
+		size_t len = messages[i].msg_len;
 
 		ret[i].utc_ns = 0;
-		if (m->msg_flags & MSG_TRUNC)
+		if (m->msg_flags & MSG_TRUNC || len < size)
 			continue;
 		for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c && !ret[i].utc_ns;
 		     c = CMSG_NXTHDR(m, c))
 			ret[i].utc_ns = stamping_ns(c);
-		memcpy(ret[i].tail + DATAGRAM_TAIL - tail, packets[i] + len - tail, tail);
+		memcpy(ret[i].head, packets + (size_t)i * room + len - size,
+		       size < DATAGRAM_HEAD ? size : DATAGRAM_HEAD);
 	}
 	return got < 0 ? -errno : got;
 }

@@ -16,7 +16,7 @@
 
 #define DATAGRAM_MAX 1500 /* a larger one is cut, and marked */
 #define DATAGRAM_BATCH 64
-#define DATAGRAM_TAIL 112
+#define DATAGRAM_HEAD 112
 
 struct datagram {
 	struct address from;
@@ -41,6 +41,9 @@ int datagram_open_echo(int family, int *ret_fd, bool *ret_raw);
 
 /* From now on each tells its type of service. */
 int datagram_want_tos(int fd);
+
+/* From now on what leaves has that type of service, unless it is told otherwise. */
+int datagram_set_tos(int fd, uint8_t tos);
 
 /* Where it is bound. */
 int datagram_local(int fd, struct address *ret);
@@ -72,14 +75,14 @@ struct datagram_outgoing {
  * asks for their times of sending. */
 void datagram_send_many(int fd, struct datagram_outgoing *out, size_t n);
 
-/* When one that we sent left, and its last bytes. */
+/* When one that we sent left, and its first bytes; beyond its end nothing is known. */
 struct datagram_sent {
-	uint64_t utc_ns;             /* 0: an entry of another kind */
-	uint8_t tail[DATAGRAM_TAIL]; /* of a shorter one: headers in front, or nothing known */
+	uint64_t utc_ns; /* 0: an entry of another kind */
+	uint8_t head[DATAGRAM_HEAD];
 };
 
-/* Takes the next times of sending, at most DATAGRAM_BATCH. Returns how many entries
- * were taken; -EAGAIN when there are none. */
-int datagram_sent_times(int fd, struct datagram_sent *ret, size_t n);
+/* Takes the next times of sending, at most DATAGRAM_BATCH, of datagrams that are all `size` long,
+ * at most DATAGRAM_MAX. Returns how many entries were taken; -EAGAIN when there are none. */
+int datagram_sent_times(int fd, size_t size, struct datagram_sent *ret, size_t n);
 
 #endif

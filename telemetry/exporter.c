@@ -45,6 +45,35 @@ static void write_probes(struct metrics *m, const struct prober *prober)
 		      counts, ARRAY_SIZE(counts));
 }
 
+static void write_tlvs(struct metrics *m, const struct client_tlvs_counters *c)
+{
+	static const struct metrics_label results[PROBE_TLVS_VERDICTS] = {
+		[PROBE_TLVS_ANSWERED] = { "result", "answered" },
+		[PROBE_TLVS_PARTLY] = { "result", "partly" },
+		[PROBE_TLVS_PLAIN] = { "result", "plain" },
+		[PROBE_TLVS_MALFORMED] = { "result", "malformed" },
+		[PROBE_TLVS_NOT_WHOLE] = { "result", "not_whole" },
+		[PROBE_TLVS_FORGED] = { "result", "forged" },
+		[PROBE_TLVS_UNFIT] = { "result", "unfit" },
+	};
+	static const struct metrics_label dscps[] = {
+		{ "result", "changed_there" },
+		{ "result", "changed_back" },
+		{ "result", "refused" },
+	};
+	const uint64_t counts[] = { c->changed_there, c->changed_back, c->refused };
+
+	write_results(m, "tagalong_telemetry_tlv_answers_total",
+		      "Accepted answers to probes with TLVs, by what became of those.", results,
+		      c->verdicts, ARRAY_SIZE(results));
+	write_results(m, "tagalong_telemetry_dscps_total",
+		      "Answers of which the DSCP, there or back, was not that asked for.", dscps,
+		      counts, ARRAY_SIZE(counts));
+	metrics_family(m, METRICS_COUNTER, "tagalong_telemetry_followed_up_total",
+		       "Round-trip times made right by when the answer really left.");
+	metrics_value(m, (double)c->followed_up, METRICS_NO_LABELS);
+}
+
 static void write_registrations(struct metrics *m, const struct registry_counters *c)
 {
 	static const struct metrics_label results[] = {
@@ -121,6 +150,7 @@ static void on_metrics(const struct http_request *request, struct http_reply *re
 	if (!m)
 		return;
 	write_probes(m, e->sources.prober);
+	write_tlvs(m, &prober_counters(e->sources.prober)->tlvs);
 	write_registrations(m, registry_counters(e->sources.registry));
 	write_clients(m, e->sources.prober);
 	if (e->sources.passing)

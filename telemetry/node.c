@@ -28,7 +28,7 @@ struct node {
 	struct registry *registry;
 	struct probe_loop *probes;
 	struct prober *prober; /* theirs */
-	bool authenticated;
+	bool needs_keys; /* to probe */
 	struct bus *bus;
 	struct uplink *uplinks[TELEMETRY_CONTROLLERS_MAX];
 	size_t n_uplinks;
@@ -182,7 +182,7 @@ static bool on_watch_list(const struct prober_watch *list, size_t count, uint64_
 	prober_set_threshold(n->prober, threshold_ns);
 	if (prober_set_watch_list(n->prober, clock_mono_ns(), list, count) < 0)
 		log_error("uplink", "clients=%zu not all are watched: out of memory", count);
-	if (n->authenticated)
+	if (n->needs_keys)
 		warn_of_keys(n, list, count);
 	registry_for_each(n->registry, set_registered, n);
 	probe_loop_wake(n->probes);
@@ -205,6 +205,23 @@ static int open_udp(struct node *n, const struct address *listen, struct mg_erro
 	bool v6 = listen->any.sa_family == AF_INET6;
 
 	return datagram_open(listen, &n->sockets[v6 ? PROBER_STAMP_V6 : PROBER_STAMP_V4].fd, err);
+}
+
+/* All probes leave in the class of service that they ask for, so that it costs them nothing. */
+static int set_class_of_service(const struct node *n, uint8_t dscp, struct mg_error *err)
+{
+	static const enum prober_channel channels[] = { PROBER_STAMP_V4, PROBER_STAMP_V6 };
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(channels) && r == 0; i++) {
+		int fd = n->sockets[channels[i]].fd;
+
+		if (fd >= 0)
+			r = datagram_want_tos(fd);
+		if (fd >= 0 && r == 0)
+			r = datagram_set_tos(fd, (uint8_t)(dscp << 2));
+	}
+	return r < 0 ? mg_error_set(err, r, "class_of_service: %s", strerror(-r)) : 0;
 }
 
 static void warn_of_agentless(const struct device *device, void *userdata)
@@ -235,6 +252,8 @@ static int open_sockets(struct node *n, const struct node_config *c, struct mg_e
 
 	if (r == 0 && !address_is_none(&c->also_listen))
 		r = open_udp(n, &c->also_listen, err);
+	if (r == 0 && c->tlvs.class_of_service)
+		r = set_class_of_service(n, c->tlvs.dscp, err);
 	if (r == 0)
 		open_echo(n);
 	return r;
@@ -250,10 +269,12 @@ static int make_probes(struct node *n, const struct node_config *c, sd_event *lo
 			.budget = c->budget,
 			.timeout_ns = c->timeout_ns,
 			.window_ns = c->window_ns,
+			.tlvs = c->tlvs,
+			.authenticated = c->authenticated,
 			.error_estimate = stamp_error_of_clock(STAMP_NTP),
 		},
 		.filter = take_registration,
-		.key_of = c->authenticated ? key_of : NULL,
+		.key_of = n->needs_keys ? key_of : NULL,
 		.userdata = n,
 	};
 	int r;
@@ -349,7 +370,7 @@ int node_start(const struct node_config *config, sd_event *loop, struct node **r
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	for (unsigned i = 0; i < PROBER_CHANNELS; i++)
 		n->sockets[i].fd = -1;
-	n->authenticated = config->authenticated;
+	n->needs_keys = config->authenticated || config->protect_tlvs;
 	n->statistics_ns = clock_mono_ns() + STATISTICS_NS;
 	n->retell_ns = clock_mono_ns() + RETELL_NS;
 	r = make_parts(n, config, loop, err);

@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/keys.h"
 #include "telemetry/controllers.h"
+#include "telemetry/probe_tlvs.h"
 
 #define NODE_TIMEOUT_MIN_NS (10 * UINT64_C(1000000))
 
@@ -26,6 +27,8 @@ struct node_config {
 	struct address also_listen; /* UDP, of the other family; none: it speaks one */
 	const char *devices;        /* file of those that may register; see registry.h */
 	bool authenticated;         /* the mode of STAMP, with the devices' keys */
+	struct probe_tlvs_wishes tlvs; /* what probes ask for besides, */
+	bool protect_tlvs;          /* with an HMAC in the unauthenticated mode, too */
 	uint64_t interval_ns;       /* between probes, unless the controller says otherwise */
 	uint64_t calm_interval_ns;  /* the same where nothing happens; 0: no longer one */
 	uint64_t budget;            /* probes a second to all clients; 0: without limit */

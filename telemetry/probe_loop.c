@@ -65,15 +65,14 @@ static void take_sent_times(struct channel *c)
 {
 	struct prober *prober = c->loop->prober;
 	struct datagram_sent sent[DATAGRAM_BATCH];
-	size_t at = DATAGRAM_TAIL - prober_packet_size(prober, c->number);
+	size_t size = prober_packet_size(prober, c->number);
 	int got;
 
 	do {
-		got = datagram_sent_times(c->fd, sent, DATAGRAM_BATCH);
+		got = datagram_sent_times(c->fd, size, sent, DATAGRAM_BATCH);
 		for (int i = 0; i < got; i++)
 			if (sent[i].utc_ns)
-				prober_sent_at(prober, c->number, sent[i].tail + at,
-					       sent[i].utc_ns);
+				prober_sent_at(prober, c->number, sent[i].head, sent[i].utc_ns);
 	} while (got == DATAGRAM_BATCH);
 }
 
@@ -88,8 +87,8 @@ static void take_udp(struct channel *c, uint64_t now, const struct datagram *d)
 	struct probe_loop *l = c->loop;
 
 	if (!l->config.filter || !l->config.filter(c->fd, d, l->config.userdata))
-		prober_receive(l->prober, now, &d->from, d->received_utc_ns, d->data,
-			       d->cut ? SIZE_MAX : d->len);
+		prober_receive(l->prober, now, &d->from, d->received_utc_ns, d->tos,
+			       d->data, d->cut ? SIZE_MAX : d->len);
 }
 
 static void take_echo(struct channel *c, uint64_t now, const struct datagram *d)
@@ -103,7 +102,7 @@ static void take_echo(struct channel *c, uint64_t now, const struct datagram *d)
 		return;
 	if (c->raw && !echo_has_identifier(message, len, l->echo_identifier))
 		return;
-	prober_receive(l->prober, now, &d->from, d->received_utc_ns, message,
+	prober_receive(l->prober, now, &d->from, d->received_utc_ns, d->tos, message,
 		       d->cut ? SIZE_MAX : len);
 }
 

@@ -30,7 +30,7 @@ struct probe_loop_config {
 	/* Without its functions, userdata and echo_identifier. */
 	struct prober_config prober;
 	probe_loop_filter_fn filter; /* may be NULL */
-	probe_loop_key_fn key_of;    /* NULL: probes are unauthenticated */
+	probe_loop_key_fn key_of;    /* NULL: nothing has an HMAC */
 	void *userdata;              /* of both */
 };
 

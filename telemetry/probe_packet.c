@@ -17,11 +17,19 @@ enum prober_channel probe_channel_to(const struct address *a)
 	return address_port(a) ? PROBER_STAMP_V4 : PROBER_ECHO_V4;
 }
 
-size_t probe_packet_size(enum prober_channel channel, bool authenticated)
+size_t probe_packet_base(enum prober_channel channel, bool authenticated)
 {
 	if (probe_channel_is_echo(channel))
 		return ECHO_SIZE;
 	return authenticated ? STAMP_AUTH_SIZE : STAMP_SIZE;
+}
+
+size_t probe_packet_size(enum prober_channel channel, bool authenticated,
+			 const struct probe_tlvs *tlvs)
+{
+	size_t base = probe_packet_base(channel, authenticated);
+
+	return probe_channel_is_echo(channel) ? base : base + tlvs->len;
 }
 
 void probe_packet_pack(enum prober_channel channel, const struct probe_identity *who,
@@ -36,11 +44,15 @@ void probe_packet_pack(enum prober_channel channel, const struct probe_identity 
 	if (probe_channel_is_echo(channel)) {
 		e.token = echo_token(who->echo_key, who->device, &e);
 		echo_request_pack(&e, channel == PROBER_ECHO_V6, packet);
-	} else if (who->authenticated) {
-		stamp_auth_request_pack(request, who->stamp_key, packet);
-	} else {
-		stamp_request_pack(request, packet);
+		return;
 	}
+	if (who->authenticated)
+		stamp_auth_request_pack(request, who->stamp_key, packet);
+	else
+		stamp_request_pack(request, packet);
+	if (who->tlvs->len)
+		probe_tlvs_write(who->tlvs, request->sequence, who->stamp_key,
+				 packet + probe_packet_base(channel, who->authenticated));
 }
 
 int probe_packet_peek(enum prober_channel channel, bool authenticated, const uint8_t *packet,
@@ -84,4 +96,15 @@ int probe_packet_unpack(enum prober_channel channel, const struct probe_identity
 	if (!who->stamp_key)
 		return -ENOKEY;
 	return stamp_auth_reply_unpack(data, STAMP_AUTH_SIZE, who->stamp_key, ret);
+}
+
+enum probe_tlvs_verdict probe_packet_tlvs(enum prober_channel channel,
+					  const struct probe_identity *who,
+					  const struct stamp_reply *reply, const void *data,
+					  size_t len, struct probe_tlvs_told *ret)
+{
+	size_t base = probe_packet_base(channel, who->authenticated);
+
+	return probe_tlvs_read(who->tlvs, reply, who->stamp_key, (const uint8_t *)data + base,
+			       len - base, ret);
 }

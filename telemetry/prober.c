@@ -6,21 +6,13 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
-#include "telemetry/client_table.h"
-#include "telemetry/echo.h"
-#include "telemetry/send_times.h"
+#include "telemetry/prober_internal.h"
 
 /* By how much the two clocks may disagree about one round trip: UTC may be
  * slewed by 500 ppm. */
 #define CLOCK_SLACK_NS NS_PER_MS
 /* The histogram's older half of so many samples weighs half. */
 #define HISTOGRAM_SAMPLES 2048
-
-/* The confidence from which on a client counts as measured. */
-#define MEASURED 50
-
-/* A level that is wholly in doubt takes away that part of the confidence. */
-#define DOUBT_WEIGHT 0.25
 
 /* Clients that are fetched while one's session is dealt with. */
 #define SESSIONS_AHEAD 6
@@ -32,23 +24,6 @@
  * for any number of them. Here in units of 2^-32. */
 #define GOLDEN UINT32_C(2654435769)
 
-static const unsigned parts[PROBER_QUANTILES] = { 5000, 9500, 9900, 9990 };
-
-struct prober {
-	struct prober_config config;
-	struct client_table *clients;
-	uint32_t list_generation;
-	uint32_t phase; /* of the next client, in 2^-32 of its interval */
-	uint64_t threshold_ns;
-	uint64_t wanted;  /* rate of all clients that are not quiet, by their pace */
-	unsigned squeeze; /* doublings that keep it within the budget */
-	struct send_times send_times[PROBER_CHANNELS];
-	uint8_t echo_key[ECHO_KEY_SIZE];
-	struct client **told; /* those whose sessions were told of */
-	size_t n_told, room_told;
-	struct prober_counters counters;
-};
-
 int prober_new(const struct prober_config *config, struct prober **ret)
 {
 	_cleanup_(prober_free_p) struct prober *p = calloc(1, sizeof(*p));
@@ -57,6 +32,7 @@ int prober_new(const struct prober_config *config, struct prober **ret)
 	if (!p)
 		return -ENOMEM;
 	p->config = *config;
+	probe_tlvs_make(&config->tlvs, config->key_of, &p->tlvs);
 	randombytes_buf(p->echo_key, sizeof(p->echo_key));
 	r = client_table_new(&p->clients);
 	if (r < 0)
@@ -184,6 +160,8 @@ static void update_address(struct prober *p, struct client *c)
 		return;
 	while (c->length)
 		drop_oldest(p, c);
+	if (c->tlvs)
+		client_tlvs_break(c->tlvs);
 	client_table_set_address(p->clients, c, a);
 }
 
@@ -191,6 +169,8 @@ static void update_address(struct prober *p, struct client *c)
 static void fall_quiet(struct prober *p, struct client *c)
 {
 	c->head = c->length = 0;
+	if (c->tlvs)
+		client_tlvs_break(c->tlvs);
 	client_table_set_next(p->clients, c, CLIENT_NEVER);
 }
 
@@ -239,7 +219,10 @@ static struct client *add_client(struct prober *p, uint64_t now_ns, const struct
 	c->interval_ns = held_interval(p, w->interval_ns);
 	c->next_ns = first_round(p, now_ns, c->interval_ns);
 	rtt_init(&c->rtt, p->config.window_ns, c->interval_ns);
-	if (client_table_add(p->clients, c) < 0) {
+	if (p->tlvs.len)
+		c->tlvs = calloc(1, sizeof(*c->tlvs));
+	if ((p->tlvs.len && !c->tlvs) || client_table_add(p->clients, c) < 0) {
+		free(c->tlvs);
 		free(c);
 		return NULL;
 	}
@@ -341,6 +324,43 @@ void prober_set_registered(struct prober *p, uint64_t now_ns, const struct uuid 
 	update_address(p, c);
 }
 
+/* ---- What a time tells ----------------------------------------------------------- */
+
+static void learn(struct prober *p, struct client *c, enum prober_method method, uint64_t now_ns,
+		  uint64_t rtt_ns, uint64_t received_utc_ns)
+{
+	c->method = method;
+	rtt_add_sample(&c->rtt, now_ns, rtt_ns);
+	/* Without memory the quantiles lack a sample; all else stays true. */
+	(void)histogram_add(&c->histogram, rtt_ns);
+	if (histogram_samples(&c->histogram) >= HISTOGRAM_SAMPLES)
+		histogram_halve(&c->histogram);
+	if (level_add(&c->level, (double)rtt_ns) != CUSUM_NONE)
+		c->level_utc_ns = received_utc_ns;
+	note_calm(p, now_ns, c);
+	/* How long this sample is fresh goes by when there is to be another one. */
+	rtt_set_interval(&c->rtt, interval_of(p, c));
+	c->last_sample_utc_ns = received_utc_ns;
+	c->changed = true;
+}
+
+static void learn_held(struct prober *p, struct client *c, uint64_t now_ns,
+		       const struct client_tlvs_answer *answer)
+{
+	struct client_tlvs_sample held;
+
+	if (client_tlvs_release(c->tlvs, answer, &p->counters.tlvs, &held))
+		learn(p, c, PROBER_STAMP, now_ns, held.rtt_ns, held.received_utc_ns);
+}
+
+/* Nothing came that could tell more of it. */
+static void give_up_held(struct prober *p, uint64_t now_ns, struct client *c)
+{
+	if (c->tlvs->holds &&
+	    now_ns - c->tlvs->held.now_ns >= interval_of(p, c) + p->config.timeout_ns)
+		learn_held(p, c, now_ns, NULL);
+}
+
 /* ---- Sending -------------------------------------------------------------------- */
 
 /* Makes room for one more open probe. Few clients ever have more than two. */
@@ -397,18 +417,19 @@ static void count_sent(struct prober *p, uint64_t now_ns, struct client *c,
 
 size_t prober_packet_size(const struct prober *p, enum prober_channel channel)
 {
-	return probe_packet_size(channel, p->config.key_of);
+	return probe_packet_size(channel, p->config.authenticated, &p->tlvs);
 }
 
 static struct probe_identity identity_of(const struct prober *p, const struct client *c)
 {
 	return (struct probe_identity){
 		.device = &c->device,
-		.authenticated = p->config.key_of,
+		.authenticated = p->config.authenticated,
 		.stamp_key = p->config.key_of ? p->config.key_of(&c->device, p->config.userdata)
 					      : NULL,
 		.echo_key = p->echo_key,
 		.echo_identifier = p->config.echo_identifier,
+		.tlvs = &p->tlvs,
 	};
 }
 
@@ -425,6 +446,7 @@ static void send_on(struct prober *p, uint64_t now_ns, enum prober_channel chann
 		    struct client **clients, size_t n)
 {
 	uint64_t t1 = p->config.now_utc(p->config.userdata);
+	size_t size = prober_packet_size(p, channel);
 	struct prober_packet packets[PROBER_BATCH];
 	struct stamp_request request = {
 		.t1 = stamp_time_pack(STAMP_NTP, t1),
@@ -437,7 +459,8 @@ static void send_on(struct prober *p, uint64_t now_ns, enum prober_channel chann
 		request.ssid = clients[i]->ssid;
 		request.sequence = clients[i]->sequence;
 		packets[i].to = &clients[i]->address;
-		probe_packet_pack(channel, &who, &request, packets[i].data);
+		packets[i].data = p->packets + i * size;
+		probe_packet_pack(channel, &who, &request, p->packets + i * size);
 	}
 	p->config.send(channel, packets, n, p->config.userdata);
 	for (size_t i = 0; i < n; i++) {
@@ -481,6 +504,8 @@ uint64_t prober_run(struct prober *p, uint64_t now_ns)
 
 	for (size_t i = 0; i < n; i++) {
 		give_up_overdue(p, now_ns, due[i]);
+		if (due[i]->tlvs)
+			give_up_held(p, now_ns, due[i]);
 		client_table_set_next(p->clients, due[i], next_round(p, due[i], now_ns));
 		if (can_probe(p, due[i]))
 			sending[k++] = due[i];
@@ -513,7 +538,7 @@ void prober_sent_at(struct prober *p, enum prober_channel channel, const uint8_t
 	struct client *c;
 	struct probe *probe;
 
-	if (probe_packet_peek(channel, p->config.key_of, packet, &request) < 0)
+	if (probe_packet_peek(channel, p->config.authenticated, packet, &request) < 0)
 		return;
 	c = send_times_take(&p->send_times[channel], &request);
 	probe = c ? find_probe(c, request.sequence) : NULL;
@@ -537,71 +562,81 @@ static bool round_trip(const struct probe *probe, const struct stamp_reply *repl
 	return true;
 }
 
-static void learn(struct prober *p, struct client *c, enum prober_method method, uint64_t now_ns,
-		  uint64_t rtt_ns, uint64_t received_utc_ns)
+/* A datagram that may be an answer. */
+struct arrival {
+	enum prober_channel channel;
+	uint64_t now_ns, utc_ns;
+	uint8_t tos;
+	const void *data;
+	size_t len;
+};
+
+/* Returns whether the answer's time is held, rather than to be learnt now. */
+static bool take_tlvs(struct prober *p, struct client *c, const struct arrival *a,
+		      const struct stamp_reply *reply, uint64_t rtt_ns)
 {
-	c->method = method;
-	rtt_add_sample(&c->rtt, now_ns, rtt_ns);
-	/* Without memory the quantiles lack a sample; all else stays true. */
-	(void)histogram_add(&c->histogram, rtt_ns);
-	if (histogram_samples(&c->histogram) >= HISTOGRAM_SAMPLES)
-		histogram_halve(&c->histogram);
-	if (level_add(&c->level, (double)rtt_ns) != CUSUM_NONE)
-		c->level_utc_ns = received_utc_ns;
-	note_calm(p, now_ns, c);
-	/* How long this sample is fresh goes by when there is to be another one. */
-	rtt_set_interval(&c->rtt, interval_of(p, c));
-	c->last_sample_utc_ns = received_utc_ns;
-	c->changed = true;
+	const struct probe_identity who = identity_of(p, c);
+	enum stamp_format format = stamp_error_format(reply->error_estimate);
+	struct probe_tlvs_told told;
+	const struct client_tlvs_answer answer = {
+		.verdict = probe_packet_tlvs(a->channel, &who, reply, a->data, a->len, &told),
+		.told = &told,
+		.wished_dscp = p->config.tlvs.dscp,
+		.tos = a->tos,
+		.address = &c->address,
+		.format = format,
+	};
+	const struct client_tlvs_sample sample = {
+		.sequence = reply->sequence,
+		.t3_utc_ns = stamp_time_unpack(format, reply->t3),
+		.rtt_ns = rtt_ns,
+		.received_utc_ns = a->utc_ns,
+		.now_ns = a->now_ns,
+	};
+
+	client_tlvs_note(c->tlvs, &answer, &p->counters.tlvs);
+	learn_held(p, c, a->now_ns, &answer);
+	return client_tlvs_hold(c->tlvs, &answer, &sample);
 }
 
-static void accept_reply(struct prober *p, uint64_t now_ns, struct client *c, struct probe *probe,
-			 const struct stamp_reply *reply, uint64_t received_utc_ns)
+static void accept_reply(struct prober *p, struct client *c, struct probe *probe,
+			 const struct arrival *a, const struct stamp_reply *reply)
 {
+	bool is_echo = probe_channel_is_echo(a->channel);
 	uint64_t rtt;
 
-	if (now_ns - probe->sent_ns >= p->config.timeout_ns) {
+	if (a->now_ns - probe->sent_ns >= p->config.timeout_ns) {
 		p->counters.late++;
-	} else if (!round_trip(probe, reply, received_utc_ns, now_ns, &rtt)) {
+	} else if (!round_trip(probe, reply, a->utc_ns, a->now_ns, &rtt)) {
 		p->counters.implausible++;
 	} else {
 		probe->answered = true;
-		learn(p, c,
-		      probe_channel_is_echo(probe_channel_to(&c->address)) ? PROBER_ECHO
-									   : PROBER_STAMP,
-		      now_ns, rtt, received_utc_ns);
 		p->counters.accepted++;
+		if (is_echo || !c->tlvs || !take_tlvs(p, c, a, reply, rtt))
+			learn(p, c, is_echo ? PROBER_ECHO : PROBER_STAMP, a->now_ns, rtt,
+			      a->utc_ns);
 	}
 }
 
-void prober_receive(struct prober *p, uint64_t now_ns, const struct address *from,
-		    uint64_t received_utc_ns, const void *data, size_t len)
+/* Looks for whom it is among those at its address, of whom `c` is the first. */
+static void find_receiver(struct prober *p, struct client *c, const struct address *from,
+			  const struct arrival *a)
 {
-	struct client *c = client_table_by_address(p->clients, from, NULL);
-	enum prober_channel channel = probe_channel_to(from);
 	bool was_sent = false;
 	struct stamp_reply reply;
 
-	if (len != prober_packet_size(p, channel)) {
-		p->counters.wrong_length++;
-		return;
-	}
-	if (!c) {
-		p->counters.stranger++;
-		return;
-	}
 	for (; c; c = client_table_by_address(p->clients, from, c)) {
 		const struct probe_identity who = identity_of(p, c);
 		struct probe *probe;
 
-		if (probe_packet_unpack(channel, &who, data, &reply) < 0)
+		if (probe_packet_unpack(a->channel, &who, a->data, &reply) < 0)
 			continue;
 		probe = find_probe(c, reply.sender.sequence);
 		if (probe && is_answer_to(probe, &reply.sender)) {
 			if (probe->answered)
 				p->counters.duplicate++;
 			else
-				accept_reply(p, now_ns, c, probe, &reply, received_utc_ns);
+				accept_reply(p, c, probe, a, &reply);
 			return;
 		}
 		was_sent |= !probe && reply.sender.sequence < c->sequence;
@@ -610,6 +645,21 @@ void prober_receive(struct prober *p, uint64_t now_ns, const struct address *fro
 		p->counters.late++;
 	else
 		p->counters.forged++;
+}
+
+void prober_receive(struct prober *p, uint64_t now_ns, const struct address *from,
+		    uint64_t received_utc_ns, uint8_t tos, const void *data, size_t len)
+{
+	struct client *c = client_table_by_address(p->clients, from, NULL);
+	const struct arrival a = { probe_channel_to(from), now_ns, received_utc_ns, tos, data, len };
+
+	if (len != prober_packet_size(p, a.channel) &&
+	    len != probe_packet_base(a.channel, p->config.authenticated))
+		p->counters.wrong_length++;
+	else if (!c)
+		p->counters.stranger++;
+	else
+		find_receiver(p, c, from, &a);
 }
 
 /* ---- Sessions ------------------------------------------------------------------------ */
@@ -689,69 +739,4 @@ void prober_take_sessions(struct prober *p, uint64_t now_ns, uint64_t now_utc_ns
 		c->session_ns = 0;
 	}
 	p->n_told = 0;
-}
-
-/* ---- What is worth what ---------------------------------------------------------------- */
-
-static bool read_figures(const struct client *c, uint64_t now_ns, struct rtt_figures *ret)
-{
-	double worth = 1 - DOUBT_WEIGHT * level_doubt(&c->level);
-
-	if (!rtt_read(&c->rtt, now_ns, ret))
-		return false;
-	ret->confidence = (unsigned)(ret->confidence * worth + 0.5);
-	return true;
-}
-
-/* ---- Reporting ------------------------------------------------------------------------ */
-
-size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn fn, void *userdata)
-{
-	size_t told = 0;
-
-	for (struct client *c = client_table_next(p->clients, NULL); c;
-	     c = client_table_next(p->clients, c)) {
-		struct prober_report report = {
-			.device = c->device,
-			.last_sample_utc_ns = c->last_sample_utc_ns,
-			.level_utc_ns = c->level_utc_ns,
-			.method = c->method,
-		};
-
-		if (!read_figures(c, now_ns, &report.rtt))
-			continue;
-		if (!c->changed && report.rtt.confidence == c->reported_confidence)
-			continue;
-		c->changed = false;
-		c->reported_confidence = (uint8_t)report.rtt.confidence;
-		histogram_quantiles(&c->histogram, parts, PROBER_QUANTILES, report.quantiles_ns);
-		fn(&report, userdata);
-		told++;
-	}
-	return told;
-}
-
-void prober_summarize(const struct prober *p, uint64_t now_ns, struct prober_summary *ret)
-{
-	*ret = (struct prober_summary){ 0 };
-	for (struct client *c = client_table_next(p->clients, NULL); c;
-	     c = client_table_next(p->clients, c)) {
-		struct rtt_figures figures;
-
-		ret->quiet += c->quiet;
-		if (!read_figures(c, now_ns, &figures) || figures.confidence < MEASURED)
-			continue;
-		ret->measured++;
-		(void)histogram_add(&ret->srtt, figures.srtt_ns);
-	}
-}
-
-size_t prober_clients(const struct prober *p)
-{
-	return client_table_count(p->clients);
-}
-
-const struct prober_counters *prober_counters(const struct prober *p)
-{
-	return &p->counters;
 }

@@ -22,6 +22,10 @@
  * not answered within the timeout, or when PROBER_OPEN_MAX newer ones have
  * left.
  *
+ * What an answer tells by TLVs is kept beside the times, and none of it makes an answer count or
+ * not; where a reflector tells when an answer really left, times are corrected by that
+ * (telemetry/client_tlvs.h).
+ *
  * The times of a client's own sessions are samples, too, and cost nothing: while they come, it
  * gets one probe in PROBER_SESSION_PROBES.
  *
@@ -37,6 +41,7 @@
 #include "common/histogram.h"
 #include "common/rtt.h"
 #include "common/uuid.h"
+#include "telemetry/client_tlvs.h"
 #include "telemetry/probe_packet.h"
 
 #define PROBER_OPEN_MAX 16
@@ -52,7 +57,7 @@ enum prober_method { PROBER_STAMP, PROBER_ECHO, PROBER_TCP };
 struct prober_packet {
 	const struct address *to;
 	int result;
-	uint8_t data[STAMP_AUTH_SIZE]; /* prober_packet_size() of them */
+	const uint8_t *data; /* prober_packet_size() of them, valid until it is sent */
 };
 
 struct prober_config {
@@ -65,14 +70,17 @@ struct prober_config {
 	uint64_t window_ns;      /* of the minimum */
 	uint16_t error_estimate; /* what the probes say of our clock; NTP format */
 	uint16_t echo_identifier;
+	struct probe_tlvs_wishes tlvs; /* what STAMP probes ask for besides */
 	/* Sends packets, at most PROBER_BATCH, and sets the result of each: 0 or a
 	 * negative errno. -EAGAIN and -ENOBUFS are our own congestion: the probe
 	 * counts as never sent. */
 	void (*send)(enum prober_channel channel, struct prober_packet *packets, size_t n,
 		     void *userdata);
 	uint64_t (*now_utc)(void *userdata); /* for T1, unless the kernel tells */
+	bool authenticated; /* the mode of STAMP */
 	/* The key for a device's probes and their answers, valid until the next call; NULL: it has
-	 * none, and is not probed. Without this function probes are unauthenticated. */
+	 * none, and is not probed. Without this function probes are unauthenticated, and so are
+	 * their TLVs, which otherwise have an HMAC in both modes. */
 	const uint8_t *(*key_of)(const struct uuid *device, void *userdata);
 	void *userdata;
 };
@@ -88,6 +96,7 @@ struct prober_counters {
 	uint64_t forged;      /* no such probe was ever sent, or another key */
 	uint64_t sessions;    /* samples of clients' own sessions */
 	uint64_t implausible; /* times that cannot be: a lying reflector, or a clock that stepped */
+	struct client_tlvs_counters tlvs;
 };
 
 /* A client as the list of those to be watched tells it. */
@@ -108,6 +117,7 @@ struct prober_report {
 	uint64_t level_utc_ns; /* of the sample with which the level changed last; 0: never */
 	uint64_t quantiles_ns[PROBER_QUANTILES]; /* of the last one to two thousand samples */
 	struct rtt_figures rtt; /* its confidence takes in the doubt of the level, too */
+	const struct client_tlvs_figures *tlvs; /* NULL: there are none */
 };
 
 int prober_new(const struct prober_config *config, struct prober **ret);
@@ -142,7 +152,7 @@ void prober_set_registered(struct prober *p, uint64_t now_ns, const struct uuid 
  * again, UINT64_MAX for never. */
 uint64_t prober_run(struct prober *p, uint64_t now_ns);
 
-/* Of every probe and its answer on that channel; of ICMP, the message. */
+/* Of every probe on that channel; of ICMP, the message. An answer is as long, or lacks the TLVs. */
 size_t prober_packet_size(const struct prober *p, enum prober_channel channel);
 
 /* The kernel's time of sending of one of our packets, all of it. */
@@ -165,9 +175,10 @@ void prober_add_session(struct prober *p, const struct address *host, uint64_t r
 void prober_take_sessions(struct prober *p, uint64_t now_ns, uint64_t now_utc_ns,
 			  uint64_t patience_ns);
 
-/* A datagram that came from `from` at `received_utc_ns`; one from no port is an ICMP message. */
+/* A datagram that came from `from` at `received_utc_ns`, with that type of service (0: unknown);
+ * one from no port is an ICMP message. */
 void prober_receive(struct prober *p, uint64_t now_ns, const struct address *from,
-		    uint64_t received_utc_ns, const void *data, size_t len);
+		    uint64_t received_utc_ns, uint8_t tos, const void *data, size_t len);
 
 typedef void (*prober_report_fn)(const struct prober_report *report, void *userdata);
 

@@ -16,6 +16,7 @@ struct reporter {
 	Tagalong__RttSample samples[REPORTER_BATCH];
 	Tagalong__RttSample *pointers[REPORTER_BATCH];
 	struct uuid devices[REPORTER_BATCH];
+	Tagalong__ToldTlvs tlvs[REPORTER_BATCH];
 	size_t n;
 };
 
@@ -37,6 +38,29 @@ static void send_batch(struct reporter *r)
 			log_debug("report", "clients=%zu not sent: %s", r->n, strerror((int)-seq));
 	}
 	r->n = 0;
+}
+
+static void fill_tlvs(const struct client_tlvs_figures *f, Tagalong__ToldTlvs *t)
+{
+	tagalong__told_tlvs__init(t);
+	t->understood = f->understood;
+	t->has_dscp_there = t->has_dscp_back = t->has_dscp_refused = f->has_class_of_service;
+	t->dscp_there = f->dscp_there;
+	t->dscp_back = f->dscp_back;
+	t->dscp_refused = f->dscp_refused;
+	t->has_clock_in = t->has_method_in = f->has_clocks;
+	t->has_clock_out = t->has_method_out = f->has_clocks;
+	t->clock_in = f->clock_in;
+	t->method_in = f->method_in;
+	t->clock_out = f->clock_out;
+	t->method_out = f->method_out;
+	t->has_lost_there = t->has_lost_back = f->has_losses;
+	t->lost_there = f->lost_there;
+	t->lost_back = f->lost_back;
+	t->has_translated = f->has_location;
+	t->translated = f->translated;
+	t->has_wait_ns = f->has_wait;
+	t->wait_ns = f->wait_ns;
 }
 
 static void add_sample(const struct prober_report *report, void *userdata)
@@ -69,6 +93,10 @@ static void add_sample(const struct prober_report *report, void *userdata)
 	s->level_utc_ns = report->level_utc_ns;
 	s->has_last_ns = true;
 	s->last_ns = report->rtt.last_ns;
+	if (report->tlvs) {
+		fill_tlvs(report->tlvs, &r->tlvs[r->n]);
+		s->tlvs = &r->tlvs[r->n];
+	}
 	r->pointers[r->n++] = s;
 	if (r->n == REPORTER_BATCH)
 		send_batch(r);

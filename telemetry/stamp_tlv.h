@@ -57,6 +57,7 @@ enum stamp_method { STAMP_METHOD_HARDWARE = 1, STAMP_METHOD_SOFTWARE = 2 };
 
 /* Section 4.6. */
 enum stamp_access { STAMP_ACCESS_3GPP = 1, STAMP_ACCESS_OTHER = 2 };
+#define STAMP_ACCESS_AVAILABLE 1
 
 struct stamp_tlv {
 	uint8_t flags;

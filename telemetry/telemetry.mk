@@ -5,6 +5,8 @@ libtelemetry_la_SOURCES = \
 	telemetry/bridge_watch.h \
 	telemetry/client_table.c \
 	telemetry/client_table.h \
+	telemetry/client_tlvs.c \
+	telemetry/client_tlvs.h \
 	telemetry/confine.c \
 	telemetry/confine.h \
 	telemetry/daemon.c \
@@ -28,8 +30,12 @@ libtelemetry_la_SOURCES = \
 	telemetry/probe_loop.h \
 	telemetry/probe_packet.c \
 	telemetry/probe_packet.h \
+	telemetry/probe_tlvs.c \
+	telemetry/probe_tlvs.h \
 	telemetry/prober.c \
 	telemetry/prober.h \
+	telemetry/prober_internal.h \
+	telemetry/prober_report.c \
 	telemetry/reflector.c \
 	telemetry/reflector.h \
 	telemetry/registrar.c \

@@ -14,6 +14,7 @@
 #define CHANGES (COMMON | OPTION_TIMEOUT | OPTION_DRY_PLAN)
 #define ASKS (COMMON | OPTION_NODE | OPTION_TIMEOUT)
 #define ACTS (ASKS | OPTION_DRY_PLAN)
+#define OF_NODE (OPTION_NODE | NODE_NEEDED)
 #define WRITES (OPTION_JSON | OPTION_DRY_PLAN)
 
 static const struct command {
@@ -44,10 +45,10 @@ static const struct command {
 	{ "vm start", cmd_vm_start, "FILE", 1, ACTS | OPTION_ON,
 	  "start the VM that FILE describes (tagalong-vm(5))" },
 	{ "vm stop", cmd_vm_stop, "VM", 1, ACTS | OPTION_FORCE, "end a VM, as pulling its plug would" },
-	{ "vm adopt", cmd_vm_adopt, "FILE", 1, ACTS | OPTION_QMP | OPTION_FORCE,
-	  "take up with the QEMU of another, which runs the VM that FILE describes (needs --node)" },
-	{ "vm receive", cmd_vm_receive, "VM", 1, ACTS | OPTION_QMP | OPTION_INCOMING,
-	  "let a VM arrive in a QEMU that another has started (needs --node)" },
+	{ "vm adopt", cmd_vm_adopt, "FILE", 1, ACTS | OF_NODE | OPTION_QMP | OPTION_FORCE,
+	  "take up with the QEMU of another, which runs the VM that FILE describes" },
+	{ "vm receive", cmd_vm_receive, "VM", 1, ACTS | OF_NODE | OPTION_QMP | OPTION_INCOMING,
+	  "let a VM arrive in a QEMU that another has started" },
 	{ "vm freeze", cmd_vm_freeze, "VM", 1, CHANGES, "let only operators move a VM, with --force" },
 	{ "vm thaw", cmd_vm_thaw, "VM", 1, CHANGES, "let it be moved again" },
 	{ "affinity list", cmd_affinity_list, "", 0, COMMON | OPTION_TIMEOUT,
@@ -73,13 +74,13 @@ static const struct command {
 		  OPTION_PRIORITY,
 	  "move a running VM to the node TARGET" },
 	{ "warm", cmd_warm, "VM TARGET", 2,
-	  COMMON | OPTION_NODE | OPTION_BANDWIDTH | OPTION_MOVE_TIMEOUT | OPTION_PATIENCE |
+	  COMMON | OF_NODE | OPTION_BANDWIDTH | OPTION_MOVE_TIMEOUT | OPTION_PATIENCE |
 		  OPTION_CONNECTIONS | OPTION_DRY_RUN,
-	  "send most of a VM ahead of a move that may come (needs --node)" },
+	  "send most of a VM ahead of a move that may come" },
 	{ "relay", cmd_relay, "VM TARGET", 2,
-	  COMMON | OPTION_NODE | OPTION_BANDWIDTH | OPTION_PATIENCE | OPTION_DETACH |
+	  COMMON | OF_NODE | OPTION_BANDWIDTH | OPTION_PATIENCE | OPTION_DETACH |
 		  OPTION_DRY_PLAN,
-	  "carry a migration that libvirt, or whoever has started the QEMUs, steers (needs --node)" },
+	  "carry a migration that libvirt, or whoever has started the QEMUs, steers" },
 	{ "cancel", cmd_cancel, "MOVE", 1, ACTS, "call a move off (until it is decided)" },
 	{ "priority", cmd_priority, "MOVE LEVEL", 2, ACTS,
 	  "let a move go before others, or after: high, normal or low" },
@@ -87,7 +88,7 @@ static const struct command {
 	{ "resume", cmd_resume, "MOVE", 1, ACTS, "let a paused move go on" },
 	{ "resolve", cmd_resolve, "MOVE", 1,
 	  ACTS | OPTION_ON | OPTION_VERDICT | OPTION_YES,
-	  "settle a move that is in doubt because a node is gone" },
+	  "settle a move that is in doubt: a node is gone, or both copies have run" },
 	{ "rtt", cmd_rtt, "CLIENT", 1, COMMON | OPTION_TIMEOUT | OPTION_TOP,
 	  "a device's round-trip times; live on a terminal" },
 	{ "history", cmd_history, "", 0, ASKS | OPTION_VM | OPTION_LIMIT, "moves, newest first" },
@@ -95,10 +96,11 @@ static const struct command {
 	  "what a move was ordered for, and what came of it" },
 	{ "summary", cmd_summary, "PERIOD", 1, COMMON | OPTION_TIMEOUT,
 	  "what the moves of the last PERIOD (24h) have cost and bought" },
-	{ "image add", cmd_image_add, "NAME", 1, ACTS | OPTION_OF_VM | OPTION_FROM,
-	  "give a node a base image that VMs take pages from (needs --node)" },
-	{ "image list", cmd_image_list, "", 0, ASKS, "the RAM of VMs that a node keeps (needs --node)" },
-	{ "image remove", cmd_image_remove, "IMAGE", 1, ACTS, "let a node keep an image no longer (needs --node)" },
+	{ "image add", cmd_image_add, "NAME", 1, ACTS | OF_NODE | OPTION_OF_VM | OPTION_FROM,
+	  "give a node a base image that VMs take pages from" },
+	{ "image list", cmd_image_list, "", 0, ASKS | OF_NODE, "the RAM of VMs that a node keeps" },
+	{ "image remove", cmd_image_remove, "IMAGE", 1, ACTS | OF_NODE,
+	  "let a node keep an image no longer" },
 	{ "keys make", cmd_keys_make, "FILE", 1, WRITES, "make a secret key" },
 	{ "keys show", cmd_keys_show, "FILE", 1, OPTION_JSON, "print a secret key's public half" },
 	{ "keys allow", cmd_keys_allow, "ROLE NAME KEY", 3, WRITES | OPTION_TO,
@@ -173,7 +175,8 @@ static void print_overview(FILE *out)
 		char name[64];
 
 		snprintf(name, sizeof(name), "%s %s", commands[i].name, commands[i].operands);
-		fprintf(out, "  %-26s  %s\n", name, commands[i].help);
+		fprintf(out, "  %-26s  %s%s\n", name, commands[i].help,
+			(commands[i].options & NODE_NEEDED) ? NEEDS_NODE : "");
 	}
 	fprintf(out, "\nThey speak to placementd, or with --node NAME to that node's migratord alone.\n"
 		"'migrator help COMMAND' tells a command's options; migrator(1) tells all.\n");
@@ -182,8 +185,9 @@ static void print_overview(FILE *out)
 
 static void print_command_help(const struct command *c)
 {
-	printf("usage: migrator %s [OPTION]...%s%s\n\n%c%s.\n", c->name, c->operands[0] ? " " : "",
-	       c->operands, c->help[0] & ~0x20, c->help + 1);
+	printf("usage: migrator %s [OPTION]...%s%s\n\n%c%s%s.\n", c->name, c->operands[0] ? " " : "",
+	       c->operands, c->help[0] & ~0x20, c->help + 1,
+	       (c->options & NODE_NEEDED) ? NEEDS_NODE : "");
 	options_help(stdout, c->options);
 }
 
@@ -337,6 +341,8 @@ static enum cli_exit run(const struct command *c, int argc, char **argv, struct 
 	if (cli.n_operands != c->n_operands - cli.options.top)
 		return cli_fail(err, CLI_USAGE, "usage: migrator %s [OPTION]...%s%s", c->name,
 				c->operands[0] ? " " : "", c->operands);
+	if ((c->options & NODE_NEEDED) && !cli.options.node)
+		return cli_fail(err, CLI_USAGE, "%s: on which node? Name it with --node", c->name);
 	return c->fn(&cli, err);
 }
 

@@ -5,14 +5,11 @@
 #include "migrator/cli/commands.h"
 #include "migrator/vm_spec.h"
 
-/* A path means something on one node only, so the node has to be named. */
 static enum cli_exit open_node(const struct cli *cli, struct session *s, struct mg_error *err)
 {
 	if (!cli->options.qmp || cli->options.qmp[0] != '/')
 		return cli_fail(err, CLI_USAGE, "which QEMU? Give its monitor's socket with --qmp and an "
 				"absolute path");
-	if (!cli->options.node)
-		return cli_fail(err, CLI_USAGE, "on which node? Name it with --node");
 	return session_open(cli, s, err);
 }
 

@@ -8,14 +8,6 @@
 
 #define TIMEOUT_ADD_NS (600 * NS_PER_S) /* it travels */
 
-/* Images are a node's own business: a controller knows nothing of them. */
-static enum cli_exit open_node(const struct cli *cli, struct session *s, struct mg_error *err)
-{
-	if (!cli->options.node)
-		return cli_fail(err, CLI_USAGE, "say with --node whose images are meant");
-	return session_open(cli, s, err);
-}
-
 static enum cli_exit ask_images(const struct cli *cli, struct session *s, Envelope **ret,
 				struct mg_error *err)
 {
@@ -40,7 +32,7 @@ enum cli_exit cmd_image_add(const struct cli *cli, struct mg_error *err)
 	if (!cli->options.vm == !cli->options.from)
 		return cli_fail(err, CLI_USAGE, "say with --vm out of which VM it is made, or with "
 				"--from which node has it");
-	code = open_node(cli, &s, err);
+	code = session_open(cli, &s, err);
 	if (code == CLI_OK && cli->options.from &&
 	    settings_find_node(s.settings, cli->options.from, &from, err) < 0)
 		code = CLI_USAGE;
@@ -68,7 +60,7 @@ enum cli_exit cmd_image_list(const struct cli *cli, struct mg_error *err)
 {
 	_cleanup_session_ struct session s = { 0 };
 	_cleanup_envelope_ Envelope *answer = NULL;
-	enum cli_exit code = open_node(cli, &s, err);
+	enum cli_exit code = session_open(cli, &s, err);
 
 	if (code == CLI_OK)
 		code = ask_images(cli, &s, &answer, err);
@@ -116,7 +108,7 @@ enum cli_exit cmd_image_remove(const struct cli *cli, struct mg_error *err)
 	Envelope request = TAGALONG__ENVELOPE__INIT;
 	char id_text[UUID_TEXT_SIZE];
 	struct uuid id;
-	enum cli_exit code = open_node(cli, &s, err);
+	enum cli_exit code = session_open(cli, &s, err);
 
 	if (code == CLI_OK)
 		code = ask_images(cli, &s, &answer, err);

@@ -110,10 +110,8 @@ enum cli_exit cmd_move(const struct cli *cli, struct mg_error *err)
 	char id_text[UUID_TEXT_SIZE];
 	enum cli_exit code;
 
-	if (cli->options.copy_bases && !cli->options.node) /* a controller has no such orders */
-		return cli_fail(err, CLI_USAGE, "move: --copy-bases needs --node");
-	code = session_open(cli, &s, err);
 	uuid_format(&id, id_text);
+	code = session_open(cli, &s, err);
 	if (code == CLI_OK)
 		code = follower_new(cli, &s, &id, &follower, err);
 	if (code == CLI_OK)
@@ -137,8 +135,6 @@ enum cli_exit cmd_warm(const struct cli *cli, struct mg_error *err)
 {
 	struct cli warm = *cli;
 
-	if (!cli->options.node)
-		return cli_fail(err, CLI_USAGE, "say with --node where the VM is");
 	warm.options.warm = true;
 	return cmd_move(&warm, err);
 }

@@ -59,8 +59,6 @@ enum cli_exit cmd_relay(const struct cli *cli, struct mg_error *err)
 	char id_text[UUID_TEXT_SIZE];
 	enum cli_exit code;
 
-	if (!cli->options.node)
-		return cli_fail(err, CLI_USAGE, "on which node does QEMU run? Name it with --node");
 	code = session_open(cli, &s, err);
 	if (code == CLI_OK)
 		code = follower_new(cli, &s, &id, &follower, err);

@@ -258,8 +258,8 @@ static enum cli_exit report_end(const struct follower *f, struct mg_error *err)
 				text_of(f, "vm"), text_of(f, "source"), why);
 	default:
 		return cli_fail(err, CLI_IN_DOUBT, "the move is in doubt: %s; it settles itself once "
-				"the nodes meet again; if one is gone for good: "
-				"'migrator resolve %.8s'", why, id);
+				"the nodes meet again; if one is gone for good, or both copies "
+				"have run: 'migrator resolve %.8s'", why, id);
 	}
 }
 

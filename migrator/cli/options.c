@@ -7,11 +7,14 @@
 
 #include "common/cleanup.h"
 #include "common/units.h"
+#include "migrator/link.h"
 
 enum option_kind { KIND_FLAG, KIND_TEXT, KIND_COUNT, KIND_DURATION, KIND_RATE };
 
 #define ALWAYS 0 /* of every command */
 #define FIRST_VALUE 256 /* getopt's codes of options without a letter */
+#define MOVES_MAX 1000  /* in one answer, a node's and a controller's */
+#define DAYS_MAX 36500
 
 static const struct option_row {
 	uint64_t bit;
@@ -21,16 +24,22 @@ static const struct option_row {
 	enum option_kind kind;
 	size_t offset;
 	const char *help;
+	uint64_t most;   /* of a count; 0: any */
+	bool needs_node; /* it is between us and a migratord: there is nothing like it in a controller */
 } rows[] = {
 #define ROW(bit, name, letter, argument, kind, member, help) \
-	{ bit, name, letter, argument, kind, offsetof(struct options, member), help }
+	{ bit, name, letter, argument, kind, offsetof(struct options, member), help, 0, false }
+#define ROW_TO(last, bit, name, member, help) \
+	{ bit, name, 0, "N", KIND_COUNT, offsetof(struct options, member), help, last, false }
+#define ROW_OF_NODE(bit, name, member, help) \
+	{ bit, name, 0, NULL, KIND_FLAG, offsetof(struct options, member), help, 0, true }
 	ROW(OPTION_BLACKOUT, "blackout", 0, "DURATION", KIND_DURATION, blackout_ns,
 	    "the silence that the move promises (default: 20ms)"),
 	ROW(OPTION_BLACKOUT_MAX, "blackout-max", 0, "DURATION", KIND_DURATION, blackout_max_ns,
 	    "a longer one is undone (default: 2s, or the promise; see --if-not-converging)"),
 	ROW(OPTION_BANDWIDTH, "bandwidth", 0, "RATE", KIND_RATE, bandwidth_bps,
 	    "cap for the pages, such as 200Mbit (default: none)"),
-	ROW(OPTION_CONNECTIONS, "connections", 0, "N", KIND_COUNT, connections,
+	ROW_TO(LINK_LANES_MAX, OPTION_CONNECTIONS, "connections", connections,
 	    "data connections side by side (default: the source's data_connections)"),
 	ROW(OPTION_MOVE_TIMEOUT, "timeout", 0, "DURATION", KIND_DURATION, move_timeout_ns,
 	    "give the move up after so long (default: 10m)"),
@@ -46,8 +55,8 @@ static const struct option_row {
 	    "before other moves or after them: high, normal, low (default: normal)"),
 	ROW(OPTION_FORCE, "force", 'f', NULL, KIND_FLAG, force,
 	    "also when a controller has charge of the VM, and past checks that may be forced"),
-	ROW(OPTION_COPY_BASES, "copy-bases", 0, NULL, KIND_FLAG, copy_bases,
-	    "of disks whose base TARGET lacks: send that along (needs --node)"),
+	ROW_OF_NODE(OPTION_COPY_BASES, "copy-bases", copy_bases,
+	    "of disks whose base TARGET lacks: send that along"),
 	ROW(OPTION_DRY_RUN, "dry-run", 'n', NULL, KIND_FLAG, dry_run,
 	    "check both sides, say what would block it or how long it would take; move nothing"),
 	ROW(OPTION_DRY_PLAN, "dry-run", 'n', NULL, KIND_FLAG, dry_run,
@@ -77,9 +86,9 @@ static const struct option_row {
 	    "of its -incoming: unix:PATH or tcp:ADDRESS:PORT (default: it has -incoming defer)"),
 	ROW(OPTION_TOP, "top", 0, NULL, KIND_FLAG, top,
 	    "all clients, those that are served worst first; stands for CLIENT"),
-	ROW(OPTION_LIMIT, "limit", 0, "N", KIND_COUNT, limit, "only the newest N"),
+	ROW_TO(MOVES_MAX, OPTION_LIMIT, "limit", limit, "only the newest N"),
 	ROW(OPTION_TO, "to", 0, "FILE", KIND_TEXT, to, "the file that the line is added to"),
-	ROW(OPTION_DAYS, "days", 0, "N", KIND_COUNT, days, "it is good for so long (default: for ever)"),
+	ROW_TO(DAYS_MAX, OPTION_DAYS, "days", days, "it is good for so long (default: for ever)"),
 	ROW(OPTION_NODE, "node", 0, "NODE", KIND_TEXT, node,
 	    "speak to this migratord (a name of nodes: or an endpoint), not to placementd"),
 	ROW(OPTION_TIMEOUT, "timeout", 0, "DURATION", KIND_DURATION, timeout_ns,
@@ -90,6 +99,8 @@ static const struct option_row {
 	ROW(ALWAYS, "help", 'h', NULL, KIND_FLAG, help, "print this help"),
 	ROW(ALWAYS, "version", 'V', NULL, KIND_FLAG, version, "print the version"),
 #undef ROW
+#undef ROW_TO
+#undef ROW_OF_NODE
 };
 
 static bool is_in(const struct option_row *row, uint64_t set)
@@ -110,14 +121,14 @@ static const struct option_row *row_of(int value)
 	return NULL;
 }
 
-static int count_parse(const char *text, uint64_t *ret)
+static int count_parse(const char *text, uint64_t most, uint64_t *ret)
 {
 	char *end;
 
 	if (text[0] < '1' || text[0] > '9' || strlen(text) > 9)
 		return -EINVAL;
 	*ret = strtoul(text, &end, 10);
-	return *end ? -EINVAL : 0;
+	return *end || (most && *ret > most) ? -EINVAL : 0;
 }
 
 /* Stores one option's argument. */
@@ -126,6 +137,7 @@ static int row_set(const struct option_row *row, const char *argument, struct op
 {
 	void *member = (char *)o + row->offset;
 	const char *expected;
+	char range[32] = "a number from 1";
 	int r = 0;
 
 	switch (row->kind) {
@@ -138,8 +150,10 @@ static int row_set(const struct option_row *row, const char *argument, struct op
 		r = argument[0] ? 0 : -EINVAL;
 		break;
 	case KIND_COUNT:
-		expected = "a number from 1";
-		r = count_parse(argument, member);
+		if (row->most)
+			snprintf(range, sizeof(range), "a number from 1 to %u", (unsigned)row->most);
+		expected = range;
+		r = count_parse(argument, row->most, member);
 		break;
 	case KIND_DURATION:
 		expected = "a duration above 0, such as 20ms or 1.5s";
@@ -197,6 +211,7 @@ int options_parse(int argc, char **argv, uint64_t set, struct options *ret, int 
 		  struct mg_error *err)
 {
 	struct getopt_tables tables;
+	const struct option_row *of_node = NULL;
 	struct options o = { 0 };
 	int value;
 
@@ -217,7 +232,11 @@ int options_parse(int argc, char **argv, uint64_t set, struct options *ret, int 
 		r = row_set(row, optarg, &o, err);
 		if (r < 0)
 			return r;
+		if (row->needs_node)
+			of_node = row;
 	}
+	if (of_node && !o.node)
+		return mg_error_set(err, -EINVAL, "--%s needs --node", of_node->name);
 	*ret = o;
 	*ret_first = optind;
 	return 0;
@@ -239,15 +258,19 @@ void options_help(FILE *out, uint64_t set)
 {
 	fprintf(out, "\noptions:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		char name[64];
+		char name[64], also[32] = "";
 
 		if (!is_in(&rows[i], set))
 			continue;
+		if (rows[i].most)
+			snprintf(also, sizeof(also), ", from 1 to %u", (unsigned)rows[i].most);
+		else if (rows[i].needs_node)
+			snprintf(also, sizeof(also), NEEDS_NODE);
 		snprintf(name, sizeof(name), "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
 			 rows[i].argument ? rows[i].argument : "");
 		if (rows[i].letter)
-			fprintf(out, "  -%c, %-24s %s\n", rows[i].letter, name, rows[i].help);
+			fprintf(out, "  -%c, %-24s %s%s\n", rows[i].letter, name, rows[i].help, also);
 		else
-			fprintf(out, "      %-24s %s\n", name, rows[i].help);
+			fprintf(out, "      %-24s %s%s\n", name, rows[i].help, also);
 	}
 }

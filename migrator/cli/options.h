@@ -47,7 +47,11 @@ enum option_bit {
 	OPTION_APART = UINT64_C(1) << 30,
 	OPTION_PRIORITY = UINT64_C(1) << 31,
 	OPTION_DAYS = UINT64_C(1) << 32,
+	NODE_NEEDED = UINT64_C(1) << 33, /* no option: a node's own business, so --node is needed */
 };
+
+/* How a help text says it of an option, and of a command. */
+#define NEEDS_NODE " (needs --node)"
 
 /* What was given; what was not is 0, false or NULL. */
 struct options {

@@ -2,7 +2,8 @@
 # shellcheck disable=SC2154  # nodes.sh sets
 # SPDX-License-Identifier: Apache-2.0
 # A host gets another address in the midst of a move: its target, and then its source. The move goes
-# on from where it was, and the guest never notices.
+# on from where it was, and the guest never notices. And the target when the decision has been taken
+# and not been told: it asks, and what it answers has to find the source, which cannot reach it.
 if [ -z "${ADDRESS_INSIDE:-}" ]; then
 	inside=(unshare --net)
 	[ "$(id -u)" -eq 0 ] || inside=(unshare -Urn)
@@ -70,6 +71,16 @@ half_is_sent() {
 	[ "$(figure "$1" guest_bytes)" -gt 20000000 ]
 }
 
+# What a restart of a would have as the address of the other node.
+goes_on_at() {
+	python3 - "$tmpdir/a/journal.db" "$move" <<'PYTHON' | grep -qF "//$1:"
+import sqlite3, sys, uuid
+row = sqlite3.connect(sys.argv[1]).execute("SELECT peer_endpoint FROM move WHERE id = ?",
+                                           [uuid.UUID(sys.argv[2]).bytes]).fetchone()
+print(row[0])
+PYTHON
+}
+
 is_done() {
 	[ "$(move_state "$1" "$move")" = "done" ]
 }
@@ -90,10 +101,13 @@ say "the target has another address"
 mark=$(guest_mark "$(vm_console a web)")
 begin_move a b --bandwidth 20Mbit "${patient[@]}" --attempts 1
 wait_for 60 half_is_sent a
+goes_on_at 10.77.0.2 || fail "a does not know where b is"
 b_moves 10.77.0.3
+wait_for 60 file_has "$tmpdir/a.log" 'b has moved to 10\.77\.0\.3'
+wait_for 1 goes_on_at 10.77.0.3
+[ "$(move_state a "$move")" = copying ] || fail "it was written down only later"
 wait_for 120 is_done a
 [ "$(figure a reconnects)" -ge 1 ] || fail "its connection was never lost"
-file_has "$tmpdir/a.log" 'b has moved to 10\.77\.0\.3' || fail "a has not noticed"
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 
 say "the source has another address"
@@ -104,4 +118,21 @@ b_moves 10.77.0.4
 wait_for 120 is_done b
 [ "$(figure b reconnects)" -ge 1 ] || fail "its connection was never lost"
 wait_for 60 guest_verified "$(vm_console a web)" "$mark"
+
+say "the target has another address, and the source's decision is not told yet"
+node_stop b
+node_everywhere b "$b_address" # else it says that its data goes to the first one
+MIGRATORD=$tmpdir/migratord-b node_start b
+node_stop a
+node_fault[a]=stall-before=send-commit:8s
+node_start a
+mark=$(guest_mark "$(vm_console a web)")
+begin_move a b "${patient[@]}" --attempts 1
+is_ready() {
+	[ "$(move_state b "$move")" = ready ]
+}
+wait_for 60 is_ready
+b_moves 10.77.0.5
+wait_for 30 is_done a
+wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 runs_once

@@ -12,6 +12,7 @@ E2E_TESTS = \
 	tests/e2e/disks.sh \
 	tests/e2e/failover.sh \
 	tests/e2e/guest-boots.sh \
+	tests/e2e/huge-pages.sh \
 	tests/e2e/images.sh \
 	tests/e2e/isolation.sh \
 	tests/e2e/kill-commit.sh \
@@ -42,11 +43,13 @@ TREE_TESTS = \
 	tests/e2e/handovers.sh \
 	tests/e2e/manpages.sh \
 	tests/e2e/map.sh \
+	tests/e2e/packages.sh \
 	tests/e2e/passing.sh \
 	tests/e2e/placementd.sh \
 	tests/e2e/ranks.sh \
 	tests/e2e/references.sh \
 	tests/e2e/shellcheck.sh \
+	tests/e2e/stamp-sender.sh \
 	tests/e2e/stamp.sh \
 	tests/e2e/study.sh \
 	tests/e2e/telemetry.sh \
@@ -61,7 +64,8 @@ tests_e2e_say_SOURCES = tests/e2e/say.c
 tests_e2e_say_LDADD = libcommon.la
 
 EXTRA_DIST += tests/model/commit.pml
-EXTRA_DIST += tests/e2e/functions.sh tests/e2e/mec021.py tests/e2e/nodes.sh tests/e2e/rest.py tests/e2e/runs_once.py tests/e2e/stamp.py
+EXTRA_DIST += tests/e2e/functions.sh tests/e2e/mec021.py tests/e2e/nodes.sh tests/e2e/rest.py tests/e2e/runs_once.py tests/e2e/stamp.py \
+	tests/e2e/stamp_reflector.py
 
 # The guest is built for those tests that run, and not for the others.
 $(E2E_TESTS:%=%.log): $(GUEST_IMAGE)

@@ -115,11 +115,15 @@ slow=$(migrator_at a move web b --bandwidth 8Mbit --detach --json |
 refused 1 "being moved already" migrator_at a move web b
 refused 1 "being moved" migrator_at a vm stop web
 answers "move_progress|done" me a order "$slow" web b "$b_endpoint" "$(key_of b)"
+refusal=00000000-0000-4000-8000-000000000004
+answers "^failure 16 web is being moved already" me a order "$refusal" web b "$b_endpoint" "$(key_of b)"
 migrator_at a cancel "$slow" >/dev/null
 slow_is_over() {
 	[ "$(move_state a "$slow")" = aborted ]
 }
 wait_for 10 slow_is_over
+# Its repetition may have been on its way for as long.
+answers "^failure 16 web is being moved already" me a order "$refusal" web b "$b_endpoint" "$(key_of b)"
 refused 1 "no such move|too late" migrator_at a cancel "$slow"
 answers "^done" me a order "$slow" web b "$b_endpoint" "$(key_of b)"
 refused 1 "no such move|not in doubt" migrator_at a resolve "$slow" --run-here --yes

@@ -98,7 +98,7 @@ static void check_prober(const uint8_t *data, size_t size)
 		data = packet;
 		size = ECHO_SIZE;
 	}
-	prober_receive(p, 21 * NS_PER_MS, &watch.address, UTC + NS_PER_MS, data, size);
+	prober_receive(p, 21 * NS_PER_MS, &watch.address, UTC + NS_PER_MS, 0, data, size);
 	n = prober_counters(p);
 	if (n->accepted != is_true || n->accepted + n->wrong_length + n->forged + n->late != 1)
 		abort();

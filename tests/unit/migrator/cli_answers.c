@@ -98,6 +98,7 @@ void answer_all(struct fake *f, const Envelope *request)
 	Tagalong__NodeHello hello = TAGALONG__NODE_HELLO__INIT;
 	Tagalong__ImageInfo image = TAGALONG__IMAGE_INFO__INIT, *images[] = { &image };
 	Tagalong__RttSample sample = TAGALONG__RTT_SAMPLE__INIT;
+	Tagalong__ToldTlvs tlvs = TAGALONG__TOLD_TLVS__INIT;
 	Tagalong__NodeRtt rtt = TAGALONG__NODE_RTT__INIT, *rtts[] = { &rtt };
 	Tagalong__Pair pair = TAGALONG__PAIR__INIT, *pairs[] = { &pair };
 	Tagalong__NodeList node_list = TAGALONG__NODE_LIST__INIT;
@@ -126,6 +127,11 @@ void answer_all(struct fake *f, const Envelope *request)
 	image.vm = (char *)"desk";
 	sample.device = id_of(ID_B);
 	sample.srtt_ns = 12300000;
+	sample.tlvs = &tlvs;
+	tlvs.understood = tlvs.has_dscp_there = tlvs.has_clock_in = tlvs.has_method_in = true;
+	tlvs.dscp_there = 46;
+	tlvs.clock_in = 4;
+	tlvs.method_in = 99;
 	rtt.node = (char *)"tower-a";
 	rtt.sample = &sample;
 	pair.device = id_of(ID_B);

@@ -21,6 +21,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_launch \
 	tests/unit/migrator/test_move \
 	tests/unit/migrator/test_node_config \
+	tests/unit/migrator/test_outgoing \
 	tests/unit/migrator/test_pace \
 	tests/unit/migrator/test_page \
 	tests/unit/migrator/test_page_history \
@@ -31,6 +32,7 @@ UNIT_TESTS += \
 	tests/unit/migrator/test_ram_image \
 	tests/unit/migrator/test_ramstream \
 	tests/unit/migrator/test_reference \
+	tests/unit/migrator/test_refusals \
 	tests/unit/migrator/test_return_path \
 	tests/unit/migrator/test_share \
 	tests/unit/migrator/test_stall \
@@ -60,6 +62,7 @@ tests_unit_migrator_test_inflow_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD
 tests_unit_migrator_test_node_config_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_journal_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_launch_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_outgoing_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_pace_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_page_history_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
@@ -73,6 +76,7 @@ tests_unit_migrator_test_qmp_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ram_idle_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ram_image_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_ramstream_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
+tests_unit_migrator_test_refusals_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_return_path_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_share_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)
 tests_unit_migrator_test_stall_LDADD = libmigrator.la libcommon.la $(UNIT_LDADD)

@@ -151,6 +151,12 @@ Test(cli, round_trip_times_of_one_and_of_all)
 	cr_assert_null(json_object_get(v, "vm"));
 	row = json_array_get(json_object_get(v, "rtts"), 0);
 	cr_assert_eq(json_integer_value(json_object_get(row, "srtt_ns")), 12300000);
+	row = json_object_get(row, "tlvs");
+	cr_assert(json_is_true(json_object_get(row, "understood")));
+	cr_assert_eq(json_integer_value(json_object_get(row, "dscp_there")), 46);
+	cr_assert_str_eq(json_string_value(json_object_get(row, "clock_in")), "gnss");
+	cr_assert_str_eq(json_string_value(json_object_get(row, "method_in")), "unknown");
+	cr_assert_null(json_object_get(row, "wait_ns"));
 	json_decref(v);
 	fake_run(&f, "rtt", "--top", NULL);
 	assert_exit(f, CLI_OK);
@@ -521,6 +527,15 @@ Test(cli, wrong_command_lines)
 		{ { "move", "web" }, "usage: migrator move [OPTION]... VM TARGET" },
 		{ { "status", "--limit", "3" }, "status: unknown option --limit" },
 		{ { "history", "--limit", "0" }, "--limit: '0' is not a number from 1" },
+		{ { "history", "--limit", "1001" }, "--limit: '1001' is not a number from 1 to 1000" },
+		{ { "move", "web", "b", "--connections", "99" },
+		  "--connections: '99' is not a number from 1 to 8" },
+		{ { "move", "web", "b", "--attempts", "0" }, "--attempts: '0' is not a number from 1" },
+		{ { "keys", "token", "read", "me", "--days", "999999999" },
+		  "--days: '999999999' is not a number from 1 to 36500" },
+		{ { "move", "web", "b", "--copy-bases" }, "move: --copy-bases needs --node" },
+		{ { "warm", "web", "b" }, "warm: on which node? Name it with --node" },
+		{ { "image", "remove", "web" }, "image remove: on which node? Name it with --node" },
 		{ { "history", "--limit" }, "--limit needs an argument" },
 		{ { "vm", "list", "--timeout", "5" }, "is not a duration" },
 		{ { "--wrong" }, "unknown option --wrong" },
@@ -538,6 +553,25 @@ Test(cli, wrong_command_lines)
 		cr_assert_eq(strchr(f.err, '\n'), f.err + strlen(f.err) - 1, "one line: %s", f.err);
 	}
 	cr_assert_eq(f.requests, 0);
+	fake_stop(&f);
+}
+
+/* What is said of all of them is made of their rows. */
+Test(cli, help_tells_what_needs_a_node_and_how_much_is_too_much)
+{
+	struct fake f;
+
+	fake_start(&f, answer_all);
+	fake_run(&f, "--help", NULL);
+	assert_has(f.out, "the RAM of VMs that a node keeps (needs --node)\n");
+	assert_has(f.out, "call a move off (until it is decided)\n");
+	assert_has(f.out, "or both copies have run\n");
+	fake_run(&f, "help", "warm", NULL);
+	assert_has(f.out, "ahead of a move that may come (needs --node).\n");
+	fake_run(&f, "help", "move", NULL);
+	assert_has(f.out, "Move a running VM to the node TARGET.\n");
+	assert_has(f.out, "send that along (needs --node)\n");
+	assert_has(f.out, "data_connections), from 1 to 8\n");
 	fake_stop(&f);
 }
 

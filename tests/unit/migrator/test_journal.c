@@ -271,6 +271,25 @@ Test(journal, finds_what_was_written)
 	journal_close(j);
 }
 
+/* A peer that has got another address in the midst of a move is looked for there after a restart. */
+Test(journal, the_peer_is_where_it_was_last)
+{
+	struct journal *j = open_journal();
+	Tagalong__VmSpec spec = sample_spec((char *)"web");
+	MoveInfo info;
+	struct journal_move m = sample_move(&spec, &info, 1), got;
+
+	write_stage(j, &m, JOURNAL_PREPARED);
+	snprintf(m.peer_endpoint, sizeof(m.peer_endpoint), "tcp://c");
+	write_stage(j, &m, JOURNAL_PREPARED);
+	journal_close(j);
+	j = open_journal();
+	cr_assert_eq(journal_find(j, &m.id, &got), 0);
+	cr_assert_str_eq(got.peer_endpoint, "tcp://c");
+	journal_move_clear(&got);
+	journal_close(j);
+}
+
 Test(journal, lists_newest_first_and_forgets_only_the_settled)
 {
 	struct journal *j = open_journal();

@@ -469,6 +469,36 @@ Test(page, a_page_that_is_missing_is_asked_for_once_and_may_come_otherwise)
 	cr_assert_eq(page_placer_missing(placer), 0);
 }
 
+/* Too late to be told to a QEMU that loads its devices by then; other bytes have to be, or it would
+ * run with the old ones. */
+Test(page, who_is_told_of_pages_hears_of_the_same_bytes_once)
+{
+	struct page_stats stats;
+	struct page_set changed;
+	uint64_t page;
+
+	cr_assert_eq(page_set_init(&changed, PAGES), 0);
+	cr_assert_eq(page_placer_set_changed(placer, &changed), 0);
+	send_dense(10, 2);
+	page_batch_add(&batch, 20, NULL); /* it is zero, as the file is: that has to be told, too */
+	flush(&stats);
+	cr_assert_eq(changed.count, 3);
+	while (changed.count)
+		page_set_take(&changed, PAGES, &page);
+	page_batch_add_whole(&batch, 10, expected[10]);
+	page_batch_add(&batch, 11, expected[11]);
+	page_batch_add(&batch, 20, NULL);
+	flush(&stats);
+	cr_assert_eq(stats.pages[PAGE_SAME], 1);
+	cr_assert_eq(changed.count, 0);
+	expected[11][0] ^= 1;
+	add(11);
+	page_batch_add(&batch, 10, NULL);
+	flush(&stats);
+	cr_assert_eq(changed.count, 2);
+	page_set_exit(&changed);
+}
+
 static int lost_read(void *userdata, uint64_t slot, uint8_t *page)
 {
 	memset(page, 7, PAGE_SIZE_BYTES);

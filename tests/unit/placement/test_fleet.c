@@ -259,6 +259,32 @@ Test(fleet, a_device_that_roams_is_not_called_back)
 	fleet_clear(&f.fleet);
 }
 
+Test(fleet, what_tlvs_tell_is_kept_until_nothing_is_told)
+{
+	struct fixture f;
+	struct uuid id = { { 1 } };
+	Tagalong__RttSample sample = TAGALONG__RTT_SAMPLE__INIT;
+	Tagalong__ToldTlvs told = TAGALONG__TOLD_TLVS__INIT;
+	ProtobufCMessageUnknownField later = { 0 };
+	struct device *phone;
+
+	setup(&f);
+	cr_assert_eq(fleet_add_device(&f.fleet, &id, "phone", &phone), 0);
+	sample.tlvs = &told;
+	told.understood = told.has_wait_ns = true;
+	told.wait_ns = 77;
+	told.base.n_unknown_fields = 1;
+	told.base.unknown_fields = &later;
+	cr_assert_eq(fleet_sample(phone, f.b, &sample, 1000), 0);
+	told.wait_ns = 0;
+	cr_assert_eq(phone->rtts[0].tlvs->wait_ns, 77);
+	cr_assert_eq(phone->rtts[0].tlvs->base.n_unknown_fields, 0, "they are the sample's");
+	sample.tlvs = NULL;
+	cr_assert_eq(fleet_sample(phone, f.b, &sample, 2000), 0);
+	cr_assert_null(phone->rtts[0].tlvs);
+	fleet_clear(&f.fleet);
+}
+
 Test(fleet, samples_age_until_there_is_a_new_one)
 {
 	struct fixture f;

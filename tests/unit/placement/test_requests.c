@@ -324,7 +324,7 @@ Test(requests, cancel)
 	order(&h, "web", "tower-b", false, false);
 	s = harness_next(&h, "tower-a", BODY(MOVE_ORDER));
 	answer_done(&h, s);
-	cr_assert_eq(cancel(&h)->body_case, BODY(DONE));
+	cr_assert_null(cancel(&h), "the source has not answered");
 	cr_assert_not_null(harness_next(&h, "tower-a", BODY(MOVE_CANCEL)));
 	harness_run(&h, 2 * SECOND);
 	cr_assert_not_null(harness_next(&h, "tower-a", BODY(MOVE_CANCEL)), "until it is answered");
@@ -334,6 +334,86 @@ Test(requests, cancel)
 	cr_assert(refused(cancel(&h), ENOENT, "no such move"));
 	cr_assert_eq(moves(&h, "web", 0)->moves[0]->state, STATE(ABORTED));
 	cr_assert_eq(moves(&h, "mail", 0)->n_moves, 0);
+	harness_close(&h);
+}
+
+/* To what was sent last: a move of its own, which is accepted and then called off. */
+static const struct sent *cancel_another(struct harness *h)
+{
+	const struct sent *s;
+
+	move_id[1]++;
+	order(h, "web", "tower-b", false, false);
+	answer_done(h, harness_next(h, "tower-a", BODY(MOVE_ORDER)));
+	harness_forget(h);
+	cr_assert_null(cancel(h), "the source has not answered");
+	s = harness_next(h, "tower-a", BODY(MOVE_CANCEL));
+	cr_assert_not_null(s);
+	return s;
+}
+
+static void ends(struct harness *h, MoveState state)
+{
+	Tagalong__MoveOrder order = TAGALONG__MOVE_ORDER__INIT;
+
+	order.move = (ProtobufCBinaryData){ UUID_SIZE, move_id };
+	order.vm = (char *)"web";
+	order.target = (char *)"tower-b";
+	move_result(h, "tower-a", &order, state);
+}
+
+static bool told(struct harness *h, int code, const char *says)
+{
+	const struct sent *s = harness_next(h, "alice", BODY(FAILURE));
+
+	return s && refused(s->e, code, says);
+}
+
+/* Whether it was is the source's word, or the move's end says it. */
+Test(requests, a_cancel_is_answered_as_the_source_has)
+{
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	s = cancel_another(&h);
+	answer_done(&h, s);
+	cr_assert_not_null(harness_next(&h, "alice", BODY(DONE)));
+	cr_assert_eq(cancel(&h)->body_case, BODY(DONE), "it is being called off");
+	cr_assert_null(harness_next(&h, "tower-a", BODY(MOVE_CANCEL)), "which it has said");
+	ends(&h, STATE(ABORTED));
+	s = cancel_another(&h);
+	cr_assert_null(cancel(&h), "both are answered");
+	answer_failure(&h, s, EBUSY, "it is too late: the move of web is ready");
+	cr_assert(told(&h, EBUSY, "is ready") && told(&h, EBUSY, "is ready"));
+	ends(&h, STATE(ABORTED));
+	cancel_another(&h);
+	ends(&h, STATE(ABORTED));
+	cr_assert_not_null(harness_next(&h, "alice", BODY(DONE)), "it was, or else it failed");
+	cancel_another(&h);
+	ends(&h, STATE(DONE));
+	cr_assert(told(&h, EBUSY, "too late: the move is done"));
+	move_id[1] = 7;
+	harness_close(&h);
+}
+
+Test(requests, a_cancel_that_nobody_confirms_is_no_success)
+{
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h);
+	s = cancel_another(&h);
+	harness_run(&h, 2 * SECOND);
+	cr_assert_null(harness_next(&h, "alice", BODY(FAILURE)));
+	harness_run(&h, 2 * SECOND);
+	cr_assert(told(&h, ETIMEDOUT, "asked, but not confirmed yet: node 'tower-a'"));
+	harness_run(&h, 2 * SECOND);
+	cr_assert_not_null(harness_next(&h, "tower-a", BODY(MOVE_CANCEL)), "it is asked on");
+	answer_done(&h, s);
+	cr_assert_null(harness_next(&h, "alice", BODY(DONE)), "that was answered already");
+	ends(&h, STATE(ABORTED));
+	move_id[1] = 7;
 	harness_close(&h);
 }
 

@@ -23,7 +23,7 @@
 struct sent {
 	struct address to;
 	enum prober_channel channel;
-	uint8_t packet[STAMP_AUTH_SIZE];
+	uint8_t packet[384]; /* with its TLVs */
 	uint64_t at_ns;
 };
 
@@ -51,6 +51,7 @@ static inline void world_send(enum prober_channel channel, struct prober_packet 
 		w->sent[w->n].to = *packets[i].to;
 		w->sent[w->n].channel = channel;
 		w->sent[w->n].at_ns = w->now_ns;
+		cr_assert_leq(prober_packet_size(w->prober, channel), sizeof(w->sent[0].packet));
 		memcpy(w->sent[w->n++].packet, packets[i].data,
 		       prober_packet_size(w->prober, channel));
 	}
@@ -95,6 +96,7 @@ static inline void world_start_with(struct world *w, world_key_fn key_of)
 
 	*w = (struct world){ .sent = calloc(SENT_MAX, sizeof(struct sent)) };
 	config.key_of = key_of;
+	config.authenticated = key_of;
 	cr_assert_eq(prober_new(&config, &w->prober), 0);
 }
 
@@ -175,7 +177,7 @@ static inline void deliver(struct world *w, size_t i, uint64_t delay_ns, const u
 
 	if (at > w->now_ns)
 		w->now_ns = at;
-	prober_receive(w->prober, w->now_ns, &w->sent[i].to, UTC + at, reply, len);
+	prober_receive(w->prober, w->now_ns, &w->sent[i].to, UTC + at, 0, reply, len);
 }
 
 static inline void answer(struct world *w, size_t i, uint64_t delay_ns, uint64_t inside_ns)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 UNIT_TESTS += \
 	tests/unit/telemetry/test_bridge_watch \
+	tests/unit/telemetry/test_client_tlvs \
 	tests/unit/telemetry/test_confine \
 	tests/unit/telemetry/test_daemon \
 	tests/unit/telemetry/test_datagram \
@@ -10,11 +11,13 @@ UNIT_TESTS += \
 	tests/unit/telemetry/test_pace \
 	tests/unit/telemetry/test_packet_ring \
 	tests/unit/telemetry/test_probe_loop \
+	tests/unit/telemetry/test_probe_tlvs \
 	tests/unit/telemetry/test_prober \
 	tests/unit/telemetry/test_prober_answers \
 	tests/unit/telemetry/test_prober_echo \
 	tests/unit/telemetry/test_prober_pace \
 	tests/unit/telemetry/test_prober_sessions \
+	tests/unit/telemetry/test_prober_tlvs \
 	tests/unit/telemetry/test_prober_watch \
 	tests/unit/telemetry/test_registrar \
 	tests/unit/telemetry/test_registration \
@@ -29,6 +32,7 @@ UNIT_TESTS += \
 	tests/unit/telemetry/test_tcp_watch \
 	$(NULL)
 tests_unit_telemetry_test_bridge_watch_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_client_tlvs_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_confine_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_daemon_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_datagram_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
@@ -38,11 +42,13 @@ tests_unit_telemetry_test_node_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD
 tests_unit_telemetry_test_pace_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_packet_ring_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_probe_loop_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_probe_tlvs_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_answers_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_echo_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_pace_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_sessions_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
+tests_unit_telemetry_test_prober_tlvs_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_prober_watch_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registrar_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)
 tests_unit_telemetry_test_registration_LDADD = libtelemetry.la libcommon.la $(UNIT_LDADD)

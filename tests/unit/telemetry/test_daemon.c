@@ -101,6 +101,21 @@ Test(daemon, a_good_configuration_loads_and_starts)
 	teardown(&f);
 }
 
+Test(daemon, all_tlvs_are_taken)
+{
+	struct mg_error err = { 0 };
+	struct fixture f;
+
+	setup(&f);
+	write_config(&f, "tlvs: {padding: 1196, class_of_service: 63, timestamp_information: true, "
+			 "direct_measurement: true, location: true, access_report: 3gpp, "
+			 "follow_up: true, protect: true}");
+	cr_assert_eq(load(&f, &err), 0, "%s", err.text);
+	write_config(&f, "tlvs: {}");
+	cr_assert_eq(load(&f, &err), 0, "%s", err.text);
+	teardown(&f);
+}
+
 Test(daemon, plain_text_needs_no_keys)
 {
 	struct mg_error err = { 0 };
@@ -137,6 +152,12 @@ Test(daemon, errors_name_file_and_field)
 		{ "session_interfaces: [br0]", "session_interval" },
 		{ "session_interfaces: [of-sixteen-bytes]", "of-sixteen-bytes" },
 		{ "metrics: localhost:9100", "metrics" },
+		{ "tlvs: {padding: 0}", "padding" },
+		{ "tlvs: {padding: 1197}", "1196" },
+		{ "tlvs: {class_of_service: 64}", "class_of_service" },
+		{ "tlvs: {access_report: wifi}", "'wifi'" },
+		{ "tlvs: {follow_up: perhaps}", "follow_up" },
+		{ "tlvs: {hmac: true}", "hmac" },
 		{ "colour: red", "colour" },
 		{ "authenticated: perhaps", "authenticated" },
 		{ "plain_text_bus: perhaps", "plain_text_bus" },
@@ -200,6 +221,10 @@ Test(daemon, what_is_taken_at_the_start_cannot_be_reloaded)
 		  "'session_interfaces'" },
 		{ "session_interval: 1s\nsession_interfaces: [br0, br1]",
 		  "session_interval: 1s\nsession_interfaces: [br0, br2]", "'session_interfaces'" },
+		{ "", "tlvs: {padding: 5}", "'tlvs'" },
+		{ "tlvs: {class_of_service: 0}", "", "'tlvs'" },
+		{ "tlvs: {access_report: 3gpp}", "tlvs: {access_report: other}", "'tlvs'" },
+		{ "tlvs: {location: true}", "tlvs: {location: true, protect: true}", "'tlvs'" },
 	};
 	struct fixture f;
 

@@ -37,22 +37,22 @@ static void receive(int fd, struct datagram *d)
 }
 
 /* False when the kernel tells none. */
-static bool sent_time(int fd, struct datagram_sent *ret)
+static bool sent_time(int fd, size_t size, struct datagram_sent *ret)
 {
 	for (int i = 0; i < 50; i++) {
-		if (datagram_sent_times(fd, ret, 1) == 1 && ret->utc_ns)
+		if (datagram_sent_times(fd, size, ret, 1) == 1 && ret->utc_ns)
 			return true;
 		poll(NULL, 0, 1);
 	}
 	return false;
 }
 
-static void goes_there_and_back(const char *loopback)
+static void goes_there_and_back(const char *loopback, size_t size)
 {
-	char packet[DATAGRAM_TAIL + 6] = "ahoy, there it goes";
+	char packet[DATAGRAM_MAX] = "ahoy, there it goes";
 	struct address a, b, to;
 	_cleanup_close_ int fa = open_loopback(loopback, &a), fb = open_loopback(loopback, &b);
-	struct datagram_outgoing out = { &b, packet, sizeof(packet), -1 };
+	struct datagram_outgoing out = { &b, packet, size, -1 };
 	uint64_t before = clock_utc_ns();
 	struct datagram_sent sent;
 	struct datagram d;
@@ -61,8 +61,8 @@ static void goes_there_and_back(const char *loopback)
 	datagram_send_many(fa, &out, 1);
 	cr_assert_eq(out.result, 0);
 	receive(fb, &d);
-	cr_assert_eq(d.len, sizeof(packet));
-	cr_assert_arr_eq(d.data, packet, sizeof(packet));
+	cr_assert_eq(d.len, size);
+	cr_assert_arr_eq(d.data, packet, size);
 	cr_assert_not(d.cut);
 	cr_assert(address_equal(&d.from, &a));
 	to = d.to;
@@ -72,10 +72,10 @@ static void goes_there_and_back(const char *loopback)
 	cr_assert(d.received_utc_ns >= before && d.received_utc_ns <= clock_utc_ns());
 	/* An answer from the address that was asked; no time of sending for it. */
 	cr_assert_eq(datagram_send(fb, &d.to, &d.from, "aye", 3), 0);
-	cr_assert_eq(datagram_sent_times(fb, &sent, 1), -EAGAIN);
-	if (!sent_time(fa, &sent))
+	cr_assert_eq(datagram_sent_times(fb, 3, &sent, 1), -EAGAIN);
+	if (!sent_time(fa, size, &sent))
 		cr_skip_test("this kernel tells no time of sending here");
-	cr_assert_arr_eq(sent.tail, packet + 6, DATAGRAM_TAIL);
+	cr_assert_arr_eq(sent.head, packet, size < DATAGRAM_HEAD ? size : DATAGRAM_HEAD);
 	cr_assert(sent.utc_ns >= before && sent.utc_ns <= d.received_utc_ns);
 	receive(fa, &d);
 	cr_assert(address_equal(&d.from, &b));
@@ -83,18 +83,19 @@ static void goes_there_and_back(const char *loopback)
 
 Test(datagram, goes_there_and_back_with_the_kernels_times)
 {
-	goes_there_and_back("127.0.0.1:0");
+	goes_there_and_back("127.0.0.1:0", 44);
+	goes_there_and_back("127.0.0.1:0", DATAGRAM_MAX - 28);
 }
 
 Test(datagram, does_so_over_ipv6)
 {
-	goes_there_and_back("[::1]:0");
+	goes_there_and_back("[::1]:0", DATAGRAM_HEAD + 6);
 }
 
 /* Those that cannot be sent keep none of the others back. */
 Test(datagram, many_go_at_once_and_each_has_its_result)
 {
-	char packets[DATAGRAM_BATCH][DATAGRAM_TAIL];
+	char packets[DATAGRAM_BATCH][DATAGRAM_HEAD];
 	struct datagram_outgoing out[DATAGRAM_BATCH];
 	static struct datagram d[DATAGRAM_BATCH];
 	struct address a, b, nowhere;
@@ -123,9 +124,9 @@ Test(datagram, many_go_at_once_and_each_has_its_result)
 	for (int i = 0; i < got; i++)
 		cr_assert_eq(d[i].data[0], 1 + i + i / 4);
 	for (int i = 0; i < got; i++) {
-		if (!sent_time(fa, &sent))
+		if (!sent_time(fa, DATAGRAM_HEAD, &sent))
 			cr_skip_test("this kernel tells no time of sending here");
-		cr_assert_eq(sent.tail[0], 1 + i + i / 4);
+		cr_assert_eq(sent.head[0], 1 + i + i / 4);
 	}
 }
 
@@ -142,6 +143,29 @@ Test(datagram, an_answer_leaves_from_the_address_that_was_asked)
 	cr_assert_eq(datagram_send(fa, &d.to, &d.from, "!", 1), 0);
 	receive(fb, &d);
 	cr_assert(address_equal(&d.from, &asked));
+}
+
+static void has_a_type_of_service(const char *loopback)
+{
+	struct address a, b;
+	_cleanup_close_ int fa = open_loopback(loopback, &a), fb = open_loopback(loopback, &b);
+	struct datagram_outgoing out = { &b, "!", 1, -1 };
+	struct datagram d;
+
+	cr_assert_eq(datagram_want_tos(fb), 0);
+	cr_assert_eq(datagram_set_tos(fa, 46 << 2), 0);
+	datagram_send_many(fa, &out, 1);
+	receive(fb, &d);
+	cr_assert_eq(d.tos, 46 << 2);
+	cr_assert_eq(datagram_send_tos(fa, NULL, &b, 10 << 2, "!", 1), 0);
+	receive(fb, &d);
+	cr_assert_eq(d.tos, 10 << 2);
+}
+
+Test(datagram, a_socket_has_a_type_of_service)
+{
+	has_a_type_of_service("127.0.0.1:0");
+	has_a_type_of_service("[::1]:0");
 }
 
 Test(datagram, one_that_is_too_long_is_marked)

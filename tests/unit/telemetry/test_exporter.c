@@ -76,8 +76,8 @@ Test(exporter, what_happened_is_counted)
 	cr_assert_null(strstr(text, "quantile"), "no quantiles of nothing");
 	cr_assert_eq(prober_set_watch_list(prober, 0, list, 2), 0);
 	prober_run(prober, 2 * NS_PER_S);
-	prober_receive(prober, NS_PER_S, &stranger, 0, (uint8_t[STAMP_SIZE]){ 0 }, STAMP_SIZE);
-	prober_receive(prober, NS_PER_S, &stranger, 0, "short", 5);
+	prober_receive(prober, NS_PER_S, &stranger, 0, 0, (uint8_t[STAMP_SIZE]){ 0 }, STAMP_SIZE);
+	prober_receive(prober, NS_PER_S, &stranger, 0, 0, "short", 5);
 	text = get(loop, exporter_local(exporter));
 	cr_assert_has(text, "HTTP/1.1 200 ");
 	cr_assert_has(text, "Content-Type: text/plain; version=0.0.4");
@@ -87,6 +87,10 @@ Test(exporter, what_happened_is_counted)
 	cr_assert_has(text, "\ntagalong_telemetry_probes_sent_total 1\n");
 	cr_assert_has(text, "\ntagalong_telemetry_answers_total{result=\"stranger\"} 1\n");
 	cr_assert_has(text, "\ntagalong_telemetry_answers_total{result=\"wrong_length\"} 1\n");
+	cr_assert_has(text, "\ntagalong_telemetry_tlv_answers_total{result=\"not_whole\"} 0\n");
+	cr_assert_has(text, "\ntagalong_telemetry_tlv_answers_total{result=\"unfit\"} 0\n");
+	cr_assert_has(text, "\ntagalong_telemetry_dscps_total{result=\"changed_back\"} 0\n");
+	cr_assert_has(text, "\ntagalong_telemetry_followed_up_total 0\n");
 	cr_assert_has(text, "\ntagalong_telemetry_registrations_total{result=\"forged\"} 0\n");
 	exporter_free(exporter);
 	prober_free(prober);

@@ -140,9 +140,9 @@ Test(prober_answers, impossible_times_change_nothing)
 	deliver(&w, 0, 10 * NS_PER_MS, reply, sizeof(reply));
 	/* Our own clock was set while the probe was away. */
 	reflect(&w, 0, 0, reply);
-	prober_receive(w.prober, w.now_ns, &w.sent[0].to, UTC + 7200 * NS_PER_S, reply,
+	prober_receive(w.prober, w.now_ns, &w.sent[0].to, UTC + 7200 * NS_PER_S, 0, reply,
 		       sizeof(reply));
-	prober_receive(w.prober, w.now_ns, &w.sent[0].to, UTC - 7200 * NS_PER_S, reply,
+	prober_receive(w.prober, w.now_ns, &w.sent[0].to, UTC - 7200 * NS_PER_S, 0, reply,
 		       sizeof(reply));
 	cr_assert_eq(counters(&w).implausible, 4);
 	check_untouched(&w);
