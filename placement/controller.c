@@ -299,6 +299,8 @@ static void on_timer(struct controller *c, uint64_t id)
 	drain_tick(c);
 	affinity_tick(c);
 	summary_tick(c);
+	mec021_tick(&c->mec021);
+	mec012_tick(c);
 	watch_repeat(c);
 	request_expire(c);
 	c->env->timer_set(c->env->userdata, TIMER_TICK, c->fx.now_ns + TICK_NS);
@@ -340,10 +342,14 @@ static int load_vm(struct controller *c, const Tagalong__Placement__VmEntry *ent
 	vm->retry_utc_ns = entry->retry_utc_ns;
 	vm->frozen = entry->frozen;
 	vm->summoned = entry->summoned;
-	if (entry->failed_at && !peer_name_is_valid(entry->failed_at))
+	vm->called_until_utc_ns = entry->called_until_utc_ns;
+	if ((entry->failed_at && !peer_name_is_valid(entry->failed_at)) ||
+	    (entry->called && !peer_name_is_valid(entry->called)))
 		return -EINVAL;
 	if (entry->failed_at)
 		r = fleet_add_node(&c->fleet, entry->failed_at, &vm->failed_at);
+	if (entry->called && r == 0)
+		r = fleet_add_node(&c->fleet, entry->called, &vm->called);
 	for (size_t i = 0; i < entry->n_together && r == 0; i++)
 		r = affinity_join(&c->fleet, vm, entry->together[i], false);
 	for (size_t i = 0; i < entry->n_apart && r == 0; i++)
@@ -443,8 +449,9 @@ static int load_value(struct controller *c, const Tagalong__Placement__StoreValu
 			tagalong__placement__node_entry__free_unpacked(node, NULL);
 		return r;
 	}
-	/* Something of a later release. */
-	return 0;
+	r = mec021_load(&c->mec021, v->key, &v->value);
+	/* Else it is something of a later release. */
+	return r < 0 ? r : 0;
 }
 
 static int on_start(struct controller *c, const Tagalong__Placement__Start *start,
@@ -469,6 +476,7 @@ static int on_start(struct controller *c, const Tagalong__Placement__Start *star
 		c->policy->dev_init(device->policy_state);
 	effects_decide(&c->fx, "start", "epoch=%" PRIu64 " policy=%s devices=%zu moves=%zu",
 		       start->epoch, start->policy, c->fleet.devices.n, c->executor.moves.n);
+	mec021_resume(&c->mec021);
 	c->env->timer_set(c->env->userdata, TIMER_TICK, c->fx.now_ns + TICK_NS);
 	return 0;
 }
@@ -489,6 +497,8 @@ int controller_new(const struct environment *env, struct store *store, uint64_t 
 	c->fx.listened = env->event != NULL;
 	fleet_init(&c->fleet);
 	executor_init(&c->executor);
+	mec021_init(&c->mec021, &c->fx, &c->fleet);
+	c->executor.mec021 = &c->mec021;
 	c->awake_end = &c->awake;
 	*ret = c;
 	return 0;
@@ -500,6 +510,7 @@ void controller_free(struct controller *c)
 		return;
 	request_clear(c);
 	executor_clear(&c->executor);
+	mec021_clear(&c->mec021);
 	fleet_clear(&c->fleet);
 	effects_clear(&c->fx);
 	if (c->start)
@@ -538,6 +549,9 @@ static void keep_vm(struct controller *c, const struct vm *vm)
 	entry.failures = vm->failures;
 	entry.retry_utc_ns = vm->retry_utc_ns;
 	entry.failed_at = vm->failed_at ? vm->failed_at->name : NULL;
+	entry.called = vm->called ? vm->called->name : NULL;
+	entry.has_called_until_utc_ns = vm->called != NULL;
+	entry.called_until_utc_ns = vm->called_until_utc_ns;
 	entry.has_frozen = entry.frozen = vm->frozen;
 	entry.has_summoned = entry.summoned = vm->summoned;
 	snprintf(key, sizeof(key), "vms/%s", vm->name);
@@ -596,6 +610,9 @@ static int deal_with(struct controller *c, const PlacementRecord *input, struct 
 		return on_received(c, input->received, err);
 	case TAGALONG__PLACEMENT__RECORD__INPUT_TIMER:
 		on_timer(c, input->timer->id);
+		return 0;
+	case TAGALONG__PLACEMENT__RECORD__INPUT_TOLD:
+		mec021_told(&c->mec021, input->told->notice);
 		return 0;
 	default:
 		return mg_error_set(err, -EPROTO, "an input of an unknown kind");

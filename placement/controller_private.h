@@ -7,7 +7,8 @@
  * parameters.c (what the configuration says of policies),
  * affinity.c (keeps VMs together or apart), quarantine.c
  * (spares those where moves fail), pairs.c
- * (devices and their VMs), watch.c (who watches whom), requests.c (what
+ * (devices and their VMs), watch.c (who watches whom), mec021.c and mec021_notices.c (who
+ * has subscribed to moves, and is told), mec012.c (what mobile networks say), requests.c (what
  * operators ask) and views.c (what they are answered).
  */
 #ifndef PLACEMENT_CONTROLLER_PRIVATE_H
@@ -16,6 +17,7 @@
 #include "placement/arena.h"
 #include "placement/controller.h"
 #include "placement/executor.h"
+#include "placement/mec021.h"
 
 enum controller_timer {
 	TIMER_TICK = 1, /* each second: repetitions, silence */
@@ -42,6 +44,7 @@ struct controller {
 	struct effects fx;
 	struct fleet fleet;
 	struct executor executor;
+	struct mec021 mec021;
 	Tagalong__Placement__Start *start; /* NULL before it came */
 	const struct policy_ops *policy;
 	/* Those of the configuration after the first, which has all other devices. */
@@ -67,6 +70,9 @@ struct controller {
 void decide_sample(struct controller *c, struct device *device);
 void decide_soon(struct controller *c); /* plans now, or when the interval allows */
 void decide_now(struct controller *c);
+void decide_wake(struct controller *c, struct device *device); /* asks it in the next round */
+/* A UUID out of a stream of random numbers; those of moves come from stream 1. */
+void decide_make_id(struct controller *c, uint64_t stream, uint8_t id[UUID_SIZE]);
 
 /* drain.c: empties the nodes that operators have drained, round after round. */
 size_t drain_count(const struct controller *c); /* of VMs that are to leave, at most */
@@ -111,6 +117,24 @@ void pairs_on_front(struct controller *c, const struct bus_peer *from, const Env
 void pairs_on_replace(struct controller *c, const struct bus_peer *from, const Envelope *e);
 void pairs_on_set(struct controller *c, const struct bus_peer *from, const Envelope *e);
 void pairs_on_remove(struct controller *c, const struct bus_peer *from, const Envelope *e);
+
+/* mec021.c; see mec021.h. */
+void mec021_on_service(struct controller *c, const struct bus_peer *from, const Envelope *e);
+void mec021_on_service_remove(struct controller *c, const struct bus_peer *from, const Envelope *e);
+void mec021_on_service_query(struct controller *c, const struct bus_peer *from, const Envelope *e);
+void mec021_on_subscription(struct controller *c, const struct bus_peer *from, const Envelope *e);
+void mec021_on_subscription_remove(struct controller *c, const struct bus_peer *from,
+				   const Envelope *e);
+void mec021_on_subscription_query(struct controller *c, const struct bus_peer *from,
+				  const Envelope *e);
+void mec021_on_termination(struct controller *c, const struct bus_peer *from, const Envelope *e);
+void mec021_on_instance_query(struct controller *c, const struct bus_peer *from, const Envelope *e);
+
+/* mec012.c. `item` gets the wish of a VM that is called. */
+void mec012_on_change(struct controller *c, const struct bus_peer *from, const Envelope *e);
+size_t mec012_wishes(struct controller *c, struct vm *vm, struct plan_item *item);
+void mec012_tick(struct controller *c);
+extern const char mec012_code[]; /* the wish's */
 
 /* why.c: records what a policy's order rests on, and tells it. What evidence is given
  * lives as long as the arena. */

@@ -357,9 +357,26 @@ static void measure(void *userdata, struct metrics *m)
 	gateway_measure(&d->gateway, d->controller, d->store, m);
 }
 
+/* A notice that another controller has taken over by now is that one's. */
+static void on_told(void *userdata, uint64_t notice)
+{
+	struct placement_daemon *d = userdata;
+	Tagalong__Placement__Told told = TAGALONG__PLACEMENT__TOLD__INIT;
+	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
+	struct mg_error err = { 0 };
+
+	if (!leads(d))
+		return;
+	told.notice = notice;
+	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_TOLD;
+	record.told = &told;
+	(void)input(d, EXPORTER_MESSAGE, &record, &err);
+}
+
 static int start_gateway(struct placement_daemon *d, struct mg_error *err)
 {
-	const struct rest_host host = { d, d->config->name, on_http, describe_leader, measure };
+	const struct rest_host host = { d, d->config->name, on_http, describe_leader,
+					on_told, measure };
 
 	return gateway_start(&d->gateway, d->loop, d->config, &host, err);
 }
@@ -430,6 +447,8 @@ static Start *make_settings(const struct placement_config *config, const struct 
 	start.n_node_keys = list_keys(allow, keys, key_pointers);
 	start.groups = groups;
 	start.n_groups = config->n_groups;
+	start.cells = config->cell_pointers;
+	start.n_cells = config->n_cells;
 	start.has_recommend = start.recommend = config->recommend;
 	return copy_start(&start);
 }
@@ -517,8 +536,7 @@ static void end_controller(struct placement_daemon *d)
 	memset(d->requests, 0, sizeof(d->requests));
 	controller_free(d->controller);
 	d->controller = NULL;
-	if (d->gateway.rest)
-		rest_step_down(d->gateway.rest);
+	gateway_step_down(&d->gateway);
 	record_writer_free(d->record);
 	d->record = NULL;
 	if (d->decisions >= 0)

@@ -43,7 +43,7 @@ static bool view(struct controller *c, const struct device *device, struct polic
 	return true;
 }
 
-static void wake(struct controller *c, struct device *device)
+void decide_wake(struct controller *c, struct device *device)
 {
 	if (device->awake)
 		return;
@@ -60,7 +60,7 @@ void decide_sample(struct controller *c, struct device *device)
 	if (!view(c, device, &v))
 		return;
 	c->policy->on_sample(parameters_of(c, device), c->learnt, device->policy_state, &v);
-	wake(c, device);
+	decide_wake(c, device);
 }
 
 /* ---- What the decision log is told ---------------------------------------------------- */
@@ -107,10 +107,10 @@ static void tell_refusal(struct controller *c, const struct plan_item *item)
 
 /* ---- Orders ---------------------------------------------------------------------------- */
 
-static void make_move_id(struct controller *c, uint8_t id[UUID_SIZE])
+void decide_make_id(struct controller *c, uint64_t stream, uint8_t id[UUID_SIZE])
 {
 	for (int i = 0; i < 2; i++) {
-		uint64_t v = c->env->random(c->env->userdata, STREAM_MOVES, c->random_counter++);
+		uint64_t v = c->env->random(c->env->userdata, stream, c->random_counter++);
 
 		memcpy(id + 8 * i, &v, sizeof(v));
 	}
@@ -131,6 +131,8 @@ static void reason_text(const struct plan_item *item, const struct node *target,
 		snprintf(text, size, "kept together with %s", affinity_leader(item->vm)->name);
 	else if (!item->vm->foreground)
 		snprintf(text, size, "follows %s", device_foreground(item->vm->device)->name);
+	else if (w->code == mec012_code)
+		snprintf(text, size, "its device is in the cell of %s", target->name);
 	else if (item->vm->summoned)
 		snprintf(text, size, "brought to the front; RTT %s at %s",
 			 duration_format(w->target_ns, there), target->name);
@@ -155,7 +157,7 @@ static void order(struct controller *c, const struct plan_item *item)
 	char text[256];
 	int r;
 
-	make_move_id(c, id);
+	decide_make_id(c, STREAM_MOVES, id);
 	reason_text(item, target, text, sizeof(text));
 	reason.code = (char *)w->code;
 	reason.text = text;
@@ -217,14 +219,16 @@ static size_t gather_device(struct controller *c, struct device *device, struct 
 	/* It goes where its group is; see affinity.h. */
 	if (seen && affinity_leader(front))
 		return 0;
-	if (seen && front->summoned)
+	if (front && mec012_wishes(c, front, &items[0]) > 0)
+		; /* the network knows sooner than what is measured */
+	else if (seen && front->summoned)
 		pairs_summon(c, front, &v, &items[0]);
 	else if (seen)
 		items[0].n_wishes = c->policy->wishes(parameters_of(c, device), c->learnt,
 						      device->policy_state, &v, items[0].wishes);
 	tell_wish(c, device, items[0].n_wishes > 0 ? &items[0] : NULL);
 	if (items[0].n_wishes > 0) {
-		wake(c, device);
+		decide_wake(c, device);
 		return 1;
 	}
 	return seen && !front->summoned ? pairs_gather_followers(c, device, &v, items) : 0;

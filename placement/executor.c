@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/move_state.h"
 #include "common/units.h"
+#include "placement/mec021.h"
 #include "placement/quarantine.h"
 
 #define REPEAT_NS (1 * NS_PER_S)  /* of what is not answered */
@@ -331,6 +332,8 @@ int executor_order(struct executor *x, struct vm *vm, struct node *target,
 	keep(x, move);
 	decide_order(x, move);
 	tell_listeners(x, move);
+	if (x->mec021)
+		mec021_note_order(x->mec021, move);
 	send_order(x, move);
 	return 0;
 }
@@ -497,6 +500,8 @@ static void settle(struct executor *x, struct move *move)
 	end_cancellers(x, move);
 	tell_watcher(x, move, true);
 	tell_listeners(x, move);
+	if (x->mec021)
+		mec021_note_end(x->mec021, move);
 	index_remove(&x->moves, move->id.bytes);
 	executor_load_settled(x, TAKE_PTR(move->entry));
 	move_free(move);

@@ -20,6 +20,8 @@
 
 #define EXECUTOR_RECENT 64
 
+struct mec021;
+
 /* An operator who wants to hear whether the source has called a move off. */
 struct canceller {
 	struct bus_peer operator;
@@ -47,6 +49,7 @@ struct executor {
 	const Tagalong__Placement__Limits *limits; /* all borrowed */
 	const Tagalong__Placement__NodeKey *const *node_keys;
 	size_t n_node_keys;
+	struct mec021 *mec021; /* is told of moves; NULL: nobody is */
 	bool plain_text;
 	struct index moves; /* by id */
 	/* The last that were settled, in a ring: an order that is repeated after

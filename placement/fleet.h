@@ -111,6 +111,8 @@ struct vm {
 	uint32_t failures; /* moves in a row that came to nothing */
 	struct node *failed_at; /* the last of them was to go there; or NULL */
 	uint64_t retry_utc_ns;
+	struct node *called; /* where its device is, as its network says; or NULL. See mec012.c */
+	uint64_t called_until_utc_ns;
 	struct vm *next_changed;
 	bool changed; /* the store's VmEntry is out of date */
 };

@@ -6,6 +6,7 @@
 #include "common/document.h"
 #include "common/log.h"
 #include "common/move_state.h"
+#include "placement/mec021_json.h"
 
 bool gateway_listens(const struct placement_config *config)
 {
@@ -21,8 +22,10 @@ int gateway_start(struct gateway *g, sd_event *loop, const struct placement_conf
 	g->config = config;
 	g->host = *host;
 	exporter_init(&g->exporter);
-	if (config->n_webhooks > 0)
+	if (gateway_listens(config))
 		r = webhooks_new(loop, config->webhooks, config->n_webhooks, &g->webhooks, err);
+	if (r == 0 && g->webhooks)
+		webhooks_set_posts(g->webhooks, config->mec_cacert, g->host.told, g->host.userdata);
 	if (r == 0 && config->has_http)
 		r = rest_new(loop, &config->http, &g->host, &g->rest, err);
 	if (r == 0 && g->rest)
@@ -39,6 +42,14 @@ void gateway_stop(struct gateway *g)
 	g->webhooks = NULL;
 }
 
+void gateway_step_down(struct gateway *g)
+{
+	if (g->rest)
+		rest_step_down(g->rest);
+	if (g->webhooks)
+		webhooks_forget_posts(g->webhooks);
+}
+
 /* ---- Events --------------------------------------------------------------------- */
 
 static json_t *document_of_rtt(const Tagalong__Placement__DeviceRtt *rtt)
@@ -49,7 +60,18 @@ static json_t *document_of_rtt(const Tagalong__Placement__DeviceRtt *rtt)
 	return o;
 }
 
-void gateway_event(struct gateway *g, const PlacementEvent *event)
+/* Without memory it stays in the store until the next start. */
+static void send_notice(const struct gateway *g, const Tagalong__Placement__Notice *n)
+{
+	char *body = mec021_notification(n, g->config->http_advertise);
+
+	if (g->webhooks)
+		webhooks_post(g->webhooks, n->subscription, n->url, n->number, body);
+	else
+		free(body);
+}
+
+static void tell_all(struct gateway *g, const PlacementEvent *event)
 {
 	bool is_move = event->what_case == TAGALONG__PLACEMENT__EVENT__WHAT_MOVE;
 	json_t *document = is_move ? document_move(event->move) : document_of_rtt(event->rtt);
@@ -68,6 +90,14 @@ void gateway_event(struct gateway *g, const PlacementEvent *event)
 		webhooks_tell(g->webhooks, type, text);
 	}
 	free(text);
+}
+
+void gateway_event(struct gateway *g, const PlacementEvent *event)
+{
+	if (event->what_case == TAGALONG__PLACEMENT__EVENT__WHAT_NOTICE)
+		send_notice(g, event->notice);
+	else
+		tell_all(g, event);
 }
 
 /* ---- Figures -------------------------------------------------------------------- */

@@ -27,6 +27,9 @@ int gateway_start(struct gateway *g, sd_event *loop, const struct placement_conf
 		  const struct rest_host *host, struct mg_error *err);
 void gateway_stop(struct gateway *g);
 
+/* This controller no longer leads: what it has still to answer or to tell is another's business. */
+void gateway_step_down(struct gateway *g);
+
 /* What happened. */
 void gateway_event(struct gateway *g, const PlacementEvent *event);
 

@@ -170,8 +170,9 @@ const struct policy_parameters *parameters_of(const struct controller *c, struct
 
 bool parameters_only_recommend(const struct controller *c, const struct plan_item *item)
 {
-	return !item->urgent && parameters_group(c, item->vm->device)->recommend &&
-	       !affinity_leader(item->vm);
+	return !item->urgent && !affinity_leader(item->vm) &&
+	       (parameters_group(c, item->vm->device)->recommend ||
+		mec021_asks_first(&c->mec021, item->vm));
 }
 
 void parameters_recommend(struct controller *c, const struct plan_item *item, const char *why)

@@ -41,6 +41,12 @@ libplacement_la_SOURCES = \
 	placement/leadership.c \
 	placement/leadership.h \
 	placement/maintenance.c \
+	placement/mec012.c \
+	placement/mec021.c \
+	placement/mec021.h \
+	placement/mec021_json.c \
+	placement/mec021_json.h \
+	placement/mec021_notices.c \
 	placement/mincost.c \
 	placement/mincost.h \
 	placement/openapi.h \

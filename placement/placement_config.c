@@ -18,6 +18,8 @@
 #define GROUPS_MAX 64
 #define PATTERNS_MAX 1024 /* of a group */
 #define PATTERN_MAX 255
+#define CELLS_MAX 65536
+#define CELL_MAX 64           /* letters of its identity */
 #define CONNECTIONS_MAX 10000 /* of HTTP */
 
 /* The file as it is written: quantities are text, what is absent is NULL. */
@@ -58,6 +60,16 @@ struct webhook_section {
 	char *url, *secret_file, *cacert;
 };
 
+struct cell_section {
+	char *cell, *node;
+};
+
+struct mec_section {
+	char *cacert;
+	struct cell_section *cells;
+	unsigned n_cells;
+};
+
 struct placement_config_file {
 	char *name, *key, *allow, *listen, *listen_reports, *advertise, *store, *record, *decisions;
 	unsigned *epoch_min;
@@ -65,6 +77,7 @@ struct placement_config_file {
 	struct http_section *http;
 	struct webhook_section *webhooks;
 	unsigned n_webhooks;
+	struct mec_section mec;
 	bool plain_text_bus;
 	struct policy_section policy;
 	struct group_section *groups;
@@ -195,6 +208,23 @@ static const cyaml_schema_value_t webhook_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct webhook_section, webhook_fields),
 };
 
+static const cyaml_schema_field_t cell_fields[] = {
+	CYAML_FIELD_STRING_PTR("cell", CYAML_FLAG_POINTER, struct cell_section, cell, 1, CELL_MAX),
+	STRING(cell_section, node),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t cell_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct cell_section, cell_fields),
+};
+
+static const cyaml_schema_field_t mec_fields[] = {
+	OPTIONAL(mec_section, cacert),
+	CYAML_FIELD_SEQUENCE_COUNT("cells", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				   struct mec_section, cells, n_cells, &cell_schema, 0, CELLS_MAX),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t fields[] = {
 	STRING(placement_config_file, name),
 	OPTIONAL(placement_config_file, key),
@@ -210,6 +240,8 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_SEQUENCE_COUNT("webhooks", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 				   struct placement_config_file, webhooks, n_webhooks,
 				   &webhook_schema, 0, WEBHOOKS_MAX),
+	CYAML_FIELD_MAPPING("mec", CYAML_FLAG_OPTIONAL, struct placement_config_file, mec,
+			    mec_fields),
 	COUNT(placement_config_file, epoch_min),
 	OPTIONAL(placement_config_file, record),
 	OPTIONAL(placement_config_file, decisions),
@@ -509,9 +541,10 @@ static void read_http(struct reader *in, const struct http_section *s, struct pl
 		.tokens = s->tokens,
 		.certificate = s->certificate,
 		.key = s->key,
+		.advertise = s->advertise,
 		.body_max = body_max,
-		.connections = count(in, "http.connections", s->connections, HTTP_CONNECTIONS_MAX, 1,
-				     CONNECTIONS_MAX),
+		.connections = count(in, "http.connections", s->connections, HTTP_CONNECTIONS_MAX,
+				     1, CONNECTIONS_MAX),
 		.connections_each = count(in, "http.connections_each", s->connections_each,
 					  HTTP_CONNECTIONS_EACH_MAX, 1, CONNECTIONS_MAX),
 		.timeout_s = (unsigned)(timeout_ns / NS_PER_S),
@@ -535,6 +568,22 @@ static void read_webhooks(struct reader *in, const struct placement_config_file 
 			refuse(in, "webhooks.url", s->url, "a URL such as https://host/path");
 		c->webhooks[c->n_webhooks++] =
 			(struct webhook_config){ s->url, s->secret_file, s->cacert };
+	}
+}
+
+static void read_mec(struct reader *in, const struct mec_section *s, struct placement_config *c)
+{
+	c->mec_cacert = s->cacert;
+	for (unsigned i = 0; i < s->n_cells && in->r == 0; i++) {
+		Tagalong__Placement__CellNode *cell = &c->cells[c->n_cells];
+
+		if (!peer_name_is_valid(s->cells[i].node))
+			refuse(in, "mec.cells.node", s->cells[i].node,
+			       "1 to 63 letters, digits, '-', '_' or '.'");
+		tagalong__placement__cell_node__init(cell);
+		cell->cell = s->cells[i].cell;
+		cell->node = s->cells[i].node;
+		c->cell_pointers[c->n_cells++] = cell;
 	}
 }
 
@@ -565,7 +614,9 @@ static int read_file(const char *name, struct placement_config_file *file,
 	}
 	c->file = file;
 	c->groups = calloc(file->n_groups + 1, sizeof(*c->groups));
-	if (!c->groups)
+	c->cells = calloc(file->mec.n_cells + 1, sizeof(*c->cells));
+	c->cell_pointers = calloc(file->mec.n_cells + 1, sizeof(*c->cell_pointers));
+	if (!c->groups || !c->cells || !c->cell_pointers)
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	c->name = file->name;
 	c->key = file->key;
@@ -581,6 +632,7 @@ static int read_file(const char *name, struct placement_config_file *file,
 	read_etcd(&in, file, c);
 	read_http(&in, file->http, c);
 	read_webhooks(&in, file, c);
+	read_mec(&in, &file->mec, c);
 	read_policy(&in, &file->policy, c);
 	read_groups(&in, file, c);
 	check_policy(&in, c);
@@ -614,5 +666,7 @@ void placement_config_free(struct placement_config *config)
 		return;
 	config_free(&schema, config->file);
 	free(config->groups);
+	free(config->cells);
+	free(config->cell_pointers);
 	free(config);
 }

@@ -30,6 +30,9 @@ struct placement_config {
 	const char *http_advertise; /* a URL, or NULL */
 	struct webhook_config webhooks[WEBHOOKS_MAX];
 	size_t n_webhooks;
+	const char *mec_cacert; /* for callbacks of subscribers; NULL: as this host does */
+	Tagalong__Placement__CellNode *cells, **cell_pointers;
+	size_t n_cells;
 
 	const char *policy;
 	Tagalong__Placement__PolicyParameters parameters;

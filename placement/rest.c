@@ -46,7 +46,6 @@ struct call {
 	struct http_later *later; /* NULL while the handler runs */
 	struct call *next;
 	bool answered;
-	unsigned status; /* that a document is sent with */
 	struct ordering *ordering;
 };
 
@@ -173,6 +172,17 @@ static void answer_standby(struct rest *r, struct http_reply *reply)
 	http_reply_header(reply, "Retry-After", "1");
 }
 
+static void show_headers(struct call *call, const Envelope *answer)
+{
+	struct rest_headers headers = { 0 };
+
+	call->operation->headers(call->match, answer, &headers);
+	if (headers.etag[0])
+		http_reply_header(call->reply, "ETag", headers.etag);
+	if (headers.location[0] && call->operation->status == 201)
+		http_reply_header(call->reply, "Location", headers.location);
+}
+
 static void show(struct call *call, const Envelope *answer)
 {
 	const struct rest_operation *o = call->operation;
@@ -189,9 +199,11 @@ static void show(struct call *call, const Envelope *answer)
 	}
 	document = o->document(call->match, call->request, answer);
 	if (document)
-		rest_document(call->reply, call->status, document);
+		rest_document(call->reply, o->status ? o->status : 200, document);
 	else
 		rest_problem(call->reply, 404, "there is no such thing", NULL);
+	if (document && o->headers)
+		show_headers(call, answer);
 }
 
 /* A dry run is accepted first; what it found comes later. Progress is for events. */
@@ -239,7 +251,6 @@ static struct call *begin_call(struct rest *r, const struct rest_operation *oper
 		.operation = operation,
 		.reply = reply,
 		.next = r->calls,
-		.status = 200,
 	};
 	r->calls = call;
 	return call;
@@ -419,15 +430,36 @@ static bool is_json(const char *type)
 	return n == strlen("application/json") && strncasecmp(type, "application/json", n) == 0;
 }
 
+static bool shows_json(const struct rest_operation *o)
+{
+	return o->kind != REST_EVENTS && o->kind != REST_METRICS;
+}
+
+/* By its Accept (RFC 9110), in which a type may be called unwanted, but ours by name are not. */
+static bool accepts_json(const struct http_request *request)
+{
+	static const char *const ours[] = { "application/json", "application/problem+json",
+					    "application/*", "*/*" };
+	const char *accept = http_request_header(request, "Accept");
+
+	for (size_t i = 0; accept && i < ARRAY_SIZE(ours); i++)
+		if (strcasestr(accept, ours[i]))
+			return true;
+	return !accept;
+}
+
 /* False: refused, and answered. */
-static bool read_input(const struct http_request *request, struct rest_input *ret,
-		       struct http_reply *reply)
+static bool read_input(const struct http_request *request, const struct rest_operation *operation,
+		       struct rest_input *ret, struct http_reply *reply)
 {
 	*ret = (struct rest_input){ 0 };
 	http_request_arguments(request, on_argument, ret);
 	ret->body = http_request_body(request, &ret->len);
+	ret->if_match = http_request_header(request, "If-Match");
 	if (ret->n_arguments > REST_ARGUMENTS_MAX)
 		rest_problem(reply, 400, "too many parameters", NULL);
+	else if (shows_json(operation) && !accepts_json(request))
+		rest_problem(reply, 406, "answers are of type application/json", NULL);
 	else if (ret->len && !is_json(http_request_header(request, "Content-Type")))
 		rest_problem(reply, 415, "the body is to be of type application/json", NULL);
 	else
@@ -521,8 +553,9 @@ static void on_request(const struct http_request *request, struct http_reply *re
 		return;
 	}
 	if (!admit(r, request, match.operation->role, reply, &client) ||
-	    !read_input(request, &input, reply))
+	    !read_input(request, match.operation, &input, reply))
 		return;
+	match.base = r->config->advertise;
 	found = rest_request(&match, &input, &arena, &e, &err);
 	if (found < 0)
 		rest_problem(reply, rest_status_of(found), err.text, NULL);

@@ -21,6 +21,7 @@ struct rest_config {
 	struct address listen;
 	const char *tokens;            /* the file; see common/tokens.h */
 	const char *certificate, *key; /* files in PEM; NULL: in the clear */
+	const char *advertise;         /* the URL that links begin with, or NULL */
 	size_t body_max;
 	unsigned connections, connections_each, timeout_s;
 };
@@ -38,6 +39,9 @@ struct rest_host {
 
 	/* Who leads; what it points to lives until the next input. */
 	void (*leader)(void *userdata, Tagalong__Leader *ret);
+
+	/* A notice (see mec021.h) was delivered, or given up. */
+	void (*told)(void *userdata, uint64_t notice);
 
 	/* Writes what /metrics shows. */
 	void (*measure)(void *userdata, struct metrics *m);

@@ -31,6 +31,10 @@ unsigned rest_status_of(int code)
 		return 409;
 	case ENOMEM:
 		return 500;
+	case EREMCHG: /* what was there has changed */
+		return 412;
+	case EUSERS: /* there are too many */
+		return 403;
 	case ESTALE:
 		return 503;
 	case ETIMEDOUT:
@@ -51,7 +55,9 @@ static const char *title_of(unsigned status)
 		{ 403, "Forbidden" },
 		{ 404, "Not Found" },
 		{ 405, "Method Not Allowed" },
+		{ 406, "Not Acceptable" },
 		{ 409, "Conflict" },
+		{ 412, "Precondition Failed" },
 		{ 413, "Content Too Large" },
 		{ 415, "Unsupported Media Type" },
 		{ 422, "Unprocessable Content" },

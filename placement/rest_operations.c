@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "placement/mec021_json.h"
+
 #define BODY(name) TAGALONG__ENVELOPE__BODY_##name
 #define REQUIRED .required = true
 
@@ -237,6 +239,149 @@ static const struct rest_field since[] = {
 
 static const struct rest_field events[] = { { "type", "", REST_QUERY }, { 0 } };
 
+/* ---- Application mobility ------------------------------------------------------- */
+
+static const struct rest_field associate_id[] = {
+	{ "type", .words = mec021_identities },
+	{ "value", REQUIRED },
+	{ 0 },
+};
+
+static const struct rest_field consumer[] = {
+	{ "appInstanceId", "app_instance" },
+	{ "mepId", "platform" },
+	{ 0 },
+};
+
+static const struct rest_field served_device[] = {
+	{ "associateId", "associate_id", REQUIRED, .fields = associate_id },
+	{ "appMobilityServiceLevel", "level", .words = mec021_levels },
+	{ "contextTransferState", "context", .words = mec021_contexts },
+	{ 0 },
+};
+
+#define SERVICE_MEMBERS                                              \
+	{ "deviceInformation", "devices", .fields = served_device }, \
+	{ "expiryTime", "expiry_s" },                                \
+	{ "serviceConsumerId", "consumer", REQUIRED, .fields = consumer }
+
+static const struct rest_field service_add[] = { SERVICE_MEMBERS, { 0 } };
+
+static const struct rest_field service_set[] = {
+	{ "appMobilityServiceId", "id", REST_PATH },
+	{ "appMobilityServiceId", "stated_id", REQUIRED },
+	{ "If-Match", "if_match", REST_IF_MATCH },
+	SERVICE_MEMBERS,
+	{ 0 },
+};
+
+static const struct rest_field service_named[] = {
+	{ "appMobilityServiceId", "id", REST_PATH },
+	{ 0 },
+};
+
+static const struct rest_field time_stamp[] = {
+	{ "seconds", REQUIRED },
+	{ "nanoSeconds", "nano_seconds", REQUIRED, .value = 999999999 },
+	{ 0 },
+};
+
+static const struct rest_field href[] = { { "href", REQUIRED }, { 0 } };
+static const struct rest_field self[] = { { "self", REQUIRED, .fields = href }, { 0 } };
+static const struct rest_field websocket[] = { { "requestWebsocketUri", "wanted" }, { 0 } };
+
+static const struct rest_field filter[] = {
+	{ "appInstanceId", "app_instance" },
+	{ "associateId", "associate_ids", .fields = associate_id },
+	{ "mobilityStatus", "statuses", .words = mec021_statuses },
+	{ 0 },
+};
+
+#define SUBSCRIPTION_MEMBERS                                                          \
+	{ "subscriptionType", "type", REQUIRED, .words = mec021_subscription_types }, \
+	{ "callbackReference", "callback" },                                          \
+	{ "filterCriteria", "filter", REQUIRED, .fields = filter },                   \
+	{ "requestTestNotification", "test" },                                        \
+	{ "websockNotifConfig", "websocket", .fields = websocket },                   \
+	{ "expiryDeadline", "deadline", .fields = time_stamp }
+
+static const struct rest_field subscription_add[] = { SUBSCRIPTION_MEMBERS, { 0 } };
+
+static const struct rest_field subscription_set[] = {
+	{ "subscriptionId", "id", REST_PATH },
+	{ "_links", "stated_links", .fields = self },
+	{ "If-Match", "if_match", REST_IF_MATCH },
+	SUBSCRIPTION_MEMBERS,
+	{ 0 },
+};
+
+static const struct rest_field subscription_named[] = {
+	{ "subscriptionId", "id", REST_PATH },
+	{ 0 },
+};
+
+static const char *const short_types[] = { "mobility_proc", "adj_app_info", NULL };
+static const struct rest_field subscription_list[] = {
+	{ "subscriptionType", "type", REST_QUERY, REQUIRED, .words = short_types },
+	{ 0 },
+};
+
+static const char *const cell_change_type[] = { "CellChangeNotification", NULL };
+
+static const struct rest_field plmn[] = { { "mcc", REQUIRED }, { "mnc", REQUIRED }, { 0 } };
+static const struct rest_field ecgi[] = {
+	{ "plmn", REQUIRED, .fields = plmn },
+	{ "cellId", "id", REQUIRED },
+	{ 0 },
+};
+
+/* Its types are numbers. */
+static const struct rest_field numbered_id[] = {
+	{ "type", REQUIRED, .value = 4 },
+	{ "value", REQUIRED },
+	{ 0 },
+};
+
+static const struct rest_field temporary_id[] = {
+	{ "mmec", REQUIRED },
+	{ "mtmsi", REQUIRED },
+	{ 0 },
+};
+
+static const struct rest_field subscription_link[] = {
+	{ "subscription", REQUIRED, .fields = href },
+	{ 0 },
+};
+
+static const char *const app_termination_type[] = { "AppTerminationNotification", NULL };
+static const char *const app_termination_actions[] = { "STOPPING", "TERMINATING", NULL };
+
+static const struct rest_field app_termination_links[] = {
+	{ "subscription", REQUIRED, .fields = href },
+	{ "confirmTermination", "confirmation", .fields = href },
+	{ 0 },
+};
+
+static const struct rest_field app_termination[] = {
+	{ "notificationType", "kind", REQUIRED, .words = app_termination_type },
+	{ "operationAction", "action", REQUIRED, .words = app_termination_actions },
+	{ "maxGracefulTimeout", "timeout_s", REQUIRED },
+	{ "_links", "links", REQUIRED, .fields = app_termination_links },
+	{ 0 },
+};
+
+static const struct rest_field cell_change[] = {
+	{ "notificationType", "kind", REQUIRED, .words = cell_change_type },
+	{ "associateId", "associate_ids", .fields = numbered_id },
+	{ "hoStatus", "status", REQUIRED, .value = 5 },
+	{ "srcEcgi", "source", REQUIRED, .fields = ecgi },
+	{ "trgEcgi", "targets", REQUIRED, .fields = ecgi },
+	{ "tempUeId", "temporary_id", .fields = temporary_id },
+	{ "timeStamp", "at", .fields = time_stamp },
+	{ "_links", "links", .fields = subscription_link },
+	{ 0 },
+};
+
 /* ---- The table ------------------------------------------------------------------ */
 
 #define READ TOKEN_ROLE_READ
@@ -290,6 +435,37 @@ const struct rest_operation rest_operations[] = {
 	{ "POST", "/v1/moves/{move}/cancel", OPERATE, REST_ASK, BODY(MOVE_CANCEL), move_cancel },
 	{ "POST", "/v1/moves/{move}/resolve", OPERATE, REST_ASK, BODY(MOVE_RESOLVE), move_resolve },
 	{ "GET", "/v1/outcomes", READ, REST_ASK, BODY(SUMMARY_QUERY), since, rest_show_outcomes },
+	{ "GET", "/amsi/v1/app_mobility_services", READ, REST_ASK, BODY(MOBILITY_SERVICE_QUERY),
+	  none, mec021_show_services },
+	{ "POST", "/amsi/v1/app_mobility_services", OPERATE, REST_ASK, BODY(MOBILITY_SERVICE),
+	  service_add, mec021_show_service, 201, mec021_headers },
+	{ "GET", "/amsi/v1/app_mobility_services/{appMobilityServiceId}", READ, REST_ASK,
+	  BODY(MOBILITY_SERVICE_QUERY), service_named, mec021_show_service,
+	  .headers = mec021_headers },
+	{ "PUT", "/amsi/v1/app_mobility_services/{appMobilityServiceId}", OPERATE, REST_ASK,
+	  BODY(MOBILITY_SERVICE), service_set, mec021_show_service, .headers = mec021_headers },
+	{ "DELETE", "/amsi/v1/app_mobility_services/{appMobilityServiceId}", OPERATE, REST_ASK,
+	  BODY(MOBILITY_SERVICE_REMOVE), service_named },
+	{ "POST", "/amsi/v1/app_mobility_services/{appMobilityServiceId}/deregister_task", OPERATE,
+	  REST_ASK, BODY(MOBILITY_SERVICE_REMOVE), service_named },
+	{ "GET", "/amsi/v1/subscriptions", READ, REST_ASK, BODY(MOBILITY_SUBSCRIPTION_QUERY),
+	  subscription_list, mec021_show_subscriptions },
+	{ "POST", "/amsi/v1/subscriptions", OPERATE, REST_ASK, BODY(MOBILITY_SUBSCRIPTION),
+	  subscription_add, mec021_show_subscription, 201, mec021_headers },
+	{ "GET", "/amsi/v1/subscriptions/{subscriptionId}", READ, REST_ASK,
+	  BODY(MOBILITY_SUBSCRIPTION_QUERY), subscription_named, mec021_show_subscription,
+	  .headers = mec021_headers },
+	{ "PUT", "/amsi/v1/subscriptions/{subscriptionId}", OPERATE, REST_ASK,
+	  BODY(MOBILITY_SUBSCRIPTION), subscription_set, mec021_show_subscription,
+	  .headers = mec021_headers },
+	{ "DELETE", "/amsi/v1/subscriptions/{subscriptionId}", OPERATE, REST_ASK,
+	  BODY(MOBILITY_SUBSCRIPTION_REMOVE), subscription_named },
+	{ "GET", "/amsi/v1/queries/adjacent_app_instances", READ, REST_ASK,
+	  BODY(APP_INSTANCE_QUERY), none, mec021_show_instances },
+	{ "POST", "/amsi/v1/notifications/mec012/cellChange", OPERATE, REST_ASK, BODY(CELL_CHANGE),
+	  cell_change },
+	{ "POST", "/amsi/v1/notifications/mec011/appTermination", OPERATE, REST_ASK,
+	  BODY(APP_TERMINATION), app_termination },
 	{ "GET", "/v1/events", READ, REST_EVENTS, 0, events },
 	{ "GET", "/v1/openapi.json", TOKEN_ROLE_NONE, REST_OPENAPI, 0, none },
 	{ "GET", "/metrics", READ, REST_METRICS, 0, none },

@@ -16,13 +16,15 @@
 
 #define REST_PATH_PARAMETERS 2
 #define REST_VALUE_SIZE 256 /* of a parameter in a path, with the NUL */
+#define REST_LOCATION_SIZE 4352
 
 /* Where a member's value comes from. */
 enum rest_place {
-	REST_BODY,  /* a member of the JSON object */
-	REST_PATH,  /* "{name}" in the path */
-	REST_QUERY, /* "?name=value" */
-	REST_FIXED, /* `value`, always; a later row may replace it */
+	REST_BODY,     /* a member of the JSON object */
+	REST_PATH,     /* "{name}" in the path */
+	REST_QUERY,    /* "?name=value" */
+	REST_FIXED,    /* `value`, always; a later row may replace it */
+	REST_IF_MATCH, /* the header */
 };
 
 struct rest_field {
@@ -32,6 +34,9 @@ struct rest_field {
 	bool required;
 	uint64_t value;     /* REST_FIXED: it; else, unless 0, the greatest that is taken */
 	const struct rest_field *fields; /* of a message within */
+	/* Of an enumeration that others have named: the words for its values, in their order, then
+	 * NULL. Else they are made of the names in the schema. */
+	const char *const *words;
 };
 
 enum rest_kind {
@@ -45,6 +50,12 @@ enum rest_kind {
 
 struct rest_match;
 
+/* Besides the document; empty: not sent. */
+struct rest_headers {
+	char etag[32];
+	char location[REST_LOCATION_SIZE];
+};
+
 struct rest_operation {
 	const char *method, *path; /* "/v1/nodes/{node}"; NULL ends the table */
 	enum token_role role;      /* that it takes */
@@ -55,6 +66,10 @@ struct rest_operation {
 	 * thing. `request` is what was asked. */
 	json_t *(*document)(const struct rest_match *match, const Envelope *request,
 			    const Envelope *answer);
+	unsigned status; /* with the document; 0: 200 */
+	/* NULL: there are none. The location is sent with 201 alone. */
+	void (*headers)(const struct rest_match *match, const Envelope *answer,
+			struct rest_headers *ret);
 };
 
 extern const struct rest_operation rest_operations[];
@@ -63,6 +78,7 @@ extern const struct rest_operation rest_operations[];
 struct rest_match {
 	const struct rest_operation *operation;
 	char values[REST_PATH_PARAMETERS][REST_VALUE_SIZE]; /* in the path's order */
+	const char *base; /* what links begin with; NULL: nothing */
 };
 
 #define REST_ALLOW_SIZE 64

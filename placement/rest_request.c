@@ -94,20 +94,29 @@ static bool is_name_of(const char *text, const char *name)
 	return !*text;
 }
 
-static int put_choice(const struct slot *s, const char *text, struct mg_error *err)
+static int find_choice(const struct slot *s, const char *text, int *ret, struct mg_error *err)
 {
 	const ProtobufCEnumDescriptor *e = s->field->descriptor;
 	size_t prefix = common_prefix(e);
 
 	for (unsigned i = 0; i < e->n_values; i++) {
-		if (!is_name_of(text, e->values[i].name + prefix))
+		if (s->row->words ? strcmp(text, s->row->words[i]) != 0
+				  : !is_name_of(text, e->values[i].name + prefix))
 			continue;
-		*(int *)member_of(s) = e->values[i].value;
-		mark(s);
+		*ret = e->values[i].value;
 		return 0;
 	}
 	return mg_error_set(err, -EINVAL, "'%s': '%.40s' is none of the choices", s->row->name,
 			    text);
+}
+
+static int put_choice(const struct slot *s, const char *text, struct mg_error *err)
+{
+	int r = find_choice(s, text, member_of(s), err);
+
+	if (r == 0)
+		mark(s);
+	return r;
 }
 
 static int put_id(const struct slot *s, const char *text, struct mg_error *err)
@@ -161,7 +170,30 @@ static int put_object(const struct slot *s, const json_t *value, ProtobufCMessag
 	return r;
 }
 
-/* Of texts, or of objects: the schema has no others that clients write. */
+static void set_array(const struct slot *s, void *items, size_t n)
+{
+	*(void **)member_of(s) = items;
+	*(size_t *)((char *)s->message + s->field->quantifier_offset) = n;
+}
+
+static int put_choices(const struct slot *s, const json_t *value, struct mg_error *err)
+{
+	size_t n = json_array_size(value);
+	int *items = arena_alloc(s->arena, n + 1, sizeof(*items));
+	int r = items ? 0 : no_memory(err);
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		const char *text = json_string_value(json_array_get(value, i));
+
+		r = text ? find_choice(s, text, &items[i], err)
+			 : wrong(s, "an array of texts", err);
+	}
+	if (r == 0)
+		set_array(s, items, n);
+	return r;
+}
+
+/* Of texts, of objects or of choices: the schema has no others that clients write. */
 static int put_array(const struct slot *s, const json_t *value, struct mg_error *err)
 {
 	size_t n = json_array_size(value);
@@ -170,6 +202,8 @@ static int put_array(const struct slot *s, const json_t *value, struct mg_error 
 
 	if (!json_is_array(value) || n > LIST_MAX)
 		return wrong(s, "an array of at most 256 items", err);
+	if (s->field->type == PROTOBUF_C_TYPE_ENUM)
+		return put_choices(s, value, err);
 	if (!items)
 		return no_memory(err);
 	for (size_t i = 0; i < n && r == 0; i++) {
@@ -184,8 +218,7 @@ static int put_array(const struct slot *s, const json_t *value, struct mg_error 
 	}
 	if (r < 0)
 		return r;
-	*(void ***)member_of(s) = items;
-	*(size_t *)((char *)s->message + s->field->quantifier_offset) = n;
+	set_array(s, items, n);
 	return 0;
 }
 
@@ -367,14 +400,17 @@ static int read_words(const struct rest_match *match, const struct rest_input *i
 		      struct arena *arena, ProtobufCMessage *message, struct mg_error *err)
 {
 	for (const struct rest_field *row = match->operation->fields; row->name; row++) {
-		const char *text = row->place == REST_PATH    ? path_value(match, row->name)
-				   : row->place == REST_QUERY ? argument(input, row->name)
-							      : NULL;
+		const char *text = row->place == REST_PATH       ? path_value(match, row->name)
+				   : row->place == REST_QUERY    ? argument(input, row->name)
+				   : row->place == REST_IF_MATCH ? input->if_match
+								 : NULL;
 		struct slot s;
 		int r;
 
 		if (row->member && !row->member[0])
 			continue;
+		if (!text && row->place == REST_QUERY && row->required)
+			return mg_error_set(err, -EINVAL, "'%s' is missing", row->name);
 		if (!text && row->place != REST_FIXED)
 			continue;
 		r = slot_of(arena, message, row, &s);

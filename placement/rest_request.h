@@ -20,6 +20,7 @@ struct rest_argument {
 struct rest_input {
 	struct rest_argument arguments[REST_ARGUMENTS_MAX];
 	size_t n_arguments;
+	const char *if_match; /* the header, or NULL */
 	const char *body; /* JSON; of no length: none */
 	size_t len;
 };

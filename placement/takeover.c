@@ -86,6 +86,9 @@ static int add_values(struct store *store, Start *start, struct mg_error *err)
 		{ "nodes/", 0, false },
 		{ "vms/", 0, false },
 		{ "moves/", 0, false },
+		{ "services/", 0, false },
+		{ "subscriptions/", 0, false },
+		{ "notices/", 0, false },
 		{ "history/", SETTLED_LOADED, true },
 	};
 

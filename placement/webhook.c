@@ -22,11 +22,16 @@
 struct telling {
 	char id[UUID_TEXT_SIZE]; /* the same for each attempt */
 	char *body;
+	uint64_t number; /* of a post */
 };
 
 struct hook {
+	struct hook *next;
 	struct webhooks *all;
 	const struct webhook_config *config;
+	char *receiver;             /* of posts; NULL: the configuration names it */
+	struct webhook_config post; /* `config` of posts */
+	char *url;                  /* post.url */
 	uint8_t *secret;
 	size_t secret_len;
 	struct telling queue[WEBHOOK_QUEUE]; /* a ring */
@@ -43,8 +48,11 @@ struct webhooks {
 	CURLM *multi;
 	sd_event_source *timer; /* of libcurl */
 	struct hook *hooks;
-	size_t n;
+	size_t n; /* of the configuration */
 	struct webhook_counters counters;
+	const char *posts_cacert;
+	webhook_told_fn told;
+	void *told_userdata;
 };
 
 static void attempt(struct hook *h);
@@ -60,15 +68,19 @@ static void forget_first(struct hook *h)
 	h->attempts = 0;
 }
 
-static void enqueue(struct hook *h, const char *id, const char *body)
+/* Takes the body over. */
+static void enqueue(struct hook *h, const char *id, uint64_t number, char *body)
 {
 	struct telling *t = &h->queue[(h->first + h->n) % WEBHOOK_QUEUE];
 
-	if (h->n == WEBHOOK_QUEUE || !(t->body = strdup(body))) {
+	if (h->n == WEBHOOK_QUEUE || !body) {
 		h->all->counters.lost++;
+		free(body);
 		return;
 	}
 	strcpy(t->id, id);
+	t->body = body;
+	t->number = number;
 	if (++h->n == 1)
 		attempt(h);
 }
@@ -84,26 +96,65 @@ static void end_attempt(struct hook *h)
 	h->headers = NULL;
 }
 
+static void end_hook(struct hook *h)
+{
+	struct hook **at = &h->all->hooks;
+
+	while (*at && *at != h)
+		at = &(*at)->next;
+	if (*at)
+		*at = h->next;
+	end_attempt(h);
+	while (h->n > 0)
+		forget_first(h);
+	sd_event_source_disable_unref(h->timer);
+	if (h->secret)
+		explicit_bzero(h->secret, h->secret_len);
+	free(h->secret);
+	free(h->receiver);
+	free(h->url);
+	free(h);
+}
+
+/* The first is dealt with. Whoever is told may end all posts: nothing of the hook is looked at
+ * behind that. */
+static void finish_first(struct hook *h)
+{
+	struct webhooks *w = h->all;
+	uint64_t number = h->queue[h->first].number;
+	bool is_post = h->receiver;
+
+	forget_first(h);
+	if (is_post && h->n == 0)
+		end_hook(h);
+	if (is_post && w->told)
+		w->told(w->told_userdata, number);
+}
+
 /* Waits before the next attempt, or gives the event up. */
 static void fail(struct hook *h, const char *why)
 {
 	uint64_t wait_s = WEBHOOK_WAIT_S << h->attempts;
+	bool lost = ++h->attempts == WEBHOOK_ATTEMPTS;
 
 	h->all->counters.failed_attempts++;
-	if (++h->attempts == WEBHOOK_ATTEMPTS) {
+	if (lost) {
 		log_warning("webhook", "url=%s event %s is lost: %s", h->config->url,
 			    h->queue[h->first].id, why);
 		h->all->counters.lost++;
-		forget_first(h);
 	}
-	if (h->n == 0)
+	if (lost && h->n == 1) {
+		finish_first(h);
 		return;
+	}
 	if (wait_s > WEBHOOK_WAIT_MAX_S)
 		wait_s = WEBHOOK_WAIT_MAX_S;
 	/* Up to a quarter more, so that not all come back at the same instant. */
 	(void)sd_event_source_set_time_relative(
 		h->timer, wait_s * NS_PER_S / NS_PER_US + randombytes_uniform(250000) * wait_s);
 	(void)sd_event_source_set_enabled(h->timer, SD_EVENT_ONESHOT);
+	if (lost)
+		finish_first(h);
 }
 
 static void finish(struct hook *h, CURLcode code)
@@ -122,9 +173,12 @@ static void finish(struct hook *h, CURLcode code)
 		return;
 	}
 	h->all->counters.delivered++;
-	forget_first(h);
-	if (h->n > 0)
-		attempt(h);
+	/* The next one goes out by the timer, at once, but not from within what is told. */
+	if (h->n > 1) {
+		(void)sd_event_source_set_time_relative(h->timer, 0);
+		(void)sd_event_source_set_enabled(h->timer, SD_EVENT_ONESHOT);
+	}
+	finish_first(h);
 }
 
 static int on_hook_timer(sd_event_source *source, uint64_t due_us, void *userdata)
@@ -194,6 +248,8 @@ static bool make_headers(struct hook *h, const struct telling *t)
 {
 	char timestamp[24], signature[64] = "v1,";
 
+	if (!h->secret)
+		return add_header(h, "Content-Type", "application/json");
 	snprintf(timestamp, sizeof(timestamp), "%" PRIu64, clock_utc_ns() / NS_PER_S);
 	sign(h, t, timestamp, signature + 3, sizeof(signature) - 3);
 	return add_header(h, "Content-Type", "application/json") &&
@@ -334,31 +390,106 @@ void webhooks_tell(struct webhooks *w, const char *type, const char *data)
 		return;
 	}
 	uuid_format(&uuid, id);
-	for (size_t i = 0; i < w->n; i++)
-		enqueue(&w->hooks[i], id, body);
+	for (struct hook *h = w->hooks; h; h = h->next)
+		if (!h->receiver)
+			enqueue(h, id, 0, strdup(body));
+}
+
+static int start_timer(struct hook *h)
+{
+	int r = sd_event_add_time(h->all->loop, &h->timer, CLOCK_MONOTONIC, 0, ACCURACY_US,
+				  on_hook_timer, h);
+
+	return r < 0 ? r : sd_event_source_set_enabled(h->timer, SD_EVENT_OFF);
+}
+
+/* NULL: no memory. */
+static struct hook *new_hook(struct webhooks *w, const struct webhook_config *config)
+{
+	struct hook *h = calloc(1, sizeof(*h)), **end = &w->hooks;
+
+	if (!h)
+		return NULL;
+	h->all = w;
+	h->config = config;
+	while (*end)
+		end = &(*end)->next;
+	*end = h;
+	return h;
+}
+
+static struct hook *find_receiver(struct webhooks *w, const char *receiver, const char *url)
+{
+	struct hook *h = w->hooks;
+
+	/* A receiver that has moved is another one until the old URL has all that was for it. */
+	while (h &&
+	       (!h->receiver || strcmp(h->receiver, receiver) != 0 || strcmp(h->url, url) != 0))
+		h = h->next;
+	if (h || !(h = new_hook(w, NULL)))
+		return h;
+	h->receiver = strdup(receiver);
+	h->url = strdup(url);
+	h->post = (struct webhook_config){ .url = h->url, .cacert = w->posts_cacert };
+	h->config = &h->post;
+	if (h->receiver && h->url && start_timer(h) >= 0)
+		return h;
+	end_hook(h);
+	return NULL;
+}
+
+void webhooks_post(struct webhooks *w, const char *receiver, const char *url, uint64_t number,
+		   char *body)
+{
+	struct hook *h = find_receiver(w, receiver, url);
+	char id[UUID_TEXT_SIZE];
+	struct uuid uuid = uuid_random();
+
+	if (h) {
+		enqueue(h, uuid_format(&uuid, id), number, body);
+		return;
+	}
+	w->counters.lost++;
+	free(body);
+}
+
+void webhooks_forget_posts(struct webhooks *w)
+{
+	struct hook *next;
+
+	for (struct hook *h = w->hooks; h; h = next) {
+		next = h->next;
+		if (h->receiver)
+			end_hook(h);
+	}
+}
+
+void webhooks_set_posts(struct webhooks *w, const char *cacert, webhook_told_fn told,
+			void *userdata)
+{
+	w->posts_cacert = cacert;
+	w->told = told;
+	w->told_userdata = userdata;
 }
 
 void webhooks_count(const struct webhooks *w, struct webhook_counters *ret)
 {
 	*ret = w->counters;
-	for (size_t i = 0; i < w->n; i++)
-		ret->queued += w->hooks[i].n;
+	for (const struct hook *h = w->hooks; h; h = h->next)
+		ret->queued += h->n;
 }
 
-static int start_hook(struct webhooks *w, struct hook *h, const struct webhook_config *config,
-		      struct mg_error *err)
+static int start_hook(struct webhooks *w, const struct webhook_config *config, struct mg_error *err)
 {
+	struct hook *h = new_hook(w, config);
 	int r;
 
-	h->all = w;
-	h->config = config;
+	if (!h)
+		return mg_error_set(err, -ENOMEM, "out of memory");
 	r = read_secret(h, err);
 	if (r < 0)
 		return r;
-	r = sd_event_add_time(w->loop, &h->timer, CLOCK_MONOTONIC, 0, ACCURACY_US, on_hook_timer,
-			      h);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(h->timer, SD_EVENT_OFF);
+	r = start_timer(h);
 	return r < 0 ? mg_error_set(err, r, "event loop: %s", strerror(-r)) : 0;
 }
 
@@ -387,15 +518,13 @@ int webhooks_new(sd_event *loop, const struct webhook_config *configs, size_t n,
 	_cleanup_(webhooks_free_p) struct webhooks *w = calloc(1, sizeof(*w));
 	int r;
 
-	if (w)
-		w->hooks = calloc(n + 1, sizeof(*w->hooks));
-	if (!w || !w->hooks)
+	if (!w)
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	w->loop = sd_event_ref(loop);
 	r = start_curl(w, err);
 	for (size_t i = 0; i < n && r == 0; i++) {
 		w->n = i + 1;
-		r = start_hook(w, &w->hooks[i], &configs[i], err);
+		r = start_hook(w, &configs[i], err);
 	}
 	if (r < 0) {
 		mg_error_prefix(err, "webhooks");
@@ -409,21 +538,11 @@ void webhooks_free(struct webhooks *w)
 {
 	if (!w)
 		return;
-	for (size_t i = 0; i < w->n; i++) {
-		struct hook *h = &w->hooks[i];
-
-		end_attempt(h);
-		while (h->n > 0)
-			forget_first(h);
-		sd_event_source_disable_unref(h->timer);
-		if (h->secret)
-			explicit_bzero(h->secret, h->secret_len);
-		free(h->secret);
-	}
+	while (w->hooks)
+		end_hook(w->hooks);
 	if (w->multi)
 		curl_multi_cleanup(w->multi);
 	sd_event_source_disable_unref(w->timer);
 	sd_event_unref(w->loop);
-	free(w->hooks);
 	free(w);
 }

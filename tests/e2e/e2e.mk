@@ -18,6 +18,7 @@ E2E_TESTS = \
 	tests/e2e/kill-commit.sh \
 	tests/e2e/kill-random.sh \
 	tests/e2e/libvirt.sh \
+	tests/e2e/mec021.sh \
 	tests/e2e/move.sh \
 	tests/e2e/operations.sh \
 	tests/e2e/orders.sh \
@@ -63,7 +64,7 @@ tests_e2e_say_SOURCES = tests/e2e/say.c
 tests_e2e_say_LDADD = libcommon.la
 
 EXTRA_DIST += tests/model/commit.pml
-EXTRA_DIST += tests/e2e/functions.sh tests/e2e/nodes.sh tests/e2e/rest.py tests/e2e/runs_once.py tests/e2e/stamp.py \
+EXTRA_DIST += tests/e2e/functions.sh tests/e2e/mec021.py tests/e2e/nodes.sh tests/e2e/rest.py tests/e2e/runs_once.py tests/e2e/stamp.py \
 	tests/e2e/stamp_reflector.py
 
 # The guest is built for those tests that run, and not for the others.

@@ -37,6 +37,10 @@ host, port = re.fullmatch(r"https://(.*):(\d+)", args.url).groups()
 with open(args.document, encoding="utf-8") as file:
     document = yaml.safe_load(file)
 walked = set()
+SERVICES, SUBSCRIPTIONS = "/amsi/v1/app_mobility_services", "/amsi/v1/subscriptions"
+CELL_CHANGE = "/amsi/v1/notifications/mec012/cellChange"
+TERMINATION = "/amsi/v1/notifications/mec011/appTermination"
+CALLBACK = f"http://127.0.0.1:{args.hook_port}/callback"
 
 
 def fail(text):
@@ -414,6 +418,42 @@ def order(target, key=None, **more):
     return call("POST", "/v1/moves", body={"vm": "web", "target": target, **more}, headers=headers)
 
 
+def walk_mobility():
+    """The resources alone; mec021.sh has moves, and deaths."""
+    phone = {"type": "UE_IPv4_ADDRESS", "value": "10.0.0.7"}
+    body = {"serviceConsumerId": {"appInstanceId": "web"}, "deviceInformation": [{"associateId": phone}]}
+    added = good("POST", SERVICES, 201, body=body)
+    name = {"appMobilityServiceId": added.json["appMobilityServiceId"]}
+    expect(added.headers["Location"] == f"{SERVICES}/{name['appMobilityServiceId']}", "where it is")
+    one = SERVICES + "/{appMobilityServiceId}"
+    expect(good("GET", SERVICES).json == [added.json], "all of them")
+    good("GET", "/amsi/v1/queries/adjacent_app_instances")
+    tag = good("GET", one, **name).headers["ETag"]
+    changed = good("PUT", one, body=added.json, headers={"If-Match": tag}, **name)
+    expect(call("PUT", one, body=added.json, headers={"If-Match": tag}, **name).status == 412, "an old version")
+    expect(changed.headers["ETag"] != tag, "another version")
+    good("POST", one + "/deregister_task", 204, **name)
+    expect(call("DELETE", one, **name).status == 404, "deregistered twice")
+    good("DELETE", one, 204, appMobilityServiceId=good("POST", SERVICES, 201, body=body).json["appMobilityServiceId"])
+    body = {"subscriptionType": "MobilityProcedureSubscription", "callbackReference": CALLBACK,
+            "filterCriteria": {"associateId": [phone]}}
+    added = good("POST", SUBSCRIPTIONS, 201, body=body)
+    expect(added.json["filterCriteria"]["mobilityStatus"] == ["INTERHOST_MOVEOUT_TRIGGERED"], "the default")
+    name = {"subscriptionId": added.json["_links"]["self"]["href"].split("/")[-1]}
+    one = SUBSCRIPTIONS + "/{subscriptionId}"
+    expect(good("GET", one, **name).json == added.json, "the subscription")
+    links = good("GET", SUBSCRIPTIONS, query={"subscriptionType": "mobility_proc"}).json["_links"]["subscription"]
+    expect([link["href"] for link in links] == [added.json["_links"]["self"]["href"]], f"links: {links}")
+    good("PUT", one, body=added.json, **name)
+    good("POST", TERMINATION, 204, body={
+        "notificationType": "AppTerminationNotification", "operationAction": "TERMINATING", "maxGracefulTimeout": 10,
+        "_links": {"subscription": {"href": "http://p/mec_app_support/v1/applications/x/subscriptions/1"}}})
+    good("DELETE", one, 204, **name)
+    ecgi = {"plmn": {"mcc": "001", "mnc": "01"}, "cellId": "A"}
+    good("POST", CELL_CHANGE, 204, body={"notificationType": "CellChangeNotification", "hoStatus": 3,
+                                         "srcEcgi": ecgi, "trgEcgi": [ecgi]})
+
+
 def move_state(move):
     return good("GET", "/v1/moves/{move}", move=move).json["state"]
 
@@ -530,7 +570,8 @@ def check_tokens():
     for (method, path), operation in OPERATIONS.items():
         if method == "GET" or operation.get("security") == []:
             continue
-        values = dict.fromkeys(("node", "device", "vm", "group"), "x") | {"move": PHONE}
+        values = dict.fromkeys(("node", "device", "vm", "group", "appMobilityServiceId", "subscriptionId"), "x")
+        values["move"] = PHONE
         answer = call(method, path, token=args.read, **values)
         expect(answer.status == 403, f"{method} {path} with a token that may read: {answer.status}")
 
@@ -560,6 +601,19 @@ def check_refusals():
         ("GET", "/v1/moves/none", None, {}, 400),
         ("GET", "/v1/events?type=colour", None, {}, 400),
         ("DELETE", "/v1/pairs/phone/web", "{}", as_json, 400),
+        ("GET", "/v1/nodes", None, {"Accept": "text/html"}, 406),
+        ("GET", SERVICES, None, {"Accept": "application/xml;q=0.9, image/*"}, 406),
+        ("GET", SERVICES + "?filter=(eq,x,y)", None, {}, 400),
+        ("GET", SERVICES + "/none", None, {}, 404),
+        ("PATCH", SERVICES + "/none", None, {}, 405),
+        ("POST", SERVICES, "{}", {"Content-Type": "text/plain"}, 415),
+        ("POST", SERVICES, '{"serviceConsumerId": {"appInstanceId": 7}}', as_json, 400),
+        ("POST", SERVICES + "/none/deregister_task", None, {}, 404),
+        ("GET", SUBSCRIPTIONS, None, {}, 400),
+        ("GET", SUBSCRIPTIONS + "/none", None, {}, 404),
+        ("DELETE", SUBSCRIPTIONS + "/none", None, {}, 404),
+        ("POST", SUBSCRIPTIONS, '{"subscriptionType": "MobilityProcedureSubscription"}', as_json, 400),
+        ("POST", CELL_CHANGE, '{"notificationType": "CellChangeNotification"}', as_json, 400),
         ("POST", "/v1/vms/web/thaw", '{"dry_run": 1}', as_json, 400),
         ("POST", "/v1/nodes/b/maintain", '{"window": {"start_utc_ns": 1}}', as_json, 400),
     ):
@@ -604,6 +658,8 @@ def sample(schema, depth=0):
         return rng.choice([schema.get("minimum", 0), schema.get("maximum", 10**6), rng.randrange(10**6)])
     if kind == "boolean":
         return rng.random() < 0.5
+    if schema.get("format") == "uri":
+        return rng.choice([CALLBACK, CALLBACK, "https://127.0.0.1:1/", "ftp://x/"])
     if schema.get("format") == "uuid":
         return rng.choice([PHONE, SPARE, str(uuid.UUID(int=rng.getrandbits(128)))])
     return rng.choice(["nobody", "web", "phone", "a", "c", "x" * 60])
@@ -682,6 +738,7 @@ def main():
     walk_nodes()
     walk_affinities()
     walk_pairs()
+    walk_mobility()
     move = walk_moves()
     check_metrics()
     walk_outcomes()

@@ -130,6 +130,8 @@ void harness_start(struct harness *h)
 	start.interval_ns = 100 * MS;
 	start.node_keys = pointers;
 	start.n_node_keys = 3;
+	start.cells = h->cells;
+	start.n_cells = h->n_cells;
 	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_START;
 	record.start = &start;
 	cr_assert_eq(harness_input(h, &record), 0, "%s", h->err.text);

@@ -38,6 +38,8 @@ struct harness {
 	const char *policy;
 	Tagalong__Placement__PolicyParameters parameters;
 	Tagalong__Placement__Limits limits;
+	Tagalong__Placement__CellNode **cells; /* borrowed */
+	size_t n_cells;
 	struct mg_error err;
 };
 

@@ -9,6 +9,8 @@ UNIT_TESTS += \
 	tests/unit/placement/test_fleet \
 	tests/unit/placement/test_history \
 	tests/unit/placement/test_maintenance \
+	tests/unit/placement/test_mec012 \
+	tests/unit/placement/test_mec021 \
 	tests/unit/placement/test_mincost \
 	tests/unit/placement/test_pairs \
 	tests/unit/placement/test_parameters \
@@ -65,6 +67,22 @@ tests_unit_placement_test_maintenance_SOURCES = \
 	tests/unit/placement/test_maintenance.c \
 	$(NULL)
 tests_unit_placement_test_maintenance_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_mec012_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/mec_client.c \
+	tests/unit/placement/mec_client.h \
+	tests/unit/placement/test_mec012.c \
+	$(NULL)
+tests_unit_placement_test_mec012_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_mec021_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/mec_client.c \
+	tests/unit/placement/mec_client.h \
+	tests/unit/placement/test_mec021.c \
+	$(NULL)
+tests_unit_placement_test_mec021_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_mincost_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_pairs_SOURCES = \
 	tests/unit/placement/harness.c \

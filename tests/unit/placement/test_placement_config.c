@@ -194,6 +194,8 @@ Test(placement_config, mistakes_are_named)
 		  "http.connections: 0" },
 		{ BASE POLICY "webhooks: [{url: 'ftp://h', secret_file: s}]\n", "webhooks.url" },
 		{ BASE POLICY "webhooks: [{url: 'http://h'}]\n", "secret_file" },
+		{ BASE POLICY "mec: {cells: [{cell: 001-01-A, node: 'a b'}]}\n", "mec.cells.node" },
+		{ BASE POLICY "mec: {cells: [{cell: 001-01-A}]}\n", "node" },
 		{ "", "empty" },
 	};
 
@@ -229,6 +231,22 @@ Test(placement_config, http_and_webhooks)
 	cr_assert_eq(c->n_webhooks, 2);
 	cr_assert_str_eq(c->webhooks[0].cacert, "c");
 	cr_assert_str_eq(c->webhooks[1].url, "http://h/b");
+	placement_config_free(c);
+}
+
+Test(placement_config, application_mobility)
+{
+	struct placement_config *c = NULL;
+	struct mg_error err = { 0 };
+
+	cr_assert_eq(parse(BASE POLICY "mec: {cacert: ca, cells: [{cell: 001-01-A, node: a}, "
+				       "{cell: 001-01-B, node: b}]}\n",
+			   &c, &err),
+		     0, "%s", err.text);
+	cr_assert_str_eq(c->mec_cacert, "ca");
+	cr_assert_eq(c->n_cells, 2);
+	cr_assert_str_eq(c->cell_pointers[1]->cell, "001-01-B");
+	cr_assert_str_eq(c->cell_pointers[1]->node, "b");
 	placement_config_free(c);
 }
 

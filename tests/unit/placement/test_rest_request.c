@@ -156,6 +156,8 @@ Test(rest_request, windows_and_instants)
 static const struct {
 	const char *message, *members;
 } not_for_clients[] = {
+	{ "MobilityService", " version expires_utc_ns " },
+	{ "MobilitySubscription", " version " },
 	{ "MoveOrder", " move target_endpoint target_public_key reason device warm copy_bases " },
 };
 
