@@ -41,6 +41,15 @@ nobody_in() {
 	[ -z "$(inhabitants "$1")" ]
 }
 
+# Those that end while we look are none.
+qemu_in() {
+	local process
+	for process in $(inhabitants "$1"); do
+		case $(readlink "$process/exe" 2>/dev/null) in *qemu*) return 0 ;; esac
+	done
+	return 1
+}
+
 # What a run would leave outside if its world were not its own.
 traces() {
 	ls -d /run/testbed /run/netns/tower-a /dev/shm/desktop* /sys/class/net/core0 2>/dev/null || :
@@ -55,7 +64,7 @@ interrupted_by() {
 	first=$(pgrep -P "$pid")
 	world=$(readlink "/proc/$first/ns/pid")
 	! nobody_in "$world" || fail "no process in $world"
-	inhabitants "$world" | xargs -I% readlink %/exe | grep qemu >/dev/null || fail "no QEMU in mid-run"
+	wait_for 10 qemu_in "$world"
 	kill "-$signal" "$pid"
 	wait "$pid" || status=$?
 	wait_for 10 nobody_in "$world"
