@@ -10,7 +10,8 @@ mount -t tmpfs -o huge=within_size tagalong-test "$tmpdir/ram" ||
 	skip "the kernel has no huge pages for a tmpfs"
 cleanup_fn umount -l "$tmpdir/ram" # after nodes.sh, which comes later, has ended all that is there
 . "$top_srcdir/tests/e2e/nodes.sh"
-nodes_ram=$tmpdir/ram
+rmdir "$nodes_ram"
+nodes_ram=$tmpdir/ram/nodes
 
 # in_huge_pages NODE: most of what is mapped of the memory.
 in_huge_pages() {
