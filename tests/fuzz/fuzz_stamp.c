@@ -118,18 +118,18 @@ static struct probe_tlvs_wishes wishes_of(uint8_t bits)
 	};
 }
 
-static void check_prober(const uint8_t *data, size_t size)
+/* One that has sent two probes to the one device there is. */
+static struct prober *begin_prober(const struct probe_tlvs_wishes *tlvs, struct address *ret)
 {
 	struct prober_watch watch = { .device = { { 1 } } };
-	const struct prober_counters *n;
 	struct prober *p;
-	unsigned reports = 0;
 
 	if (address_parse("192.0.2.1:862", 0, &watch.address) < 0 ||
 	    prober_new(&(struct prober_config){ .interval_ns = 20 * NS_PER_MS,
 						.timeout_ns = NS_PER_S,
 						.window_ns = NS_PER_S,
 						.error_estimate = 1,
+						.tlvs = *tlvs,
 						.send = discard,
 						.now_utc = fixed_utc },
 		       &p) < 0 ||
@@ -137,10 +137,22 @@ static void check_prober(const uint8_t *data, size_t size)
 		abort();
 	prober_run(p, 0);
 	prober_run(p, 20 * NS_PER_MS);
+	*ret = watch.address;
+	return p;
+}
+
+static void check_prober(const uint8_t *data, size_t size)
+{
+	const struct probe_tlvs_wishes none = { 0 };
+	const struct prober_counters *n;
+	struct address from;
+	struct prober *p = begin_prober(&none, &from);
+	unsigned reports = 0;
+
 	if (size >= STAMP_SIZE)
 		prober_sent_at(p, PROBER_STAMP_V4, data, UTC);
-	prober_receive(p, 21 * NS_PER_MS, &watch.address, UTC + NS_PER_MS, 0, data, size);
-	prober_receive(p, 21 * NS_PER_MS, &watch.address, UTC + NS_PER_MS, 0, data, size);
+	prober_receive(p, 21 * NS_PER_MS, &from, UTC + NS_PER_MS, 0, data, size);
+	prober_receive(p, 21 * NS_PER_MS, &from, UTC + NS_PER_MS, 0, data, size);
 	prober_report_changes(p, 21 * NS_PER_MS, count_report, &reports);
 	n = prober_counters(p);
 	if (n->accepted + n->wrong_length + n->duplicate + n->late + n->forged + n->implausible !=
@@ -153,28 +165,15 @@ static void check_prober(const uint8_t *data, size_t size)
 /* Whatever follows the base packet, an answer counts or not as it does without. */
 static void check_prober_with_tlvs(const uint8_t *data, size_t size)
 {
-	struct prober_watch watch = { .device = { { 1 } } };
-	struct probe_tlvs_wishes all = wishes_of(UINT8_MAX);
+	const struct probe_tlvs_wishes all = wishes_of(UINT8_MAX);
 	const struct prober_counters *n;
-	struct prober *p;
+	struct address from;
+	struct prober *p = begin_prober(&all, &from);
 	uint8_t packet[STAMP_AUTH_SIZE + PROBE_TLVS_MAX] = { 0 };
 	uint64_t judged = 0;
 
-	if (address_parse("192.0.2.1:862", 0, &watch.address) < 0 ||
-	    prober_new(&(struct prober_config){ .interval_ns = 20 * NS_PER_MS,
-						.timeout_ns = NS_PER_S,
-						.window_ns = NS_PER_S,
-						.error_estimate = 1,
-						.tlvs = all,
-						.send = discard,
-						.now_utc = fixed_utc },
-		       &p) < 0 ||
-	    prober_set_watch_list(p, 0, &watch, 1) < 0)
-		abort();
-	prober_run(p, 0);
-	prober_run(p, 20 * NS_PER_MS);
 	memcpy(packet, data, size < sizeof(packet) ? size : sizeof(packet));
-	prober_receive(p, 21 * NS_PER_MS, &watch.address, UTC + NS_PER_MS, 0, packet,
+	prober_receive(p, 21 * NS_PER_MS, &from, UTC + NS_PER_MS, 0, packet,
 		       prober_packet_size(p, PROBER_STAMP_V4));
 	n = prober_counters(p);
 	for (size_t i = 0; i < PROBE_TLVS_VERDICTS; i++)
