@@ -401,17 +401,14 @@ static int load_move(struct controller *c, const ProtobufCBinaryData *value, boo
 {
 	Tagalong__Placement__MoveEntry *entry =
 		tagalong__placement__move_entry__unpack(NULL, value->len, value->data);
-	int r = 0;
+	int r;
 
 	if (!entry)
 		return -EINVAL;
-	if (!open)
-		executor_load_settled(&c->executor, entry);
-	else
-		r = executor_load(&c->executor, entry);
+	r = open ? executor_load(&c->executor, entry) : executor_load_settled(&c->executor, entry);
 	if (r < 0)
 		tagalong__placement__move_entry__free_unpacked(entry, NULL);
-	return r;
+	return r == -EEXIST && !open ? 0 : r; /* ids may come again after years: the older one counts */
 }
 
 static int load_value(struct controller *c, const Tagalong__Placement__StoreValue *v)

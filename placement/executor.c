@@ -22,9 +22,15 @@ static int compare_move(const void *id, const void *move)
 	return memcmp(id, ((const struct move *)move)->id.bytes, UUID_SIZE);
 }
 
+static int compare_settled(const void *id, const void *entry)
+{
+	return memcmp(id, ((const MoveEntry *)entry)->info->move.data, UUID_SIZE);
+}
+
 void executor_init(struct executor *x)
 {
 	x->moves.compare = compare_move;
+	x->settled.compare = compare_settled;
 }
 
 static void move_free(struct move *move)
@@ -54,6 +60,7 @@ void executor_clear(struct executor *x)
 	for (size_t i = 0; i < EXECUTOR_RECENT; i++)
 		if (x->recent[i])
 			tagalong__placement__move_entry__free_unpacked(x->recent[i], NULL);
+	index_clear(&x->settled);
 }
 
 struct move *executor_find(const struct executor *x, const ProtobufCBinaryData *id)
@@ -64,13 +71,9 @@ struct move *executor_find(const struct executor *x, const ProtobufCBinaryData *
 const Tagalong__MoveInfo *executor_find_settled(const struct executor *x,
 						const ProtobufCBinaryData *id)
 {
-	for (size_t i = 0; i < EXECUTOR_RECENT && x->recent[i]; i++) {
-		const Tagalong__MoveInfo *info = x->recent[i]->info;
+	const MoveEntry *entry = id->len == UUID_SIZE ? index_find(&x->settled, id->data) : NULL;
 
-		if (id->len == info->move.len && memcmp(id->data, info->move.data, id->len) == 0)
-			return info;
-	}
-	return NULL;
+	return entry ? entry->info : NULL;
 }
 
 /* ---- The store ------------------------------------------------------------------- */
@@ -132,13 +135,23 @@ int executor_load(struct executor *x, MoveEntry *entry)
 	return 0;
 }
 
-void executor_load_settled(struct executor *x, MoveEntry *entry)
+int executor_load_settled(struct executor *x, MoveEntry *entry)
 {
-	MoveEntry **slot = &x->recent[x->n_recent++ % EXECUTOR_RECENT];
+	MoveEntry **slot = &x->recent[x->n_recent % EXECUTOR_RECENT];
+	int r;
 
-	if (*slot)
+	if (entry->info->move.len != UUID_SIZE)
+		return -EINVAL;
+	r = index_insert(&x->settled, entry->info->move.data, entry);
+	if (r < 0)
+		return r;
+	if (*slot) {
+		index_remove(&x->settled, (*slot)->info->move.data);
 		tagalong__placement__move_entry__free_unpacked(*slot, NULL);
+	}
 	*slot = entry;
+	x->n_recent++;
+	return 0;
 }
 
 /* ---- Sending ----------------------------------------------------------------------- */
@@ -473,6 +486,7 @@ static void settle(struct executor *x, struct move *move)
 {
 	Tagalong__MoveInfo *info = move->entry->info;
 	struct vm *vm = move->vm;
+	int r;
 
 	info->has_ended_utc_ns = true;
 	info->ended_utc_ns = x->fx->now_utc_ns;
@@ -503,7 +517,11 @@ static void settle(struct executor *x, struct move *move)
 	if (x->mec021)
 		mec021_note_end(x->mec021, move);
 	index_remove(&x->moves, move->id.bytes);
-	executor_load_settled(x, TAKE_PTR(move->entry));
+	r = executor_load_settled(x, move->entry);
+	if (r < 0)
+		x->fx->error = r;
+	else
+		move->entry = NULL;
 	move_free(move);
 }
 

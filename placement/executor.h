@@ -18,7 +18,9 @@
 #include "placement/fleet.h"
 #include "placement/planner.h"
 
-#define EXECUTOR_RECENT 64
+/* How many settled moves are at hand. A drain may settle dozens while one order waits to be
+ * repeated. */
+#define EXECUTOR_RECENT 1024
 
 struct mec021;
 
@@ -56,6 +58,7 @@ struct executor {
 	 * its result must not begin a second move. */
 	Tagalong__Placement__MoveEntry *recent[EXECUTOR_RECENT];
 	size_t n_recent; /* ever */
+	struct index settled; /* the same, by id */
 };
 
 void executor_init(struct executor *x);
@@ -64,8 +67,8 @@ void executor_clear(struct executor *x);
 /* An open move of an earlier run. Takes the entry over when it returns 0; -EINVAL: it is none. */
 int executor_load(struct executor *x, Tagalong__Placement__MoveEntry *entry);
 
-/* The same for one that was settled. */
-void executor_load_settled(struct executor *x, Tagalong__Placement__MoveEntry *entry);
+/* The same for one that was settled; those of a run before come oldest first. */
+int executor_load_settled(struct executor *x, Tagalong__Placement__MoveEntry *entry);
 
 /* Whether we know how to reach the node's migratord and that it is who it
  * says: the key in its hello must be the allow list's for its name. Returns 0

@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "placement/controller.h"
-
-#define SETTLED_LOADED 64 /* of the history */
+#include "placement/executor.h"
 
 typedef Tagalong__Placement__Start Start;
 typedef Tagalong__Placement__StoreValue StoreValue;
@@ -79,6 +78,17 @@ static int add_value(const struct store_entry *e, void *userdata)
 	return 0;
 }
 
+static void turn_round(StoreValue **values, size_t n)
+{
+	for (size_t i = 0; i < n / 2; i++) {
+		StoreValue *last = values[n - 1 - i];
+
+		values[n - 1 - i] = values[i];
+		values[i] = last;
+	}
+}
+
+/* All of it in the order of its keys: what is cut off is the beginning of the history. */
 static int add_values(struct store *store, Start *start, struct mg_error *err)
 {
 	static const struct store_range ranges[] = {
@@ -89,16 +99,19 @@ static int add_values(struct store *store, Start *start, struct mg_error *err)
 		{ "services/", 0, false },
 		{ "subscriptions/", 0, false },
 		{ "notices/", 0, false },
-		{ "history/", SETTLED_LOADED, true },
+		{ "history/", EXECUTOR_RECENT, true },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+		size_t first = start->n_values;
 		int r = store_range(store, &ranges[i], add_value, start, NULL, err);
 
 		if (r == -ENOMEM)
 			mg_error_set(err, r, "out of memory");
 		if (r < 0)
 			return r;
+		if (ranges[i].descending)
+			turn_round(start->values + first, start->n_values - first);
 	}
 	return 0;
 }

@@ -10,13 +10,18 @@
 static const struct uuid phone = { { 1 } };
 static uint8_t move_id[UUID_SIZE] = { 7, 7 };
 
-static void setup(struct harness *h)
+static void start(struct harness *h)
 {
-	harness_open(h);
 	harness_start(h);
 	node_hello(h, "tower-a", 8 * GIB, "web");
 	node_hello(h, "tower-b", 2 * GIB, NULL);
 	harness_forget(h);
+}
+
+static void setup(struct harness *h)
+{
+	harness_open(h);
+	start(h);
 }
 
 static const Envelope *order(struct harness *h, const char *vm, const char *target, bool force,
@@ -103,6 +108,37 @@ Test(requests, a_move_by_an_operator)
 		cr_assert_eq(moves(&h, "web", 0)->n_moves, 1);
 		harness_kill(&h);
 		harness_start(&h);
+	}
+	harness_close(&h);
+}
+
+static void settle_many(struct harness *h, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(&move_id[2], &i, sizeof(i));
+		harness_forget(h);
+		order(h, "web", "tower-b", true, false);
+		move_result(h, "tower-a", harness_next(h, "tower-a", BODY(MOVE_ORDER))->e->move_order,
+			    STATE(ABORTED));
+	}
+	memset(&move_id[2], 0, sizeof(n));
+}
+
+Test(requests, an_order_is_known_again_after_hundreds_of_others)
+{
+	struct harness h;
+
+	harness_open(&h);
+	h.limits.history = 1000;
+	start(&h);
+	settle_many(&h, 500);
+	for (int i = 0; i < 2; i++) {
+		harness_forget(&h);
+		cr_assert_eq(order(&h, "web", "tower-b", true, false)->body_case, BODY(DONE));
+		cr_assert_not_null(harness_next(&h, "alice", BODY(MOVE_RESULT)), "run %d", i);
+		cr_assert_null(harness_next(&h, "tower-a", BODY(MOVE_ORDER)), "a second move");
+		harness_kill(&h);
+		start(&h);
 	}
 	harness_close(&h);
 }
