@@ -59,16 +59,10 @@ b_moves() {
 	node_reached b "$1"
 }
 
-# figure NODE FIELD: of the move $move.
-figure() {
-	migrator_at "$1" history --json 2>/dev/null | python3 -c '
-import json, sys
-moves = json.load(sys.stdin)["moves"]
-print(next((m.get(sys.argv[2], 0) for m in moves if m["move"] == sys.argv[1]), 0))' "$move" "$2" || echo 0
-}
-
 half_is_sent() {
-	[ "$(figure "$1" guest_bytes)" -gt 20000000 ]
+	local sent
+	sent=$(move_field "$1" "$move" guest_bytes)
+	[ "${sent:-0}" -gt 20000000 ]
 }
 
 # What a restart of a would have as the address of the other node.
@@ -107,7 +101,7 @@ wait_for 60 file_has "$tmpdir/a.log" 'b has moved to 10\.77\.0\.3'
 wait_for 1 goes_on_at 10.77.0.3
 [ "$(move_state a "$move")" = copying ] || fail "it was written down only later"
 wait_for 120 is_done a
-[ "$(figure a reconnects)" -ge 1 ] || fail "its connection was never lost"
+[ "$(move_field a "$move" reconnects)" -ge 1 ] || fail "its connection was never lost"
 wait_for 60 guest_verified "$(vm_console b web)" "$mark"
 
 say "the source has another address"
@@ -116,7 +110,7 @@ begin_move b a --bandwidth 20Mbit "${patient[@]}" --attempts 1
 wait_for 60 half_is_sent b
 b_moves 10.77.0.4
 wait_for 120 is_done b
-[ "$(figure b reconnects)" -ge 1 ] || fail "its connection was never lost"
+[ "$(move_field b "$move" reconnects)" -ge 1 ] || fail "its connection was never lost"
 wait_for 60 guest_verified "$(vm_console a web)" "$mark"
 
 say "the target has another address, and the source's decision is not told yet"

@@ -9,8 +9,7 @@
 
 # moves_field NODE FIELD: of the newest move that the node knows.
 moves_field() {
-	migrator_at "$1" history --json --limit 1 |
-		python3 -c 'import json, sys; print(json.load(sys.stdin)["moves"][0].get(sys.argv[1], ""))' "$2"
+	migrator_at "$1" history --json --limit 1 | jq -r --arg field "$2" '.moves[0][$field] // ""'
 }
 
 move_is() {
@@ -135,8 +134,8 @@ target_knows_why() {
 wait_for 10 target_knows_why
 
 say "interrupted: the move goes on"
-# An interactive shell would let it have SIGINT; a script has to say so.
-python3 - "$MIGRATOR" move web a --bandwidth 20Mbit --node b --config "$tmpdir/migrator.yaml" \
+# An interactive shell would let it have SIGINT; a script has to say so, to the process itself.
+"$e2e_python" - "$MIGRATOR" move web a --bandwidth 20Mbit --node b --config "$tmpdir/migrator.yaml" \
 	>"$tmpdir/watched" 2>&1 <<'PYTHON' &
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)

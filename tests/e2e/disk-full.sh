@@ -20,7 +20,7 @@ runs_on() {
 }
 
 nodes_make a b
-node_fault[a]=stall-before=receive-state-ready:3s
+node_fault[a]=stall-before=receive-state-ready:10s
 node_start a
 node_start b
 vm_watch

@@ -82,6 +82,12 @@ requires() {
 	"$@" </dev/null >/dev/null 2>&1 || skip "\"$*\" does not work here"
 }
 
+# A version manager's python3 looks for the interpreter each time, which takes half a second.
+e2e_python=$(command -v python3 >/dev/null && python3 -c 'import sys; print(sys.executable)') || e2e_python=python3
+python3() {
+	command "$e2e_python" "$@"
+}
+
 # --- waiting and processes ---------------------------------------------------
 
 # wait_for SECONDS COMMAND [ARGUMENT]...
@@ -123,10 +129,15 @@ end_process() {
 # True when the process is no more, or is only waited for: all of its threads have ended,
 # which hold what it had open.
 process_ended() {
-	local state
-	state=$(awk '/^State:/ { print $2 }' "/proc/$1/status" 2>/dev/null) || :
-	[ -n "$state" ] || return 0
-	[ "$state" = Z ] && [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" -le 1 ]
+	local key='' state threads
+	{
+		while read -r key state _; do
+			[ "$key" != State: ] || break
+		done
+	} 2>/dev/null <"/proc/$1/status" || return 0
+	[ "$key" = State: ] || return 0
+	threads=("/proc/$1/task"/*)
+	[ "$state" = Z ] && [ "${#threads[@]}" -le 1 ]
 }
 
 # Prints a TCP and UDP port of the loopback that nobody listens on, and that no
@@ -182,7 +193,9 @@ guest_last() {
 
 # report_field REPORT KEY: one value of a report; fails when there is none.
 report_field() {
-	tr ' ' '\n' <<<"$1" | sed -n "s/^$2=//p" | grep .
+	local words=" $1 " value
+	value=${words#* "$2"=}
+	[ "$value" != "$words" ] && echo "${value%% *}"
 }
 
 # guest_field CONSOLE_LOG KEY: one value of the last report.

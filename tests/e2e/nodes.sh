@@ -13,6 +13,7 @@
 requires_guest
 requires test -w /dev/shm
 requires python3 --version
+requires jq --version
 
 MIGRATOR=$top_builddir/migrator/cli/migrator
 MIGRATORD=$top_builddir/migratord
@@ -228,8 +229,7 @@ vm_start() {
 
 # vm_field NODE VM FIELD: of 'vm show', nothing when it is not there.
 vm_field() {
-	migrator_at "$1" vm show "$2" --json 2>/dev/null |
-		python3 -c 'import json, sys; print(json.load(sys.stdin).get(sys.argv[1], ""))' "$3" 2>/dev/null || :
+	migrator_at "$1" vm show "$2" --json 2>/dev/null | jq -r --arg field "$3" '.[$field] // ""' || :
 }
 
 vm_console() {
@@ -279,23 +279,29 @@ qemus() {
 	echo "$n"
 }
 
+# move_field NODE MOVE FIELD: of its history, nothing when it is not there.
+move_field() {
+	migrator_at "$1" history --json 2>/dev/null |
+		jq -r --arg move "$2" --arg field "$3" 'first(.moves[] | select(.move == $move)) | .[$field] // ""'
+}
+
 # move_state NODE MOVE: as the node tells it; "none" when it knows nothing of it.
 move_state() {
-	migrator_at "$1" history --json 2>/dev/null | python3 -c '
-import json, sys
-moves = json.load(sys.stdin)["moves"]
-print(next((m["state"] for m in moves if m["move"] == sys.argv[1]), "none"))' "$2"
+	local state
+	state=$(move_field "$1" "$2" state) && echo "${state:-none}"
 }
 
 # Keeps the logs of every QEMU that there is, also when its VM's folder goes: by
 # hard links, under its incarnation's name.
 vm_look() {
-	local log incarnation vm
+	local log folder vm seen
 	for log in "$tmpdir"/*/vm/*/*/qemu.log "$tmpdir"/*/vm/*/*/console.log; do
-		[ -f "$log" ] || continue
-		incarnation=${log%/*} vm=${log%/*/*}
-		mkdir -p "$nodes_seen/${vm##*/}"
-		ln "$log" "$nodes_seen/${vm##*/}/${incarnation##*/}.${log##*/}" 2>/dev/null || :
+		folder=${log%/*} vm=${log%/*/*}
+		vm=${vm##*/} seen=$nodes_seen/${vm##*/}/${folder##*/}.${log##*/}
+		if [ -f "$log" ] && [ ! -e "$seen" ]; then # otherwise no program is started: see vm_watch
+			mkdir -p "$nodes_seen/$vm"
+			ln "$log" "$seen" 2>/dev/null || :
+		fi
 	done
 }
 

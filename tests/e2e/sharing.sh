@@ -9,25 +9,16 @@
 
 # detached VM [OPTION]...: orders its move from a to b and prints the id.
 detached() {
-	order a move "$1" b "${@:2}" "${patient[@]}" --detach --json |
-		python3 -c 'import json, sys; print(json.load(sys.stdin)["move"])'
-}
-
-# move_field MOVE FIELD: of the history, nothing when it is not there.
-move_field() {
-	migrator_at a history --json 2>/dev/null | python3 -c '
-import json, sys
-moves = json.load(sys.stdin)["moves"]
-print(next((m.get(sys.argv[2], "") for m in moves if m["move"] == sys.argv[1]), ""))' "$@" || :
+	order a move "$1" b "${@:2}" "${patient[@]}" --detach --json | jq -r .move
 }
 
 state_is() {
-	[ "$(move_field "$1" state)" = "$2" ]
+	[ "$(move_field a "$1" state)" = "$2" ]
 }
 
 sent_more_than() {
 	local n
-	n=$(move_field "$1" wire_bytes)
+	n=$(move_field a "$1" wire_bytes)
 	[ "${n:-0}" -gt "$2" ]
 }
 
@@ -38,9 +29,9 @@ stops() {
 
 stands() {
 	local before
-	before=$(move_field "$1" wire_bytes)
+	before=$(move_field a "$1" wire_bytes)
 	sleep 1
-	[ "$(move_field "$1" wire_bytes)" = "$before" ]
+	[ "$(move_field a "$1" wire_bytes)" = "$before" ]
 }
 
 nodes_make a b
@@ -60,13 +51,13 @@ second=$(detached one --bandwidth 20Mbit)
 third=$(detached two)
 wait_for 30 state_is "$first" copying
 wait_for 30 state_is "$second" copying
-state_is "$third" queued || fail "the third is $(move_field "$third" state)"
+state_is "$third" queued || fail "the third is $(move_field a "$third" state)"
 ends 0 'queued' migrator_at a status
 ends 0 'high priority' migrator_at a priority "$third" high
-[ "$(move_field "$third" priority)" = high ] || fail "nobody says that it was raised"
+[ "$(move_field a "$third" priority)" = high ] || fail "nobody says that it was raised"
 ends 2 'high, normal or low' migrator_at a priority "$third" highest
 ends 1 'only one that is copying' migrator_at a pause "$third"
-state_is "$third" queued || fail "the third is $(move_field "$third" state)"
+state_is "$third" queued || fail "the third is $(move_field a "$third" state)"
 
 say "one is paused in the midst of it and sends no more"
 mark=$(guest_mark "$(vm_console a web)")
@@ -74,14 +65,14 @@ wait_for 60 sent_more_than "$first" 4000000
 ends 0 'paused' migrator_at a pause "$first"
 ends 0 '"result": "paused"' migrator_at a pause "$first" --json
 wait_for 30 stands "$first"
-[ "$(move_field "$first" paused)" = True ] || fail "nobody says that it is paused"
+[ "$(move_field a "$first" paused)" = true ] || fail "nobody says that it is paused"
 [ "$(stops web)" -eq 0 ] || fail "the guest was stopped"
 
 say "another one leaves in the meantime, and then the one that waited"
 wait_for 120 state_is "$second" "done"
 wait_for 120 state_is "$third" "done"
 wait_for 60 vm_runs_at b two
-state_is "$first" copying || fail "the paused move is $(move_field "$first" state)"
+state_is "$first" copying || fail "the paused move is $(move_field a "$first" state)"
 
 say "resumed, it goes on"
 ends 0 'resumed' migrator_at a resume "$first"
@@ -117,7 +108,7 @@ vm_start a busy
 mark=$(guest_mark "$(vm_console a busy)")
 busy=$(detached busy --bandwidth 12Mbit --blackout 8ms)
 later_round() {
-	[ "$(move_field "$busy" round)" -ge 2 ]
+	[ "$(move_field a "$busy" round)" -ge 2 ]
 }
 wait_for 60 later_round
 ends 0 'paused' migrator_at a pause "$busy"
