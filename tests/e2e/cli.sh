@@ -134,8 +134,8 @@ target_knows_why() {
 wait_for 10 target_knows_why
 
 say "interrupted: the move goes on"
-# An interactive shell would let it have SIGINT; a script has to say so, to the process itself.
-"$e2e_python" - "$MIGRATOR" move web a --bandwidth 20Mbit --node b --config "$tmpdir/migrator.yaml" \
+# An interactive shell would let it have SIGINT; a script has to say so.
+python3 - "$MIGRATOR" move web a --bandwidth 20Mbit --node b --config "$tmpdir/migrator.yaml" \
 	>"$tmpdir/watched" 2>&1 <<'PYTHON' &
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -17,6 +17,10 @@ top_srcdir=$(cd "${top_srcdir:-$(dirname "${BASH_SOURCE[0]}")/../..}" && pwd)
 top_builddir=$(cd "${top_builddir:-$top_srcdir/build}" && pwd)
 export top_srcdir top_builddir
 PATH=$PATH:/usr/sbin:/sbin
+# A version manager's python3 looks for the interpreter each time, which takes half a second.
+if e2e_python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null); then
+	[ "$e2e_python" -ef "$(command -v python3)" ] || PATH=${e2e_python%/*}:$PATH
+fi
 e2e_name=$(basename "$0" .sh)
 
 # --- the way out -------------------------------------------------------------
@@ -80,12 +84,6 @@ skip() {
 # Skips the test unless the command succeeds.
 requires() {
 	"$@" </dev/null >/dev/null 2>&1 || skip "\"$*\" does not work here"
-}
-
-# A version manager's python3 looks for the interpreter each time, which takes half a second.
-e2e_python=$(command -v python3 >/dev/null && python3 -c 'import sys; print(sys.executable)') || e2e_python=python3
-python3() {
-	command "$e2e_python" "$@"
 }
 
 # --- waiting and processes ---------------------------------------------------
