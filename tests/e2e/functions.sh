@@ -35,7 +35,7 @@ cleanup_fn() {
 
 e2e_leave() {
 	local status=$? i
-	trap '' INT TERM HUP
+	trap '' INT TERM HUP PIPE
 	trap - EXIT
 	set +e
 	if [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
@@ -49,6 +49,7 @@ e2e_leave() {
 trap e2e_leave EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
+trap 'exit 141' PIPE
 trap 'exit 143' TERM
 trap 'echo "$e2e_name: line $LINENO: \"$BASH_COMMAND\" failed" >&2' ERR
 
