@@ -61,7 +61,7 @@ static bool collect(struct lane *lane)
 		return false;
 	lane->packing = false;
 	note_effort(lane);
-	sender_commit(&lane->sender, FRAME_PAGES, 0, lane->len);
+	sender_commit_pages(&lane->sender, lane->len, page_batch_made(lane->packed));
 	page_batch_reset(lane->packed);
 	page_counts_add(lane->all->page_counts, &lane->stats);
 	return true;

@@ -13,6 +13,7 @@
 #define EPOCH_MIN_NS (5 * NS_PER_MS) /* shorter ones measure the bursts of shapers */
 #define RATE_PERIOD_NS NS_PER_S
 #define RTT_PERIOD_NS (5 * NS_PER_S)
+#define MADE_BYTES 16 /* a page: with fewer in its frame the target is what takes the time */
 #define CAP_BURST_NS (2 * NS_PER_MS)
 #define SMOOTH_SHIFT 2
 
@@ -90,12 +91,13 @@ uint64_t pace_delay(const struct pace_line *line, uint64_t now)
 	 * link idle, and the rate would be taken for less. And a line has always one: what another
 	 * one has on its way may wait at the peer for just that */
 	if (line->sent_frames - line->acked_frames == PACE_FLIGHTS ||
-	    (p->unacked >= pace_window(p) && pace_line_unacked(line)))
+	    ((p->unacked >= pace_window(p) || p->unacked_made >= PACE_MADE_MAX) &&
+	     pace_line_unacked(line)))
 		return UINT64_MAX;
 	return p->cap && p->cap_ns > now ? p->cap_ns - now : 0;
 }
 
-void pace_sent(struct pace_line *line, uint64_t bytes, bool starved, uint64_t now)
+void pace_sent(struct pace_line *line, uint64_t bytes, uint32_t made, bool starved, uint64_t now)
 {
 	struct pace_flight *f = &line->flights[line->sent_frames % PACE_FLIGHTS];
 	struct pace *p = line->pace;
@@ -104,9 +106,13 @@ void pace_sent(struct pace_line *line, uint64_t bytes, bool starved, uint64_t no
 		line->progress_ns = now; /* silence counts from here, not from before the pause */
 	p->epoch.starved |= starved;
 	p->unacked += bytes;
+	p->unacked_made += made;
 	line->sent_frames++;
 	line->sent_bytes += bytes;
-	*f = (struct pace_flight){ .bytes_end = line->sent_bytes, .sent_ns = now };
+	line->sent_made += made;
+	*f = (struct pace_flight){ .bytes_end = line->sent_bytes,
+				   .made_end = line->sent_made,
+				   .sent_ns = now };
 	if (p->cap) {
 		uint64_t from = p->cap_ns + CAP_BURST_NS > now ? p->cap_ns : now - CAP_BURST_NS;
 
@@ -147,12 +153,15 @@ static void measure_rate(struct pace *p, uint64_t bytes, uint64_t now)
 /* How many bytes of the line these are that it had not acknowledged yet. */
 static uint64_t take_acked(struct pace_line *line, uint64_t frames)
 {
-	uint64_t end = line->flights[(frames - 1) % PACE_FLIGHTS].bytes_end;
-	uint64_t bytes = end - line->acked_bytes;
+	const struct pace_flight *f = &line->flights[(frames - 1) % PACE_FLIGHTS];
+	uint64_t bytes = f->bytes_end - line->acked_bytes, made = f->made_end - line->acked_made;
 
-	line->acked_frames = frames;
-	line->acked_bytes = end;
 	line->pace->unacked -= bytes;
+	line->pace->unacked_made -= made;
+	line->pace->epoch.starved |= bytes < made * MADE_BYTES; /* so that says nothing about the link */
+	line->acked_frames = frames;
+	line->acked_bytes = f->bytes_end;
+	line->acked_made = f->made_end;
 	return bytes;
 }
 
@@ -178,8 +187,10 @@ bool pace_resume(struct pace_line *line, uint64_t frames, uint64_t now)
 	if (frames > line->acked_frames)
 		(void)take_acked(line, frames);
 	line->pace->unacked -= pace_line_unacked(line);
+	line->pace->unacked_made -= line->sent_made - line->acked_made;
 	line->sent_frames = frames;
 	line->sent_bytes = line->acked_bytes;
+	line->sent_made = line->acked_made;
 	line->pace->epoch = (struct pace_epoch){ .since_ns = now, .starved = true };
 	line->progress_ns = now;
 	return true;

@@ -5,6 +5,7 @@
 
 #define PAGE_ADD_MAX (sizeof(struct page_hash) + sizeof(uint64_t) + PAGE_SIZE_BYTES)
 #define WORD sizeof(uint64_t)
+#define MADE_MAX 1024 /* pages that the target makes: 4 MiB of guest, some milliseconds of its time */
 #define SPARSE 2 /* a delta when at most one word of so many in the changed blocks has changed */
 
 /* How a page shall be sent. */
@@ -43,9 +44,15 @@ bool page_batch_empty(const struct page_batch *b)
 	return b->n_records == 0;
 }
 
+uint32_t page_batch_made(const struct page_batch *b)
+{
+	return b->pages[PAGE_SAME] + b->pages[PAGE_COPY] + b->pages[PAGE_PATCH];
+}
+
 bool page_batch_full(const struct page_batch *b)
 {
-	return b->n_records == PAGE_BATCH_RECORDS || b->body_len > PAGE_BATCH_BODY - PAGE_ADD_MAX;
+	return b->n_records == PAGE_BATCH_RECORDS || b->body_len > PAGE_BATCH_BODY - PAGE_ADD_MAX ||
+	       page_batch_made(b) >= MADE_MAX;
 }
 
 /* ---- The body of each kind ------------------------------------------------------------ */

@@ -43,8 +43,11 @@ void page_batch_exit(struct page_batch *b);
 void page_batch_reset(struct page_batch *b);
 bool page_batch_empty(const struct page_batch *b);
 
-/* Whether another page may not fit. */
+/* Whether another page may not fit, or would give the target too much to do before it can acknowledge. */
 bool page_batch_full(const struct page_batch *b);
+
+/* How many of the pages the target makes of what it has. */
+uint32_t page_batch_made(const struct page_batch *b);
 
 /* Adds a page; the batch must not be full. data is NULL for a zero page; what
  * is zero is found out. Pages of one address keep their order, and one that waits in the

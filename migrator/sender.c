@@ -92,6 +92,7 @@ static void on_sent(struct ring_op *op, int res)
 uint64_t sender_pump(struct sender *s)
 {
 	uint64_t now = clock_mono_ns(), delay;
+	const struct sender_frame *f;
 
 	if (s->error.code || s->lost.code)
 		return TICK_NS;
@@ -107,9 +108,10 @@ uint64_t sender_pump(struct sender *s)
 		delay = share_delay(s->share, now);
 	if (delay)
 		return delay < TICK_NS ? delay : TICK_NS;
+	f = frame_at(s, s->written);
 	if (s->share)
-		share_sent(s->share, frame_at(s, s->written)->len, frame_at(s, s->written)->starved, now);
-	pace_sent(&s->line, frame_at(s, s->written)->len, frame_at(s, s->written)->starved, now);
+		share_sent(s->share, f->len, f->starved, now);
+	pace_sent(&s->line, f->len, f->made, f->starved, now);
 	s->writing = true;
 	write_more(s);
 	return TICK_NS;
@@ -142,7 +144,16 @@ void sender_commit(struct sender *s, enum frame_type type, uint16_t flags, size_
 	memcpy(f->wire + FRAME_HEADER_SIZE, s->payload, len);
 	seal_frame(&s->seal_out, &h, f->wire);
 	f->starved = sender_starved(s);
+	f->made = 0;
 	s->committed++;
+}
+
+void sender_commit_pages(struct sender *s, size_t len, uint32_t made)
+{
+	struct sender_frame *f = frame_at(s, s->committed);
+
+	sender_commit(s, FRAME_PAGES, 0, len);
+	f->made = made;
 }
 
 bool sender_idle(const struct sender *s)

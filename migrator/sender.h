@@ -26,6 +26,7 @@
 struct sender_frame {
 	uint8_t *wire; /* sealed */
 	size_t len;
+	uint32_t made; /* pages: see pace_sent() */
 	bool starved;
 };
 
@@ -88,10 +89,11 @@ int sender_resume(struct sender *s, int fd, uint32_t incarnation, struct mg_erro
 uint64_t sender_pump(struct sender *s);
 
 /* Where the payload of a new frame goes (FRAME_PAYLOAD_MAX bytes), or NULL while
- * the queue is full or HELLO unanswered; then sender_commit() with its length. It fails
- * by s->error. */
+ * the queue is full or HELLO unanswered; then sender_commit() with its length, or sender_commit_pages()
+ * with the number of those that the target makes of what it has. They fail by s->error. */
 uint8_t *sender_payload(struct sender *s);
 void sender_commit(struct sender *s, enum frame_type type, uint16_t flags, size_t len);
+void sender_commit_pages(struct sender *s, size_t len, uint32_t made);
 
 /* Whether everything committed has been given to the kernel. */
 bool sender_idle(const struct sender *s);

@@ -37,7 +37,7 @@ static uint64_t drive(uint64_t rate, uint64_t delay_ns, uint64_t seconds, uint64
 				worst = start - now;
 			link_free = start + size * NS_PER_S / rate;
 			flight[sent % PACE_FLIGHTS].arrives_ns = link_free + 2 * delay_ns;
-			pace_sent(&line, size, false, now);
+			pace_sent(&line, size, 0, false, now);
 			sent++;
 			if (now > end / 2)
 				bytes += size;
@@ -82,11 +82,11 @@ Test(pace, a_starved_beginning_says_nothing)
 
 	begin(0);
 	window = pace_window(&p);
-	pace_sent(&line, 181, true, 0);
+	pace_sent(&line, 181, 0, true, 0);
 	cr_assert(pace_acked(&line, 1, now));
 	cr_assert_eq(pace_window(&p), window);
 	cr_assert(pace_rate(&p) > 0 && pace_rate(&p) < 20000, "at least that");
-	pace_sent(&line, window, false, now);
+	pace_sent(&line, window, 0, false, now);
 	cr_assert(pace_acked(&line, 2, now + 20 * NS_PER_MS));
 	cr_assert_gt(pace_window(&p), window);
 }
@@ -106,13 +106,13 @@ Test(pace, idle_time_does_not_lower_the_rate)
 
 	begin(0);
 	for (unsigned i = 1; i <= 100; i++) { /* 100 KiB in each ms */
-		pace_sent(&line, 100 * KIB, false, now);
+		pace_sent(&line, 100 * KIB, 0, false, now);
 		now += NS_PER_MS;
 		cr_assert(pace_acked(&line, i, now));
 	}
 	rate = pace_rate(&p);
 	for (unsigned i = 101; i <= 200; i++) { /* then one in 50 */
-		pace_sent(&line, 100 * KIB, true, now);
+		pace_sent(&line, 100 * KIB, 0, true, now);
 		now += 50 * NS_PER_MS;
 		cr_assert(pace_acked(&line, i, now));
 	}
@@ -125,8 +125,8 @@ Test(pace, acknowledgements_must_be_possible)
 	begin(0);
 	cr_assert(pace_acked(&line, 0, 0));
 	cr_assert_not(pace_acked(&line, 1, 0));
-	pace_sent(&line, 10, false, 0);
-	pace_sent(&line, 10, false, 0);
+	pace_sent(&line, 10, 0, false, 0);
+	pace_sent(&line, 10, 0, false, 0);
 	cr_assert(pace_acked(&line, 2, 5));
 	cr_assert_not(pace_acked(&line, 1, 6), "fewer than before");
 	cr_assert_not(pace_acked(&line, UINT64_MAX, 6));
@@ -137,7 +137,7 @@ Test(pace, silence_is_measured_only_while_something_is_on_its_way)
 {
 	begin(0);
 	cr_assert_eq(pace_silence(&line, 20 * NS_PER_S), 0);
-	pace_sent(&line, 10, true, 20 * NS_PER_S);
+	pace_sent(&line, 10, 0, true, 20 * NS_PER_S);
 	cr_assert_eq(pace_silence(&line, 21 * NS_PER_S), NS_PER_S);
 	cr_assert(pace_acked(&line, 1, 21 * NS_PER_S));
 	cr_assert_eq(pace_silence(&line, 30 * NS_PER_S), 0);
@@ -148,7 +148,7 @@ Test(pace, frames_on_their_way_are_bounded)
 	begin(0);
 	for (unsigned i = 0; i < PACE_FLIGHTS; i++) {
 		cr_assert_eq(pace_delay(&line, 0), 0);
-		pace_sent(&line, 1, false, 0);
+		pace_sent(&line, 1, 0, false, 0);
 	}
 	cr_assert_eq(pace_delay(&line, 0), UINT64_MAX);
 }
@@ -159,7 +159,7 @@ Test(pace, another_connection_goes_on_behind_what_the_peer_has)
 
 	begin(0);
 	for (unsigned i = 0; i < 8; i++)
-		pace_sent(&line, 1000, false, i * NS_PER_MS);
+		pace_sent(&line, 1000, 0, false, i * NS_PER_MS);
 	cr_assert(pace_acked(&line, 2, 20 * NS_PER_MS));
 	window = pace_window(&p);
 	cr_assert_not(pace_resume(&line, 1, 30 * NS_PER_MS), "it has acknowledged more");
@@ -168,10 +168,32 @@ Test(pace, another_connection_goes_on_behind_what_the_peer_has)
 	cr_assert_eq(pace_unacked(&p), 0);
 	cr_assert_eq(pace_silence(&line, 90 * NS_PER_S), 0);
 	cr_assert_eq(pace_window(&p), window, "what was measured is kept");
-	pace_sent(&line, 1000, false, 21 * NS_PER_S);
+	pace_sent(&line, 1000, 0, false, 21 * NS_PER_S);
 	cr_assert_eq(pace_unacked(&p), 1000);
 	cr_assert(pace_acked(&line, 6, 22 * NS_PER_S));
 	cr_assert_not(pace_acked(&line, 7, 22 * NS_PER_S));
+}
+
+Test(pace, what_the_target_has_to_make_is_bounded_though_it_costs_the_link_nothing)
+{
+	unsigned sent = 0;
+
+	begin(0);
+	pace_sent(&line, 100 * KIB, 0, false, 0);
+	cr_assert(pace_acked(&line, 1, 10 * NS_PER_MS));
+	for (; pace_delay(&line, 10 * NS_PER_MS) == 0; sent++)
+		pace_sent(&line, 400, 1024, false, 10 * NS_PER_MS);
+	cr_assert_eq(sent, PACE_MADE_MAX / 1024);
+	/* It says nothing about the link that so few bytes took so long. */
+	for (unsigned i = 0; i < sent; i++)
+		cr_assert(pace_acked(&line, 2 + i, (20 + 10 * i) * NS_PER_MS));
+	cr_assert_geq(pace_rate(&p), 9 * 1000 * KIB);
+	cr_assert_eq(pace_delay(&line, NS_PER_S), 0);
+	/* Nor is it on its way any more when the connection is lost. */
+	pace_sent(&line, 400, PACE_MADE_MAX, false, NS_PER_S);
+	cr_assert_eq(pace_delay(&line, NS_PER_S), UINT64_MAX);
+	cr_assert(pace_resume(&line, 1 + sent, 2 * NS_PER_S));
+	cr_assert_eq(pace_delay(&line, 2 * NS_PER_S), 0);
 }
 
 Test(pace, lines_share_what_may_be_on_its_way)
@@ -180,26 +202,26 @@ Test(pace, lines_share_what_may_be_on_its_way)
 
 	begin(0);
 	pace_line_init(&other, &p, 0);
-	pace_sent(&line, pace_window(&p), false, 0);
+	pace_sent(&line, pace_window(&p), 0, false, 0);
 	cr_assert_eq(pace_delay(&line, 0), UINT64_MAX);
 	cr_assert_eq(pace_silence(&other, NS_PER_S), 0, "nothing of its own is on its way");
 	cr_assert_not(pace_acked(&other, 1, NS_PER_MS), "that is the other line's");
 	cr_assert_eq(pace_delay(&other, 0), 0, "the first may be waiting for it");
-	pace_sent(&other, 1, false, 0);
+	pace_sent(&other, 1, 0, false, 0);
 	cr_assert_eq(pace_delay(&other, 0), UINT64_MAX);
 	cr_assert(pace_acked(&line, 1, NS_PER_MS));
 	cr_assert_eq(pace_delay(&other, 0), 0);
 	/* half of the bytes each: together they are what the link carries */
 	for (unsigned i = 1; i <= 100; i++) {
-		pace_sent(&line, 50 * KIB, false, i * NS_PER_MS);
-		pace_sent(&other, 50 * KIB, false, i * NS_PER_MS);
+		pace_sent(&line, 50 * KIB, 0, false, i * NS_PER_MS);
+		pace_sent(&other, 50 * KIB, 0, false, i * NS_PER_MS);
 		cr_assert(pace_acked(&line, i + 1, (i + 1) * NS_PER_MS));
 		cr_assert(pace_acked(&other, i + 1, (i + 1) * NS_PER_MS));
 	}
 	cr_assert(pace_rate(&p) > 95 * KIB * 1000 && pace_rate(&p) < 105 * KIB * 1000);
 	/* what one of them loses is on its way no more, and the other's is */
-	pace_sent(&line, 1000, false, NS_PER_S);
-	pace_sent(&other, 10, false, NS_PER_S);
+	pace_sent(&line, 1000, 0, false, NS_PER_S);
+	pace_sent(&other, 10, 0, false, NS_PER_S);
 	cr_assert(pace_resume(&line, 101, 2 * NS_PER_S));
 	cr_assert_eq(pace_unacked(&p), 10);
 	cr_assert_eq(pace_line_unacked(&other), 10);
