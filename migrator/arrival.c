@@ -253,11 +253,13 @@ static int load_run(const struct arrived *a, uint64_t page, uint64_t count, stru
 	return r;
 }
 
-int arrived_load(const struct arrived *a, struct reference *ref)
+int arrived_load(const struct arrived *a, struct reference *ref, bool (*go_on)(void *userdata),
+		 void *userdata)
 {
 	int r = 0;
 
 	for (uint64_t page = 0; r == 0 && page < a->pages; page += RUN)
-		r = load_run(a, page, a->pages - page < RUN ? a->pages - page : RUN, ref);
+		r = !go_on || go_on(userdata) ? load_run(a, page, a->pages - page < RUN ? a->pages - page : RUN, ref)
+				    : -ECANCELED;
 	return r;
 }

@@ -60,8 +60,10 @@ DEFINE_CLEANUP(struct arrived, arrived_free)
 /* How many pages were other than zero. */
 uint64_t arrived_known(const struct arrived *a);
 
-/* Loads a table of as many pages with it. Returns 0, or why not all could be read: what could is
- * in the table. */
-int arrived_load(const struct arrived *a, struct reference *ref);
+/* Loads a table of as many pages with it, which takes a while for large ones: `go_on` (NULL: nobody
+ * wants to know) is called every few pages of it. Returns 0, or why not all could be read
+ * (-ECANCELED once that returns false): what could is in the table. */
+int arrived_load(const struct arrived *a, struct reference *ref, bool (*go_on)(void *userdata),
+		 void *userdata);
 
 #endif

@@ -19,6 +19,7 @@
  * millisecond), and little of the whole. */
 #define WARM_LEFT_MAX 4096
 #define WARM_LEFT_PART 16
+#define LOOK_PAGES 4096 /* of a table that is filled in memory: some milliseconds */
 
 /* ---- What the target says ------------------------------------------------------------ */
 
@@ -284,23 +285,7 @@ static int step(struct outflow *o)
 	return r < 0 ? r : check_eof(o);
 }
 
-/* What the target has of an earlier visit. Here and not by the owner, as it takes a while. What
- * cannot be read is as if it were not there: it is sent. */
-static void load_held(struct outflow *o)
-{
-	const struct image_manifest *held = o->held;
-
-	if (o->arrived)
-		(void)arrived_load(o->arrived, o->lanes.ref);
-	for (uint64_t page = 0; held && page < image_manifest_guest_pages(held); page++) {
-		uint32_t slot = image_manifest_slot(held, page);
-
-		if (slot != IMAGE_NO_SLOT)
-			reference_load(o->lanes.ref, page, image_manifest_hash(held, slot), NULL);
-	}
-}
-
-/* The target must not take us for dead meanwhile. */
+/* The target must not take us for dead while we read what takes seconds for a large VM. */
 static bool look_after_link(void *userdata)
 {
 	struct outflow *o = userdata;
@@ -309,7 +294,25 @@ static bool look_after_link(void *userdata)
 	return ring_run(&o->flow.ring, 0) >= 0 && !atomic_load(&o->flow.stopping);
 }
 
-/* Likewise: all of the image is read, which is seconds for a large one. */
+/* What the target has of an earlier visit. Here and not by the owner, as it takes a while. What
+ * cannot be read is as if it were not there: it is sent. */
+static void load_held(struct outflow *o)
+{
+	const struct image_manifest *held = o->held;
+
+	if (o->arrived)
+		(void)arrived_load(o->arrived, o->lanes.ref, look_after_link, o);
+	for (uint64_t page = 0; held && page < image_manifest_guest_pages(held); page++) {
+		uint32_t slot = image_manifest_slot(held, page);
+
+		if (page % LOOK_PAGES == 0 && !look_after_link(o))
+			break;
+		if (slot != IMAGE_NO_SLOT)
+			reference_load(o->lanes.ref, page, image_manifest_hash(held, slot), NULL);
+	}
+}
+
+/* All of the image is read. */
 static int index_base(struct outflow *o)
 {
 	int r;

@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (arrived_open(path, &image, pages, &a) < 0)
 		return 0;
 	if (arrived_known(a) > pages || reference_new(pages, secret, 0, &ref) < 0 ||
-	    arrived_load(a, ref) < 0)
+	    arrived_load(a, ref, NULL, NULL) < 0)
 		abort();
 	reference_free(ref);
 	arrived_free(a);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -76,9 +77,31 @@ static struct reference *load(void)
 	cr_assert_eq(arrived_open(path, &image, PAGES, &a), 0);
 	cr_assert_eq(arrived_known(a), 179);
 	cr_assert_eq(reference_new(PAGES, secret, 0, &ref), 0);
-	cr_assert_eq(arrived_load(a, ref), 0);
+	cr_assert_eq(arrived_load(a, ref, NULL, NULL), 0);
 	arrived_free(a);
 	return ref;
+}
+
+static bool not_again(void *userdata)
+{
+	unsigned *calls = userdata;
+
+	return ++*calls < 2;
+}
+
+Test(arrival, who_loads_one_may_stop)
+{
+	struct reference *ref;
+	struct arrived *a;
+	unsigned calls = 0;
+
+	write_one();
+	cr_assert_eq(arrived_open(path, &image, PAGES, &a), 0);
+	cr_assert_eq(reference_new(PAGES, secret, 0, &ref), 0);
+	cr_assert_eq(arrived_load(a, ref, not_again, &calls), -ECANCELED);
+	cr_assert_eq(calls, 2);
+	reference_free(ref);
+	arrived_free(a);
 }
 
 Test(arrival, what_came_is_what_is_known)
@@ -157,7 +180,7 @@ Test(arrival, a_file_that_is_cut_while_it_is_read_is_used_as_far_as_it_goes)
 	cr_assert_eq(reference_new(PAGES, secret, 0, &ref), 0);
 	cr_assert_eq(arrived_open(path, &image, PAGES, &a), 0);
 	cr_assert_eq(truncate(path, HASHES_AT + PAGES * 16 + 128 * 256), 0);
-	cr_assert_eq(arrived_load(a, ref), -EBADMSG);
+	cr_assert_eq(arrived_load(a, ref, NULL, NULL), -EBADMSG);
 	cr_assert(reference_same(ref, 70, &hash));
 	cr_assert_eq(reference_at(ref, 150), REFERENCE_NONE);
 	arrived_free(a);

@@ -348,7 +348,7 @@ static void check_notes(uint64_t seed)
 	cr_assert_eq(arrival_finish(w.arrival, NULL), 0);
 	cr_assert_eq(arrived_open(notes, &noted_image, PAGES, &a), 0);
 	cr_assert_eq(reference_new(PAGES, secret, 0, &ref), 0);
-	cr_assert_eq(arrived_load(a, ref), 0);
+	cr_assert_eq(arrived_load(a, ref, NULL, NULL), 0);
 	for (uint64_t i = 0; i < PAGES; i++) {
 		static const uint8_t zero[PAGE_SIZE_BYTES];
 		struct page_hash hash = page_hash(reference_hasher(ref), w.memory[i]);
