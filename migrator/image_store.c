@@ -99,6 +99,18 @@ static void drop(struct image_store *s, size_t i, const char *why)
 	s->n_images--;
 }
 
+/* One that cannot be opened. Only what is damaged goes: a host that has no descriptors left for a
+ * moment has a good image. */
+static int drop_damaged(struct image_store *s, size_t i, const struct mg_error *err)
+{
+	if (err->code == -EBADMSG || err->code == -ENOENT) {
+		drop(s, i, err->text);
+		return -ENOENT;
+	}
+	log_warning("images", "vm=%s image is not used: %s", s->images[i].header.name, err->text);
+	return err->code;
+}
+
 static bool ends_with(const char *name, const char *suffix)
 {
 	size_t n = strlen(name), m = strlen(suffix);
@@ -398,8 +410,7 @@ int image_store_find(struct image_store *s, const uint8_t key[IMAGE_KEY_SIZE], s
 			(void)utimensat(AT_FDCWD, path, NULL, 0);
 			return 0;
 		}
-		drop(s, i, err.text);
-		return -ENOENT;
+		return drop_damaged(s, i, &err);
 	}
 	return -ENOENT;
 }
@@ -492,10 +503,8 @@ int image_store_find_base(struct image_store *s, const char *name, struct image 
 
 	if (!path)
 		return -ENOENT;
-	if (image_open(path, base_key, ret, &err) < 0) {
-		drop(s, i, err.text);
-		return -ENOENT;
-	}
+	if (image_open(path, base_key, ret, &err) < 0)
+		return drop_damaged(s, i, &err);
 	s->images[i].used_utc_ns = clock_utc_ns();
 	return 0;
 }

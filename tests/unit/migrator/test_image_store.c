@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -270,6 +271,23 @@ static void put_file(const char *name)
 	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	cr_assert_eq(write(fd, "tagimage", 8), 8);
 	close(fd);
+}
+
+Test(image_store, one_that_cannot_be_opened_for_a_moment_stays)
+{
+	struct image_store *s = open_store(8 * IMAGE_BYTES, 0);
+	struct rlimit files, none;
+	struct image *image;
+
+	keep(s, 0);
+	finish(s);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+	none = (struct rlimit){ 3, files.rlim_max };
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	cr_assert_eq(image_store_find(s, keys[0], &image), -EMFILE);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+	cr_assert(has(s, 0));
+	image_store_free(s);
 }
 
 Test(image_store, what_a_crash_left_is_swept)
