@@ -86,6 +86,7 @@ int relay_take_memory(struct node *n, const char *vm, uint64_t bytes, struct mg_
 	r = vm_check_room(n, &spec, err);
 	if (r < 0)
 		return r;
+	vm_give_memory(n, bytes);
 	fd = memfd_create("tagalong-relay", MFD_CLOEXEC);
 	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0)
 		return mg_error_set(err, -errno, "no memory for a copy of %s: %s", vm,

@@ -137,7 +137,7 @@ void vm_free(struct vm *vm)
 
 /* VMs come first: what waits to be written as an image is dropped when they need
  * its memory. */
-static void give_memory(struct node *n, uint64_t bytes)
+void vm_give_memory(struct node *n, uint64_t bytes)
 {
 	uint64_t memory;
 	uint32_t vcpus;
@@ -152,11 +152,12 @@ int vm_launch(struct node *n, const VmSpec *spec, enum guest_mode mode,
 	      struct mg_error *err)
 {
 	struct vm *vm;
-	int r = vm_new(n, spec, incarnation, place, &vm, err);
+	int r;
 
+	vm_give_memory(n, spec->memory_bytes); /* before the VM counts as one that has its own */
+	r = vm_new(n, spec, incarnation, place, &vm, err);
 	if (r < 0)
 		return r;
-	give_memory(n, spec->memory_bytes);
 	r = spec->monitor ? guest_attach(n->loop, &n->host, spec, incarnation, &guest_handlers, vm,
 					 &vm->guest, err)
 			  : guest_start(n->loop, &n->host, spec, mode, incarnation, &guest_handlers,

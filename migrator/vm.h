@@ -58,6 +58,9 @@ struct vm {
 struct vm *vm_find(struct node *n, const char *name); /* ours or arriving */
 struct vm *vm_find_incarnation(struct node *n, const struct uuid *incarnation);
 
+/* Memory that is about to be taken: images that wait to be written give way if there is none left otherwise. */
+void vm_give_memory(struct node *n, uint64_t bytes);
+
 /* What is left of this node for VMs. */
 void vm_free_room(struct node *n, uint64_t *ret_memory, uint32_t *ret_vcpus);
 
