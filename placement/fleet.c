@@ -281,6 +281,7 @@ static void visit(struct fleet *fleet, struct vm *vm, struct node *node, uint64_
 static void locate(struct fleet *fleet, struct vm *vm, uint64_t now_utc_ns)
 {
 	const struct claim *best = NULL;
+	bool was_somewhere = vm->node;
 
 	for (size_t i = 0; i < vm->n_claims; i++) {
 		const struct claim *c = &vm->claims[i];
@@ -290,8 +291,11 @@ static void locate(struct fleet *fleet, struct vm *vm, uint64_t now_utc_ns)
 			best = c;
 	}
 	vm->node = best ? best->node : NULL;
-	if (!best)
+	if (!best) {
+		if (was_somewhere || vm->n_claims == 0)
+			fleet_touch(fleet, vm);
 		return;
+	}
 	vm->state = best->state;
 	visit(fleet, vm, vm->node, now_utc_ns);
 }
@@ -315,6 +319,14 @@ int fleet_vm_arrived(struct fleet *fleet, struct vm *vm, struct node *from, stru
 	r = claim_set(vm, to, TAGALONG__VM_STATE__VM_RUNNING);
 	locate(fleet, vm, now_utc_ns);
 	return r;
+}
+
+void fleet_vm_give_up(struct fleet *fleet, struct vm *vm, uint64_t now_utc_ns)
+{
+	for (size_t i = vm->n_claims; i-- > 0;)
+		if (!node_is_up(vm->claims[i].node))
+			claim_remove(vm, vm->claims[i].node);
+	locate(fleet, vm, now_utc_ns);
 }
 
 void fleet_vm_lost(struct fleet *fleet, struct vm *vm, struct node *from, struct node *to,

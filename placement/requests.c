@@ -98,6 +98,10 @@ static void on_move_query(struct controller *c, const struct bus_peer *from, con
 	size_t limit = q.has_limit ? q.limit : MOVES_LISTED, n_settled;
 	const struct move *after = q.has_after ? executor_find(&c->executor, &q.after) : NULL;
 	bool all_settled = !q.has_after || after;
+	bool by_id = q.has_move && !q.has_after;
+	const Tagalong__MoveInfo *recent =
+		by_id ? executor_find_settled(&c->executor, &q.move) : NULL;
+	bool at_hand = recent || (by_id && executor_find(&c->executor, &q.move));
 	Tagalong__Placement__MoveEntry **settled;
 	Tagalong__MoveList list = TAGALONG__MOVE_LIST__INIT;
 	Envelope reply = TAGALONG__ENVELOPE__INIT;
@@ -107,13 +111,16 @@ static void on_move_query(struct controller *c, const struct bus_peer *from, con
 	if (limit > MOVES_LISTED_MAX)
 		limit = MOVES_LISTED_MAX;
 	q.has_after &= !after;
-	if (history_list(c->store, &q, limit, &settled, &n_settled, &err) < 0) {
+	/* One that is asked for by its id, again and again while it goes on, takes no search. */
+	if (history_list(c->store, &q, at_hand ? 0 : limit, &settled, &n_settled, &err) < 0) {
 		effects_reply_failure(&c->fx, from, e->seq, err.code, "%s", err.text);
 		return;
 	}
 	list.moves = arena_alloc(&arena, c->executor.moves.n + n_settled + 1, sizeof(*list.moves));
 	if (all_settled)
 		list_open(c, &q, after, limit, &arena, &list);
+	if (recent && !arena.failed && limit > 0 && (!q.vm || strcmp(q.vm, recent->vm) == 0))
+		list.moves[list.n_moves++] = (Tagalong__MoveInfo *)recent;
 	for (size_t i = 0; !arena.failed && i < n_settled && list.n_moves < limit; i++)
 		list.moves[list.n_moves++] = settled[i]->info;
 	reply.body_case = BODY(MOVE_LIST);
@@ -300,10 +307,34 @@ static int choose_node(const struct controller *c, const struct vm *vm, const st
 	return *ret ? 0 : mg_error_set(err, -ENOSPC, "no node that is connected has room for it");
 }
 
+/* Whether a VM may be started of which this is known. */
+static int check_start(const struct vm *vm, const Tagalong__VmStart *start, struct mg_error *err)
+{
+	const struct node *last = vm && vm->n_visits > 0 ? vm->visits[0].node : NULL;
+
+	if (vm && vm->move)
+		return mg_error_set(err, -EBUSY, "VM '%s' is moving to '%s'", vm->name,
+				    vm->move->target->name);
+	if (vm && vm->node && node_is_up(vm->node))
+		return mg_error_set(err, -EEXIST, "VM '%s' is on '%s' already", vm->name,
+				    vm->node->name);
+	if (vm && vm->node && !start->force)
+		return mg_error_set(err, -EBUSY,
+				    "VM '%s' is on '%s', which is silent: once that is surely off, "
+				    "--force starts the VM elsewhere", vm->name, vm->node->name);
+	/* Where VMs are, nodes tell a controller that has just begun. */
+	if (last && !vm->node && !last->programs[PROGRAM_MIGRATOR].known && !start->force)
+		return mg_error_set(err, -EBUSY,
+				    "VM '%s' was on '%s', which has not been heard of since this "
+				    "controller began: once that is surely off, --force starts the "
+				    "VM elsewhere", vm->name, last->name);
+	return 0;
+}
+
 static void on_vm_start(struct controller *c, const struct bus_peer *from, const Envelope *e)
 {
 	const Tagalong__VmStart *start = e->vm_start;
-	const struct vm *there = fleet_vm(&c->fleet, start->spec->name);
+	struct vm *there = fleet_vm(&c->fleet, start->spec->name);
 	const struct vm wanted = { .memory = start->spec->memory_bytes,
 				   .vcpus = start->spec->vcpus };
 	Tagalong__VmStart passed = *start;
@@ -312,16 +343,22 @@ static void on_vm_start(struct controller *c, const struct bus_peer *from, const
 	struct mg_error err = { 0 };
 	int r;
 
-	if (there && there->node)
-		r = mg_error_set(&err, -EEXIST, "VM '%s' is on '%s' already", there->name,
-				 there->node->name);
-	else if (start->node)
+	r = check_start(there, start, &err);
+	if (r == 0 && start->node)
 		r = request_find_node(c, start->node, &node, &err);
-	else
+	else if (r == 0)
 		r = choose_node(c, &wanted, there, &node, &err);
 	passed.node = NULL;
 	message.vm_start = &passed;
-	pass_on(c, from, e, r, node, &message, &err);
+	if (r == 0)
+		r = forward(c, from, e, node, &message, &err);
+	if (r < 0) {
+		request_reply(c, from, e, r, &err);
+	} else if (there && there->node && !start->dry_run) {
+		effects_decide(&c->fx, "give-up", "vm=%s node=%s by=%s", there->name,
+			       there->node->name, from->name);
+		fleet_vm_give_up(&c->fleet, there, c->fx.now_utc_ns);
+	}
 }
 
 static void on_vm_stop(struct controller *c, const struct bus_peer *from, const Envelope *e)

@@ -176,6 +176,7 @@ static const struct rest_field vm_spec[] = {
 static const struct rest_field vm_start[] = {
 	{ "spec", REQUIRED, .fields = vm_spec },
 	{ "node" },
+	{ "force" },
 	{ "dry_run" },
 	{ 0 },
 };

@@ -42,7 +42,7 @@ static const struct command {
 	  "take a node's maintenance windows away" },
 	{ "vm list", cmd_vm_list, "", 0, ASKS, "VMs and where they are" },
 	{ "vm show", cmd_vm_show, "VM", 1, ASKS, "all about one VM" },
-	{ "vm start", cmd_vm_start, "FILE", 1, ACTS | OPTION_ON,
+	{ "vm start", cmd_vm_start, "FILE", 1, ACTS | OPTION_ON | OPTION_FORCE,
 	  "start the VM that FILE describes (tagalong-vm(5))" },
 	{ "vm stop", cmd_vm_stop, "VM", 1, ACTS | OPTION_FORCE, "end a VM, as pulling its plug would" },
 	{ "vm adopt", cmd_vm_adopt, "FILE", 1, ACTS | OF_NODE | OPTION_QMP | OPTION_FORCE,

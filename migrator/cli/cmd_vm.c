@@ -59,6 +59,7 @@ enum cli_exit cmd_vm_start(const struct cli *cli, struct mg_error *err)
 		return code;
 	start.spec = spec;
 	start.has_dry_run = start.dry_run = cli->options.dry_run;
+	start.has_force = start.force = cli->options.force;
 	start.node = s.direct ? NULL : (char *)cli->options.on;
 	request.body_case = TAGALONG__ENVELOPE__BODY_VM_START;
 	request.vm_start = &start;

@@ -92,7 +92,7 @@ static const struct option_row {
 	ROW(OPTION_NODE, "node", 0, "NODE", KIND_TEXT, node,
 	    "speak to this migratord (a name of nodes: or an endpoint), not to placementd"),
 	ROW(OPTION_TIMEOUT, "timeout", 0, "DURATION", KIND_DURATION, timeout_ns,
-	    "how long to wait for an answer (default: 5s; vm start, stop, adopt: 30s)"),
+	    "how long to wait for an answer (default: 5s; vm start, stop, adopt, resolve: 30s; image add: 10min)"),
 	ROW(OPTION_CONFIG, "config", 'c', "FILE", KIND_TEXT, config,
 	    "configuration (default: $TAGALONG_CONFIG, ~/.config/tagalong/migrator.yaml)"),
 	ROW(OPTION_JSON, "json", 'j', NULL, KIND_FLAG, json, "print JSON"),

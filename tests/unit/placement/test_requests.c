@@ -508,6 +508,51 @@ Test(requests, vms_are_started_where_there_is_room)
 	harness_close(&h);
 }
 
+/* An operator has it started on any node. */
+static const Envelope *start_vm(struct harness *h, bool force, bool dry_run)
+{
+	Tagalong__VmSpec spec = TAGALONG__VM_SPEC__INIT;
+	Tagalong__VmStart start = TAGALONG__VM_START__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	spec.name = (char *)"web";
+	spec.machine = spec.cpu = spec.accelerator = (char *)"x";
+	spec.memory_bytes = GIB;
+	spec.vcpus = 1;
+	start.spec = &spec;
+	start.has_force = start.force = force;
+	start.has_dry_run = start.dry_run = dry_run;
+	e.body_case = BODY(VM_START);
+	e.vm_start = &start;
+	return ask(h, &e);
+}
+
+Test(requests, a_vm_whose_node_has_died_is_started_elsewhere)
+{
+	struct harness h;
+
+	setup(&h);
+	cr_assert(refused(start_vm(&h, true, false), EEXIST, "is on 'tower-a' already"));
+	for (int i = 0; i < 4; i++) {
+		harness_run(&h, 5 * SECOND);
+		node_status(&h, "tower-b", NULL, TAGALONG__VM_STATE__VM_RUNNING);
+	}
+	harness_forget(&h);
+	cr_assert(refused(start_vm(&h, false, false), EBUSY, "silent: once that is surely off"));
+	start_vm(&h, true, true);
+	cr_assert(refused(start_vm(&h, false, false), EBUSY, "silent"), "a dry run changes nothing");
+	harness_forget(&h);
+	start_vm(&h, true, false);
+	cr_assert_not_null(harness_next(&h, "tower-b", BODY(VM_START)));
+	cr_assert_eq(harness_decided(&h, " give-up vm=web node=tower-a by=alice"), 1);
+	node_status(&h, "tower-b", "web", TAGALONG__VM_STATE__VM_RUNNING);
+	cr_assert(refused(start_vm(&h, true, false), EEXIST, "is on 'tower-b' already"));
+	/* What the dead one says when it is back. */
+	node_hello(&h, "tower-a", 8 * GIB, NULL);
+	cr_assert(refused(start_vm(&h, true, false), EEXIST, "is on 'tower-b' already"));
+	harness_close(&h);
+}
+
 Test(requests, a_node_that_does_not_answer)
 {
 	Tagalong__VmStop stop = TAGALONG__VM_STOP__INIT;
