@@ -172,6 +172,8 @@ int bus_new(sd_event *loop, const struct bus_config *config, struct bus **ret, s
 	bus->on_garbage = config->on_garbage;
 	bus->on_garbage_data = config->on_garbage_data;
 	bus->boot_id = uuid_random();
+	/* Not from 1 on: late answers to a program of this name that was here before are none to us. */
+	memcpy(&bus->seq, bus->boot_id.bytes, 5);
 	snprintf(bus->name, sizeof(bus->name), "%s", config->name);
 	if (!bus->plain_text) {
 		if (!config->keys)

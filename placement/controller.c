@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "placement/affinity.h"
 
 #define PRUNE_EVERY 256 /* settled moves */
@@ -451,6 +452,22 @@ static int load_value(struct controller *c, const Tagalong__Placement__StoreValu
 	return r < 0 ? r : 0;
 }
 
+/* A clock that was ahead for a while, perhaps in an earlier run, must not hold VMs and nodes for as
+ * long when it is right again. */
+static void cut_deadlines(struct controller *c)
+{
+	uint64_t retry = c->fx.now_utc_ns + c->start->limits->backoff_max_ns;
+	struct vm *vm;
+
+	INDEX_FOREACH(vm, &c->fleet.vms) {
+		if (vm->retry_utc_ns <= retry)
+			continue;
+		vm->retry_utc_ns = retry;
+		fleet_touch(&c->fleet, vm);
+	}
+	quarantine_clock_back(c);
+}
+
 static int on_start(struct controller *c, const Tagalong__Placement__Start *start,
 		    struct mg_error *err)
 {
@@ -473,6 +490,7 @@ static int on_start(struct controller *c, const Tagalong__Placement__Start *star
 		c->policy->dev_init(device->policy_state);
 	effects_decide(&c->fx, "start", "epoch=%" PRIu64 " policy=%s devices=%zu moves=%zu",
 		       start->epoch, start->policy, c->fleet.devices.n, c->executor.moves.n);
+	cut_deadlines(c);
 	mec021_resume(&c->mec021);
 	c->env->timer_set(c->env->userdata, TIMER_TICK, c->fx.now_ns + TICK_NS);
 	return 0;
@@ -518,6 +536,13 @@ void controller_free(struct controller *c)
 	free(c);
 }
 
+/* There is nothing of it, and nobody has said anything about it that holds for the next of that name. */
+static bool is_forgotten(const struct vm *vm)
+{
+	return vm->n_claims == 0 && !vm->device && !vm->move && vm->n_affinities == 0 &&
+	       !vm->frozen && !vm->summoned && !vm->called;
+}
+
 static void keep_vm(struct controller *c, const struct vm *vm)
 {
 	Tagalong__Placement__VmEntry entry = TAGALONG__PLACEMENT__VM_ENTRY__INIT;
@@ -525,6 +550,11 @@ static void keep_vm(struct controller *c, const struct vm *vm)
 	struct arena arena = { 0 };
 	char key[STORE_KEY_SIZE];
 
+	snprintf(key, sizeof(key), "vms/%s", vm->name);
+	if (is_forgotten(vm)) {
+		effects_delete(&c->fx, key);
+		return;
+	}
 	entry.together = arena_alloc(&arena, vm->n_affinities + 1, sizeof(*entry.together));
 	entry.apart = arena_alloc(&arena, vm->n_affinities + 1, sizeof(*entry.apart));
 	for (size_t i = 0; !arena.failed && i < vm->n_affinities; i++) {
@@ -551,7 +581,6 @@ static void keep_vm(struct controller *c, const struct vm *vm)
 	entry.called_until_utc_ns = vm->called_until_utc_ns;
 	entry.has_frozen = entry.frozen = vm->frozen;
 	entry.has_summoned = entry.summoned = vm->summoned;
-	snprintf(key, sizeof(key), "vms/%s", vm->name);
 	if (arena.failed)
 		c->fx.error = -ENOMEM;
 	else
@@ -626,6 +655,7 @@ static int cut_history(struct controller *c, struct mg_error *err)
 
 int controller_input(struct controller *c, PlacementRecord *input, struct mg_error *err)
 {
+	uint64_t before_utc_ns = c->fx.now_utc_ns;
 	struct node *node;
 	struct vm *vm;
 	int r;
@@ -633,6 +663,8 @@ int controller_input(struct controller *c, PlacementRecord *input, struct mg_err
 	input->mono_ns = c->fx.now_ns = c->env->now_mono(c->env->userdata);
 	input->utc_ns = c->fx.now_utc_ns = c->env->now_utc(c->env->userdata);
 	r = deal_with(c, input, err);
+	if (r == 0 && c->fx.now_utc_ns + NS_PER_S < before_utc_ns)
+		cut_deadlines(c);
 	if (r < 0) {
 		effects_clear(&c->fx);
 		return r;
@@ -642,6 +674,9 @@ int controller_input(struct controller *c, PlacementRecord *input, struct mg_err
 	while ((node = fleet_take_changed_node(&c->fleet)))
 		keep_node(c, node);
 	r = effects_commit(&c->fx, c->store, &c->fence, err);
+	/* Whatever the store has against it: it was no fault of the input, which cannot be ignored now. */
+	if (r == -EINVAL || r == -EPROTO)
+		r = err->code = -EIO;
 	if (r < 0)
 		return r;
 	c->env->record(c->env->userdata, input);

@@ -106,6 +106,8 @@ void affinity_on_query(struct controller *c, const struct bus_peer *from, const 
 
 /* quarantine.c; see quarantine.h. */
 void quarantine_tick(struct controller *c);
+/* The clock was ahead when some deadlines were set: none is further ahead than it would be from now. */
+void quarantine_clock_back(struct controller *c);
 void quarantine_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e);
 
 /* pairs.c. `item` and `items` have a place for each of the device's VMs. */

@@ -114,7 +114,8 @@ static int errno_of(int64_t code, const char *text)
 	switch (code) {
 	case 3: /* INVALID_ARGUMENT */
 		return strstr(text, "too large") || strstr(text, "too many operations") ? -E2BIG :
-		       strstr(text, "authentication") || strstr(text, "user name is empty") ?
+		       strstr(text, "authentication") || strstr(text, "user name is empty") ||
+				       strstr(text, "auth store is old") ?
 										  -EACCES :
 										  -EINVAL;
 	case 5: /* NOT_FOUND */

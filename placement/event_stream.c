@@ -163,6 +163,7 @@ void event_stream_close(struct event_stream *s)
 	for (struct listener *l = s->listeners; l; l = l->next)
 		l->closed = true;
 	wake_all(s);
+	randombytes_buf(&s->run, sizeof(s->run)); /* another leads, and has events that we have not */
 }
 
 /* Who has gone is noticed when something is sent. */

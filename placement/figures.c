@@ -3,6 +3,7 @@
 
 #include "placement/controller_private.h"
 
+/* States are what nodes say, and may be those of a later release. */
 void controller_figures(const struct controller *c, struct controller_figures *ret)
 {
 	struct controller_figures f = { .epoch = c->fx.epoch };
@@ -17,7 +18,8 @@ void controller_figures(const struct controller *c, struct controller_figures *r
 		f.telemetries_up += node->programs[PROGRAM_TELEMETRY].up;
 		f.drained += node->drained;
 		for (size_t i = 0; i < node->n_vms; i++)
-			f.vms[node->vms[i]->state]++;
+			if ((unsigned)node->vms[i]->state < FIGURES_VM_STATES)
+				f.vms[node->vms[i]->state]++;
 	}
 	INDEX_FOREACH(device, &c->fleet.devices) {
 		f.devices += device->n_vms > 0;
@@ -27,7 +29,8 @@ void controller_figures(const struct controller *c, struct controller_figures *r
 	INDEX_FOREACH(vm, &c->fleet.vms)
 		f.frozen += vm->frozen;
 	INDEX_FOREACH(move, &c->executor.moves)
-		f.moves[move->entry->info->state]++;
+		if ((unsigned)move->entry->info->state < FIGURES_MOVE_STATES)
+			f.moves[move->entry->info->state]++;
 	*ret = f;
 }
 

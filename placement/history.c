@@ -12,6 +12,7 @@ struct list {
 	const Tagalong__MoveQuery *query;
 	Tagalong__Placement__MoveEntry **entries;
 	size_t n, limit;
+	char id[UUID_TEXT_SIZE]; /* of the one move that is wanted, if it is one */
 	bool skips; /* until the one that the query names has passed */
 };
 
@@ -33,11 +34,22 @@ static bool is_wanted(struct list *list, const Tagalong__MoveInfo *info)
 	return !q->has_move || is_move(&q->move, info);
 }
 
+/* Keys end with the move's id: see executor_keep_settled(). */
+static bool key_fits(const struct list *list, const char *key)
+{
+	size_t len = strlen(key), id_len = strlen(list->id);
+
+	return len >= id_len && strcmp(key + len - id_len, list->id) == 0;
+}
+
 static int on_entry(const struct store_entry *e, void *userdata)
 {
 	struct list *list = userdata;
-	Tagalong__Placement__MoveEntry *entry =
-		tagalong__placement__move_entry__unpack(NULL, e->len, e->value);
+	Tagalong__Placement__MoveEntry *entry;
+
+	if (!list->skips && !key_fits(list, e->key))
+		return 0;
+	entry = tagalong__placement__move_entry__unpack(NULL, e->len, e->value);
 
 	/* What an older or newer release wrote and we cannot read is not shown. */
 	if (!entry)
@@ -59,6 +71,12 @@ int history_list(struct store *store, const Tagalong__MoveQuery *query, size_t l
 	list.entries = calloc(limit + 1, sizeof(*list.entries));
 	if (!list.entries)
 		return mg_error_set(err, -ENOMEM, "out of memory");
+	if (query->has_move && query->move.len == UUID_SIZE) {
+		struct uuid id;
+
+		memcpy(id.bytes, query->move.data, UUID_SIZE);
+		uuid_format(&id, list.id);
+	}
 	if (store && limit > 0)
 		r = store_range(store, &(struct store_range){ PREFIX, 0, true }, on_entry, &list,
 				NULL, err);

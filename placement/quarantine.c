@@ -75,6 +75,19 @@ void quarantine_tick(struct controller *c)
 	}
 }
 
+void quarantine_clock_back(struct controller *c)
+{
+	uint64_t latest = c->fx.now_utc_ns + c->start->limits->quarantine_max_ns;
+	struct node *node;
+
+	INDEX_FOREACH(node, &c->fleet.nodes) {
+		if (node->quarantine.until_utc_ns == UINT64_MAX || node->quarantine.until_utc_ns <= latest)
+			continue;
+		node->quarantine.until_utc_ns = latest;
+		fleet_touch_node(&c->fleet, node);
+	}
+}
+
 /* ---- What operators ask -------------------------------------------------------------- */
 
 static void set(struct controller *c, struct node *node, bool quarantined, const char *who)

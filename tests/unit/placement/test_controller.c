@@ -314,6 +314,72 @@ Test(controller, late_and_repeated_results_are_answered_and_harmless)
 	harness_close(&h);
 }
 
+static int count(const struct store_entry *e, void *userdata)
+{
+	unsigned *n = userdata;
+
+	(void)e;
+	++*n;
+	return 0;
+}
+
+static unsigned vms_stored(struct harness *h)
+{
+	unsigned n = 0;
+
+	cr_assert_geq(store_range(h->store, &(struct store_range){ "vms/", 0, false }, count, &n,
+				  NULL, &h->err), 0);
+	return n;
+}
+
+Test(controller, a_vm_of_which_nothing_is_left_is_not_kept)
+{
+	struct harness h;
+	unsigned before;
+
+	setup(&h);
+	before = vms_stored(&h);
+	node_status(&h, "tower-b", "batch", TAGALONG__VM_STATE__VM_RUNNING);
+	cr_assert_eq(vms_stored(&h), before + 1);
+	node_status(&h, "tower-b", "batch", TAGALONG__VM_STATE__VM_GONE);
+	cr_assert_eq(vms_stored(&h), before + 1, "its node has something of it still");
+	node_status(&h, "tower-b", NULL, TAGALONG__VM_STATE__VM_RUNNING);
+	cr_assert_eq(vms_stored(&h), before);
+	/* One that has a device is kept. */
+	node_status(&h, "tower-a", NULL, TAGALONG__VM_STATE__VM_RUNNING);
+	cr_assert_eq(vms_stored(&h), before);
+	harness_close(&h);
+}
+
+static void restart(struct harness *h)
+{
+	harness_kill(h);
+	harness_start(h);
+	node_hello(h, "tower-a", 8 * GIB, "web");
+	node_hello(h, "tower-b", 8 * GIB, NULL);
+}
+
+Test(controller, a_clock_that_was_ahead_holds_nothing_up_when_it_is_set_back)
+{
+	const uint64_t year = 365 * 24 * UINT64_C(3600) * SECOND;
+	struct harness h;
+
+	for (int restarts = 0; restarts < 2; restarts++) {
+		setup(&h);
+		h.limits.node_timeout_ns = 600 * SECOND;
+		restart(&h);
+		h.utc_ns += year;
+		move_result(&h, "tower-a", walk(&h), STATE(ABORTED));
+		harness_forget(&h);
+		h.utc_ns -= year;
+		if (restarts)
+			restart(&h);
+		stand(&h, 30, 5, 90 * SECOND);
+		cr_assert_not_null(ordered(&h, "tower-a", NULL), "restarts: %d", restarts);
+		harness_close(&h);
+	}
+}
+
 Test(controller, after_a_failed_move_it_waits_longer_each_time)
 {
 	const Tagalong__MoveOrder *order;

@@ -28,7 +28,7 @@ static void add(struct store *s, uint8_t i)
 	Tagalong__MoveOrder order = TAGALONG__MOVE_ORDER__INIT;
 	uint8_t id[UUID_SIZE] = { i }, value[256];
 	struct store_op op = { .kind = STORE_PUT, .value = value };
-	char key[64];
+	char key[96], text[UUID_TEXT_SIZE];
 
 	info.move = order.move = (ProtobufCBinaryData){ UUID_SIZE, id };
 	info.vm = order.vm = (char *)(i & 1 ? "odd" : "even");
@@ -37,7 +37,8 @@ static void add(struct store *s, uint8_t i)
 	info.state = TAGALONG__MOVE_STATE__MOVE_DONE;
 	entry.info = &info;
 	entry.order = &order;
-	snprintf(key, sizeof(key), "history/%016" PRIx64 "-x", (uint64_t)i * 1000000000);
+	snprintf(key, sizeof(key), "history/%016" PRIx64 "-%s", (uint64_t)i * 1000000000,
+		 uuid_format(&(struct uuid){ { i } }, text));
 	op.key = key;
 	op.len = tagalong__placement__move_entry__pack(&entry, value);
 	cr_assert_eq(store_txn(s, NULL, 0, &op, 1, NULL, NULL), 0);
