@@ -53,7 +53,7 @@ nodes_link 1
 node_start a
 node_start b
 vm_watch
-vm_memory=128M vm_describe web "tagguest.mem=24M tagguest.ws=16M tagguest.rate=40M tagguest.verify=16M"
+vm_memory=128M vm_describe web "tagguest.mem=24M tagguest.ws=12M tagguest.rate=40M tagguest.verify=16M"
 vm_start a web
 
 say "where it cannot be"
