@@ -30,8 +30,21 @@ endif
 FEWER_BLOWS = KILLS=2 MOVES=8 BLOWS=1 ONLY='journal-commit|send-commit|journal-run'
 
 # Those that look at the tree, at pages and at packages, and run nothing of ours that others do not.
-NOT_SANITIZED = $(addprefix tests/e2e/,commit-model.sh completion.sh dist.sh guest-boots.sh huge-pages.sh \
-	manpages.sh map.sh packages.sh qemu-versions.sh readme.sh references.sh shellcheck.sh tree.sh)
+NOT_SANITIZED = \
+	tests/e2e/commit-model.sh \
+	tests/e2e/completion.sh \
+	tests/e2e/dist.sh \
+	tests/e2e/guest-boots.sh \
+	tests/e2e/huge-pages.sh \
+	tests/e2e/manpages.sh \
+	tests/e2e/map.sh \
+	tests/e2e/packages.sh \
+	tests/e2e/qemu-versions.sh \
+	tests/e2e/readme.sh \
+	tests/e2e/references.sh \
+	tests/e2e/shellcheck.sh \
+	tests/e2e/tree.sh \
+	$(NULL)
 
 # The other tests again under AddressSanitizer and UBSan, then the threaded ones under
 # ThreadSanitizer, each in a build folder beside this one.
