@@ -65,7 +65,8 @@ static void on_hello(struct controller *c, const struct bus_peer *from, const En
 	if (memcmp(node->telemetry_boot.bytes, e->boot_id.data, UUID_SIZE) != 0)
 		watch_restart(node);
 	memcpy(node->telemetry_boot.bytes, e->boot_id.data, UUID_SIZE);
-	watch_update(c);
+	node->watch.takes_changes = hello->has_takes_watch_changes && hello->takes_watch_changes;
+	watch_hello(c, node);
 }
 
 /* The node, if that program of it has said hello; else it is told to. */
@@ -130,7 +131,7 @@ static void on_client_seen(struct controller *c, const struct bus_peer *from, co
 	if (device->asleep != slept)
 		effects_decide(&c->fx, device->asleep ? "sleep" : "wake", "device=%s",
 			       uuid_format(&id, text));
-	watch_update(c);
+	watch_device(c, device);
 }
 
 static void on_report(struct controller *c, const struct bus_peer *from, const Envelope *e)

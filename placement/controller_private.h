@@ -62,6 +62,11 @@ struct controller {
 	bool plan_is_due;
 	uint64_t random_counter;
 
+	struct {
+		uint64_t edition; /* of the watch list; 0: there was none yet */
+		uint64_t threshold_ns;
+	} watch; /* see watch.c */
+
 	struct forwarded *forwarded;
 	size_t pruned_at; /* settled moves when the history was last cut */
 };
@@ -148,9 +153,11 @@ void why_on_query(struct controller *c, const struct bus_peer *from, const Envel
 void summary_tick(struct controller *c);
 void summary_on_query(struct controller *c, const struct bus_peer *from, const Envelope *e);
 
-/* watch.c: sends each node the list of clients that it should watch, when that
- * has changed, until it is answered. */
-void watch_update(struct controller *c);
+/* watch.c: tells each node which clients it should watch, and what has changed of that, until it has
+ * answered. */
+void watch_update(struct controller *c);                         /* anything may have changed */
+void watch_device(struct controller *c, struct device *device); /* only that has */
+void watch_hello(struct controller *c, struct node *node);
 void watch_repeat(struct controller *c);
 void watch_restart(struct node *node); /* it has lost its list */
 bool watch_answer(struct controller *c, uint64_t request, const Envelope *e);

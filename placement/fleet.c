@@ -51,7 +51,6 @@ void fleet_clear(struct fleet *fleet)
 			tagalong__node_hello__free_unpacked(node->hello, NULL);
 		free_vm_infos(node->vms, node->n_vms);
 		index_clear(&node->claimed);
-		free(node->watch.list);
 		free(node);
 	}
 	INDEX_FOREACH(vm, &fleet->vms) {

@@ -69,10 +69,13 @@ struct node {
 	uint64_t memory_used; /* by its own account */
 	uint64_t heard_utc_ns;
 	struct {
-		uint8_t *list; /* the packed WatchList that it should have, or NULL */
-		size_t len;
-		uint64_t request, sent_ns;
-		bool answered;
+		bool takes_changes;
+		uint64_t edition_sent; /* of the list that it has been told; 0: none */
+		uint64_t number;       /* of the last message of it */
+		struct watch_sent {
+			uint64_t request, edition, sent_ns;
+		} unanswered[8]; /* the oldest first */
+		size_t n_unanswered;
 	} watch; /* see watch.c */
 };
 
@@ -139,6 +142,7 @@ struct device {
 	char *address;         /* and with which address, or NULL */
 	bool asleep;           /* it told that node so: its silence does not mean that it is lost */
 	bool idle;             /* as the watch lists tell it; see device_is_idle() */
+	uint64_t watch_mark, watch_edition; /* see watch.c */
 	struct rtt_entry *rtts; /* in the order of the nodes' names */
 	size_t n_rtts;
 	_Alignas(max_align_t) uint8_t policy_state[POLICY_STATE_SIZE];

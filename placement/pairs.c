@@ -147,7 +147,7 @@ static void changed(struct controller *c, struct device *device, const struct vm
 		       vm->summoned  ? " summoned"
 		       : vm->follows ? " follows"
 				     : "");
-	watch_update(c);
+	watch_device(c, device);
 	decide_sample(c, device);
 	decide_soon(c);
 }
@@ -218,7 +218,7 @@ static int remove_pair(struct controller *c, const Tagalong__PairRemove *remove,
 	fleet_touch(&c->fleet, vm);
 	effects_delete(&c->fx, key);
 	effects_decide(&c->fx, "unpair", "device=%s vm=%s", device->name, vm->name);
-	watch_update(c);
+	watch_device(c, device);
 	return 0;
 }
 
@@ -290,7 +290,8 @@ static int replace_device(struct controller *c, const Tagalong__PairReplace *rep
 	keep_pairs(c, device);
 	effects_decide(&c->fx, "replace", "device=%s lost=%s new=%s vms=%zu", device->name,
 		       uuid_format(&lost->id, old), uuid_format(&id, new), device->n_vms);
-	watch_update(c);
+	watch_device(c, lost);
+	watch_device(c, device);
 	return 0;
 }
 

@@ -1,139 +1,214 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <sodium.h>
 #include <string.h>
 
 #include "placement/controller_private.h"
 
 #define REPEAT_NS (2 * TICK_NS)
+#define PART 4096 /* entries of a message: less than ENVELOPE_MAX, whatever the names */
+
+/* ---- What each device's entry says -------------------------------------------------------- */
 
 /* The rule who watches whom: a node watches the clients that it serves or
  * might soon serve. For now every node might serve every paired device. */
-static bool is_watched_by(const struct device *device, const struct node *node)
+static bool is_watched(const struct device *device)
 {
-	(void)node;
 	return device->n_vms > 0;
 }
 
-static size_t build(const struct controller *c, const struct node *node,
-		    Tagalong__WatchEntry *entries, Tagalong__WatchEntry **pointers)
+static void fill(Tagalong__WatchEntry *entry, struct device *device)
 {
-	struct device *device;
-	size_t n = 0;
-
-	INDEX_FOREACH(device, &c->fleet.devices) {
-		if (!is_watched_by(device, node))
-			continue;
-		pointers[n] = &entries[n];
-		tagalong__watch_entry__init(&entries[n]);
-		entries[n].device = (ProtobufCBinaryData){ UUID_SIZE, device->id.bytes };
-		entries[n].name = device->name;
-		entries[n].address = device->address;
-		entries[n].has_asleep = entries[n].asleep = device->asleep;
-		entries[n].has_idle = entries[n].idle = device->idle;
-		n++;
+	tagalong__watch_entry__init(entry);
+	entry->device = (ProtobufCBinaryData){ UUID_SIZE, device->id.bytes };
+	entry->name = device->name;
+	if (!is_watched(device)) {
+		entry->has_gone = entry->gone = true;
+		return;
 	}
-	return n;
+	entry->address = device->address;
+	entry->has_asleep = entry->asleep = device->asleep;
+	entry->has_idle = entry->idle = device->idle;
+}
+
+/* A number that is another one when the entry is; 0: it has none. */
+static uint64_t mark_of(struct device *device)
+{
+	static const uint8_t key[crypto_shorthash_KEYBYTES];
+	uint8_t packed[512], hash[crypto_shorthash_BYTES];
+	Tagalong__WatchEntry entry;
+	uint64_t mark;
+
+	_Static_assert(sizeof(hash) == sizeof(mark), "SipHash-2-4 has 64 bits");
+	if (!is_watched(device))
+		return 0;
+	fill(&entry, device);
+	if (tagalong__watch_entry__get_packed_size(&entry) > sizeof(packed))
+		entry.address = NULL; /* longer than any that a node can parse */
+	crypto_shorthash(hash, packed, tagalong__watch_entry__pack(&entry, packed), key);
+	memcpy(&mark, hash, sizeof(mark));
+	return mark | 1;
+}
+
+/* Whether it has changed: then it is of the next edition. */
+static bool note(struct controller *c, struct device *device)
+{
+	uint64_t mark;
+
+	device->idle = device_is_idle(device);
+	mark = mark_of(device);
+	if (mark == device->watch_mark)
+		return false;
+	device->watch_mark = mark;
+	device->watch_edition = c->watch.edition + 1;
+	return true;
+}
+
+/* ---- What a node is told --------------------------------------------------------------------- */
+
+/* Whether the entry is a part of what the node is to be told. */
+static bool concerns(const struct node *node, const struct device *device, bool whole)
+{
+	return whole ? device->watch_mark != 0 : device->watch_edition > node->watch.edition_sent;
+}
+
+static void send_part(struct controller *c, struct node *node, Tagalong__WatchList *list)
+{
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	struct watch_sent *s = &node->watch.unanswered[node->watch.n_unanswered];
+
+	list->has_threshold_ns = true;
+	list->threshold_ns = c->watch.threshold_ns;
+	list->has_number = true;
+	list->number = ++node->watch.number;
+	e.body_case = TAGALONG__ENVELOPE__BODY_WATCH_LIST;
+	e.watch_list = list;
+	*s = (struct watch_sent){ effects_request(&c->fx), c->watch.edition, c->fx.now_ns };
+	effects_send(&c->fx, &node->programs[PROGRAM_TELEMETRY].peer, s->request, &e);
+}
+
+/* In parts, each of which goes on from the one before; only the last is answered. */
+static void send_entries(struct controller *c, struct node *node, Tagalong__WatchEntry *entries,
+			 size_t n, bool whole)
+{
+	Tagalong__WatchEntry *pointers[PART];
+	size_t part = node->watch.takes_changes ? PART : n + 1, at = 0;
+	_cleanup_free_ Tagalong__WatchEntry **all = part > PART ? calloc(part, sizeof(*all)) : NULL;
+
+	if (part > PART && !all) {
+		c->fx.error = -ENOMEM;
+		return;
+	}
+	do {
+		Tagalong__WatchList list = TAGALONG__WATCH_LIST__INIT;
+
+		list.clients = all ? all : pointers;
+		while (at < n && list.n_clients < part) {
+			list.clients[list.n_clients++] = &entries[at];
+			at++;
+		}
+		list.has_after = !whole || at > list.n_clients;
+		list.after = node->watch.number;
+		list.has_more = list.more = at < n;
+		send_part(c, node, &list);
+	} while (at < n);
+	node->watch.n_unanswered++;
+	node->watch.edition_sent = c->watch.edition;
 }
 
 static void send_list(struct controller *c, struct node *node)
 {
-	const struct program *p = &node->programs[PROGRAM_TELEMETRY];
-	Tagalong__WatchList *list;
-	Envelope e = TAGALONG__ENVELOPE__INIT;
-
-	list = tagalong__watch_list__unpack(NULL, node->watch.len, node->watch.list);
-	if (!list) {
-		c->fx.error = -ENOMEM;
-		return;
-	}
-	node->watch.request = effects_request(&c->fx);
-	node->watch.sent_ns = c->fx.now_ns;
-	e.body_case = TAGALONG__ENVELOPE__BODY_WATCH_LIST;
-	e.watch_list = list;
-	effects_send(&c->fx, &p->peer, node->watch.request, &e);
-	tagalong__watch_list__free_unpacked(list, NULL);
-}
-
-static void set_list(struct controller *c, struct node *node, const Tagalong__WatchList *list)
-{
-	size_t len = tagalong__watch_list__get_packed_size(list);
-	uint8_t *packed = malloc(len ? len : 1);
-
-	if (!packed) {
-		c->fx.error = -ENOMEM;
-		return;
-	}
-	tagalong__watch_list__pack(list, packed);
-	if (node->watch.list && node->watch.len == len &&
-	    memcmp(node->watch.list, packed, len) == 0) {
-		free(packed);
-		return;
-	}
-	free(node->watch.list);
-	node->watch.list = packed;
-	node->watch.len = len;
-	node->watch.answered = false;
-	effects_decide(&c->fx, "watch", "node=%s clients=%zu", node->name, list->n_clients);
-	send_list(c, node);
-}
-
-/* Whether any has become idle, or is so no longer. */
-static bool note_idle(struct controller *c)
-{
+	bool whole = !node->watch.edition_sent || !node->watch.takes_changes;
+	_cleanup_free_ Tagalong__WatchEntry *entries = NULL;
 	struct device *device;
-	bool changed = false;
+	size_t n = 0, at = 0;
 
-	INDEX_FOREACH(device, &c->fleet.devices) {
-		bool idle = device_is_idle(device);
-
-		changed |= device->n_vms && idle != device->idle;
-		device->idle = idle;
+	INDEX_FOREACH(device, &c->fleet.devices)
+		n += concerns(node, device, whole);
+	entries = calloc(n + 1, sizeof(*entries));
+	if (!entries) {
+		c->fx.error = -ENOMEM;
+		return;
 	}
-	return changed;
+	INDEX_FOREACH(device, &c->fleet.devices)
+		if (concerns(node, device, whole))
+			fill(&entries[at++], device);
+	effects_decide(&c->fx, "watch", "node=%s %s=%zu", node->name, whole ? "clients" : "changes", n);
+	send_entries(c, node, entries, n, whole);
+}
+
+/* What it has not been told, unless too much of what it has been is not answered. */
+static void tell(struct controller *c, struct node *node)
+{
+	if (node->programs[PROGRAM_TELEMETRY].known && c->watch.edition &&
+	    node->watch.edition_sent != c->watch.edition &&
+	    node->watch.n_unanswered < ARRAY_SIZE(node->watch.unanswered))
+		send_list(c, node);
+}
+
+static void tell_all(struct controller *c)
+{
+	struct node *node;
+
+	INDEX_FOREACH(node, &c->fleet.nodes)
+		tell(c, node);
+}
+
+/* ---- What is told to us ------------------------------------------------------------------------ */
+
+void watch_device(struct controller *c, struct device *device)
+{
+	if (!note(c, device))
+		return;
+	c->watch.edition++;
+	tell_all(c);
 }
 
 void watch_update(struct controller *c)
 {
-	size_t room = c->fleet.devices.n + 1;
-	_cleanup_free_ Tagalong__WatchEntry *entries = calloc(room, sizeof(*entries));
-	_cleanup_free_ Tagalong__WatchEntry **pointers = calloc(room, sizeof(*pointers));
-	struct node *node;
+	uint64_t threshold_ns = parameters_of(c, NULL)->threshold_ns;
+	bool changed = c->watch.edition == 0 || threshold_ns != c->watch.threshold_ns;
+	struct device *device;
 
-	if (!entries || !pointers) {
-		c->fx.error = -ENOMEM;
-		return;
-	}
-	note_idle(c);
-	INDEX_FOREACH(node, &c->fleet.nodes) {
-		Tagalong__WatchList list = TAGALONG__WATCH_LIST__INIT;
-
-		if (!node->programs[PROGRAM_TELEMETRY].known)
-			continue;
-		list.n_clients = build(c, node, entries, pointers);
-		list.clients = pointers;
-		list.has_threshold_ns = true;
-		list.threshold_ns = parameters_of(c, NULL)->threshold_ns;
-		set_list(c, node, &list);
-	}
+	c->watch.threshold_ns = threshold_ns;
+	INDEX_FOREACH(device, &c->fleet.devices)
+		changed |= note(c, device);
+	c->watch.edition += changed;
+	tell_all(c);
 }
 
 void watch_restart(struct node *node)
 {
-	free(node->watch.list);
-	node->watch.list = NULL;
+	node->watch.n_unanswered = 0;
+	node->watch.edition_sent = 0;
+}
+
+void watch_hello(struct controller *c, struct node *node)
+{
+	if (c->watch.edition == 0)
+		watch_update(c);
+	else
+		tell(c, node);
 }
 
 void watch_repeat(struct controller *c)
 {
+	struct device *device;
+	bool changed = false;
 	struct node *node;
 
 	/* Moves begin and end without a word to us. */
-	if (note_idle(c))
-		watch_update(c);
-	INDEX_FOREACH(node, &c->fleet.nodes)
-		if (node->watch.list && !node->watch.answered &&
-		    node->programs[PROGRAM_TELEMETRY].up &&
-		    c->fx.now_ns - node->watch.sent_ns >= REPEAT_NS)
-			send_list(c, node);
+	INDEX_FOREACH(device, &c->fleet.devices)
+		if (device->n_vms && device_is_idle(device) != device->idle)
+			changed |= note(c, device);
+	c->watch.edition += changed;
+	tell_all(c);
+	INDEX_FOREACH(node, &c->fleet.nodes) {
+		if (!node->watch.n_unanswered || !node->programs[PROGRAM_TELEMETRY].up ||
+		    c->fx.now_ns - node->watch.unanswered[0].sent_ns < REPEAT_NS)
+			continue;
+		watch_restart(node);
+		tell(c, node);
+	}
 }
 
 bool watch_answer(struct controller *c, uint64_t request, const Envelope *e)
@@ -141,9 +216,19 @@ bool watch_answer(struct controller *c, uint64_t request, const Envelope *e)
 	struct node *node;
 
 	INDEX_FOREACH(node, &c->fleet.nodes) {
-		if (!node->watch.list || node->watch.request != request)
+		struct watch_sent *sent = node->watch.unanswered;
+		size_t n = node->watch.n_unanswered, i = 0;
+
+		while (i < n && sent[i].request != request)
+			i++;
+		if (i == n)
 			continue;
-		node->watch.answered = e->body_case == TAGALONG__ENVELOPE__BODY_DONE;
+		/* One that it has not taken is told anew, with all else, when it is due. */
+		if (e->body_case != TAGALONG__ENVELOPE__BODY_DONE)
+			return true;
+		node->watch.n_unanswered = n - i - 1;
+		memmove(sent, sent + i + 1, (n - i - 1) * sizeof(*sent));
+		tell(c, node);
 		return true;
 	}
 	return false;

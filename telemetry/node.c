@@ -163,27 +163,25 @@ static void warn_of_keys(const struct node *n, const struct prober_watch *list, 
 	size_t missing = 0;
 
 	for (size_t i = 0; i < count; i++)
-		missing += !registry_key(n->registry, &list[i].device) &&
+		missing += !list[i].gone && !registry_key(n->registry, &list[i].device) &&
 			   !registry_is_agentless(n->registry, &list[i].device);
 	if (missing)
 		log_warning("uplink", "clients=%zu are not probed: their keys are not known here",
 			    missing);
 }
 
-static bool on_watch_list(const struct prober_watch *list, size_t count, uint64_t threshold_ns,
-			  uint64_t epoch,
-			  void *userdata)
+static bool on_watch_list(const struct uplink_watch *w, void *userdata)
 {
 	struct node *n = userdata;
 
-	if (epoch < n->epoch)
+	if (w->epoch < n->epoch)
 		return false;
-	n->epoch = epoch;
-	prober_set_threshold(n->prober, threshold_ns);
-	if (prober_set_watch_list(n->prober, clock_mono_ns(), list, count) < 0)
-		log_error("uplink", "clients=%zu not all are watched: out of memory", count);
+	n->epoch = w->epoch;
+	prober_set_threshold(n->prober, w->threshold_ns);
+	if (prober_watch(n->prober, clock_mono_ns(), w->list, w->n, w->begins, w->ends) < 0)
+		log_error("uplink", "clients=%zu not all are watched: out of memory", w->n);
 	if (n->needs_keys)
-		warn_of_keys(n, list, count);
+		warn_of_keys(n, w->list, w->n);
 	registry_for_each(n->registry, set_registered, n);
 	probe_loop_wake(n->probes);
 	return true;

@@ -287,28 +287,53 @@ static void remove_client(struct prober *p, struct client *c)
 	client_table_remove(p->clients, c);
 }
 
-int prober_set_watch_list(struct prober *p, uint64_t now_ns, const struct prober_watch *list,
-			  size_t n)
+static int change_client(struct prober *p, uint64_t now_ns, const struct prober_watch *w)
 {
-	int r = 0;
+	struct client *c = client_table_by_device(p->clients, &w->device);
 
-	p->list_generation++;
-	for (size_t i = 0; i < n; i++) {
-		struct client *c = client_table_by_device(p->clients, &list[i].device);
-
-		if (!c)
-			c = add_client(p, now_ns, &list[i]);
+	if (w->gone) {
 		if (c)
-			update_client(p, now_ns, c, &list[i]);
-		else
-			r = -ENOMEM;
+			remove_client(p, c);
+		return 0;
 	}
+	if (!c)
+		c = add_client(p, now_ns, w);
+	if (!c)
+		return -ENOMEM;
+	update_client(p, now_ns, c, w);
+	return 0;
+}
+
+static void remove_untold(struct prober *p)
+{
 	for (struct client *c = client_table_next(p->clients, NULL), *next; c; c = next) {
 		next = client_table_next(p->clients, c);
 		if (c->list_generation != p->list_generation)
 			remove_client(p, c);
 	}
+}
+
+int prober_watch(struct prober *p, uint64_t now_ns, const struct prober_watch *list, size_t n,
+		 bool begins, bool ends)
+{
+	int r = 0;
+
+	p->list_generation += begins;
+	p->list_is_open |= begins;
+	for (size_t i = 0; i < n; i++)
+		if (change_client(p, now_ns, &list[i]) < 0)
+			r = -ENOMEM;
+	if (ends && p->list_is_open) {
+		remove_untold(p);
+		p->list_is_open = false;
+	}
 	return r;
+}
+
+int prober_set_watch_list(struct prober *p, uint64_t now_ns, const struct prober_watch *list,
+			  size_t n)
+{
+	return prober_watch(p, now_ns, list, n, true, true);
 }
 
 void prober_set_registered(struct prober *p, uint64_t now_ns, const struct uuid *device,

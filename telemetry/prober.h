@@ -102,6 +102,7 @@ struct prober_counters {
 /* A client as the list of those to be watched tells it. */
 struct prober_watch {
 	struct uuid device;
+	bool gone;              /* of changes: it is watched no longer, and what follows says nothing */
 	uint64_t interval_ns;   /* 0: the default; held within the limits above */
 	struct address address; /* where others saw it, or none; port 0: it has no reflector */
 	bool asleep;            /* it told others so */
@@ -128,6 +129,11 @@ DEFINE_CLEANUP(struct prober, prober_free)
  * some of the new ones are missing, and none of the old ones. */
 int prober_set_watch_list(struct prober *p, uint64_t now_ns, const struct prober_watch *list,
 			  size_t n);
+
+/* The same in parts: `begins` a list, and what was not told since is watched no longer when it `ends`;
+ * or, without the two, what has changed. */
+int prober_watch(struct prober *p, uint64_t now_ns, const struct prober_watch *list, size_t n,
+		 bool begins, bool ends);
 
 /* The round-trip time at which decisions fall, 0 for none: near it clients are probed at the
  * fastest. */

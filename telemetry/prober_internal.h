@@ -14,6 +14,7 @@ struct prober {
 	struct prober_config config;
 	struct client_table *clients;
 	uint32_t list_generation;
+	bool list_is_open; /* parts of it are still to come */
 	uint32_t phase; /* of the next client, in 2^-32 of its interval */
 	uint64_t threshold_ns;
 	uint64_t wanted;  /* rate of all clients that are not quiet, by their pace */

@@ -28,6 +28,7 @@ struct uplink {
 	struct uuid controller_boot;
 	uint64_t controller_epoch;
 	int64_t hello_seq;
+	uint64_t watch_number; /* of the last message of its watch list; 0: it had none */
 	LIST_HEAD(, seen) unanswered;
 };
 
@@ -39,6 +40,7 @@ static void send_hello(struct uplink *u)
 	Envelope e = TAGALONG__ENVELOPE__INIT;
 
 	hello.role = TAGALONG__NODE_ROLE__NODE_TELEMETRY;
+	hello.has_takes_watch_changes = hello.takes_watch_changes = true;
 	if (bus_public_key(u->bus)[0])
 		hello.public_key = (char *)bus_public_key(u->bus);
 	e.body_case = TAGALONG__ENVELOPE__BODY_NODE_HELLO;
@@ -159,32 +161,42 @@ static void on_answer(struct uplink *u, const Envelope *e)
 		}
 }
 
+static void read_entry(const Tagalong__WatchEntry *w, struct prober_watch *ret)
+{
+	memcpy(ret->device.bytes, w->device.data, UUID_SIZE);
+	ret->gone = w->has_gone && w->gone;
+	ret->interval_ns = w->has_interval_ns ? w->interval_ns : 0;
+	ret->asleep = w->has_asleep && w->asleep;
+	ret->idle = w->has_idle && w->idle;
+	if (w->address && address_parse(w->address, 0, &ret->address) < 0)
+		log_warning("uplink", "client=%s '%s' is no address", w->name, w->address);
+}
+
 static void on_watch_list(struct uplink *u, const Envelope *e)
 {
 	const Tagalong__WatchList *list = e->watch_list;
 	_cleanup_free_ struct prober_watch *watches = calloc(list->n_clients + 1, sizeof(*watches));
-	struct mg_error err;
+	const struct uplink_watch watch = { .list = watches,
+					    .n = list->n_clients,
+					    .begins = !list->has_after,
+					    .ends = !list->has_more || !list->more,
+					    .threshold_ns = list->has_threshold_ns ? list->threshold_ns : 0,
+					    .epoch = e->epoch };
+	struct mg_error err = { 0 };
 
 	if (!watches)
 		return;
-	for (size_t i = 0; i < list->n_clients; i++) {
-		const Tagalong__WatchEntry *w = list->clients[i];
-
-		memcpy(watches[i].device.bytes, w->device.data, UUID_SIZE);
-		watches[i].interval_ns = w->has_interval_ns ? w->interval_ns : 0;
-		watches[i].asleep = w->has_asleep && w->asleep;
-		watches[i].idle = w->has_idle && w->idle;
-		if (w->address && address_parse(w->address, 0, &watches[i].address) < 0)
-			log_warning("uplink", "client=%s '%s' is no address", w->name, w->address);
-	}
-	if (u->events.on_watch_list(watches, list->n_clients,
-				    list->has_threshold_ns ? list->threshold_ns : 0, e->epoch,
-				    u->events.userdata)) {
+	for (size_t i = 0; i < list->n_clients; i++)
+		read_entry(list->clients[i], &watches[i]);
+	if (list->has_after && (!u->watch_number || list->after != u->watch_number))
+		mg_error_set(&err, -EAGAIN, "what that watch list goes on from is not here");
+	else if (!u->events.on_watch_list(&watch, u->events.userdata))
+		mg_error_set(&err, -ESTALE, "stale watch list: another controller has taken over");
+	u->watch_number = !err.code && list->has_number ? list->number : 0;
+	if (err.code)
+		bus_reply_failure(u->dealer, NULL, e, &err);
+	else if (watch.ends)
 		bus_reply_done(u->dealer, NULL, e);
-		return;
-	}
-	mg_error_set(&err, -ESTALE, "stale watch list: another controller has taken over");
-	bus_reply_failure(u->dealer, NULL, e, &err);
 }
 
 static void on_message(struct bus_socket *socket, const struct bus_peer *from, const Envelope *e,

@@ -17,12 +17,18 @@
 
 struct uplink;
 
+/* What a controller says of those to be watched, and of the threshold (0: none). */
+struct uplink_watch {
+	const struct prober_watch *list;
+	size_t n;
+	bool begins, ends; /* a whole list; see prober_watch() */
+	uint64_t threshold_ns;
+	uint64_t epoch; /* the controller's */
+};
+
 struct uplink_events {
-	/* The list of those to be watched has changed, or the threshold (0: none), says the
-	 * controller of that epoch. False: it is void, for a later one has taken over. */
-	bool (*on_watch_list)(const struct prober_watch *list, size_t n, uint64_t threshold_ns,
-			      uint64_t epoch,
-			      void *userdata);
+	/* False: it is void, for a later controller has taken over. */
+	bool (*on_watch_list)(const struct uplink_watch *watch, void *userdata);
 	/* The controller knows nothing of our devices: tell it (uplink_client_seen). */
 	void (*on_new_controller)(uint64_t epoch, void *userdata);
 	void *userdata;

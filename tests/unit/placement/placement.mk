@@ -27,6 +27,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_store_etcd \
 	tests/unit/placement/test_summary \
 	tests/unit/placement/test_tell \
+	tests/unit/placement/test_watch \
 	tests/unit/placement/test_why \
 	$(NULL)
 if HAVE_CLP
@@ -139,6 +140,12 @@ tests_unit_placement_test_tell_SOURCES = \
 	tests/unit/placement/test_tell.c \
 	$(NULL)
 tests_unit_placement_test_tell_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_watch_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/test_watch.c \
+	$(NULL)
+tests_unit_placement_test_watch_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_why_SOURCES = \
 	tests/unit/placement/harness.c \
 	tests/unit/placement/harness.h \

@@ -28,7 +28,7 @@ struct heard {
 	bool asleep;
 	char address[ADDRESS_TEXT_SIZE];
 	uint64_t srtt_ns, sent, lost;
-	unsigned confidence, answers;
+	unsigned confidence, answers, failures;
 };
 
 struct world {
@@ -89,6 +89,7 @@ static void on_request(struct bus_socket *s, const struct bus_peer *from, const 
 		break;
 	case TAGALONG__ENVELOPE__BODY_DONE:
 	case TAGALONG__ENVELOPE__BODY_FAILURE:
+		w->heard.failures += e->body_case == TAGALONG__ENVELOPE__BODY_FAILURE;
 		w->heard.answers++;
 		break;
 	default:
@@ -275,6 +276,22 @@ static void send_watch_list(struct world *w, const char *address)
 	RUN_UNTIL(w, w->heard.answers > answers);
 }
 
+/* As a change that goes on from a message that was never there. */
+static void send_void_change(struct world *w)
+{
+	Tagalong__WatchList list = TAGALONG__WATCH_LIST__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	unsigned failures = w->heard.failures;
+
+	list.has_number = list.has_after = true;
+	list.number = 8;
+	list.after = 7;
+	e.body_case = TAGALONG__ENVELOPE__BODY_WATCH_LIST;
+	e.watch_list = &list;
+	cr_assert_gt(bus_send(w->router, &w->node_peer, &e), 0);
+	RUN_UNTIL(w, w->heard.failures > failures);
+}
+
 static void expect_local_address(struct world *w)
 {
 	char text[ADDRESS_TEXT_SIZE];
@@ -296,6 +313,7 @@ Test(node, a_registered_device_is_told_watched_and_measured)
 	RUN_UNTIL(&w, address_equal(reflector_registered_with(w.reflector), node_local(w.node)));
 	run_for(&w, 100 * NS_PER_MS);
 	cr_assert_eq(w.heard.reports, 0);
+	send_void_change(&w);
 	send_watch_list(&w, NULL);
 	RUN_UNTIL(&w, w.heard.reports >= 5);
 	/* Loopback under load, but never nothing at all. */

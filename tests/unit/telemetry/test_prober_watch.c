@@ -35,6 +35,29 @@ Test(prober_watch, clients_that_stay_keep_what_was_learnt)
 	world_end(&w);
 }
 
+Test(prober_watch, a_list_comes_in_parts_and_then_what_changes_of_it)
+{
+	struct prober_watch list[] = { client(1), client(2), client(3), client(4) };
+	struct world w;
+
+	world_start(&w);
+	cr_assert_eq(prober_set_watch_list(w.prober, 0, list, 2), 0);
+	/* Nobody goes before the last part has come. */
+	cr_assert_eq(prober_watch(w.prober, 0, list + 2, 1, true, false), 0);
+	cr_assert_eq(prober_clients(w.prober), 3);
+	cr_assert_eq(prober_watch(w.prober, 0, list, 1, false, true), 0);
+	cr_assert_eq(prober_clients(w.prober), 2);
+	list[0].gone = true;
+	cr_assert_eq(prober_watch(w.prober, 0, (struct prober_watch[]){ list[0], list[3], list[0] }, 3,
+				  false, true), 0);
+	cr_assert_eq(prober_clients(w.prober), 2);
+	world_run_until(&w, INTERVAL - 1);
+	for (size_t i = 0; i < w.n; i++)
+		cr_assert(address_equal(&w.sent[i].to, &list[2].address) ||
+			  address_equal(&w.sent[i].to, &list[3].address));
+	world_end(&w);
+}
+
 Test(prober_watch, churn_leaves_exactly_the_last_list)
 {
 	enum { CLIENTS = 500 };

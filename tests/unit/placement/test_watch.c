@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who watches whom: the whole list once, in parts that fit into a message, and then what changes of it.
+ */
+#include <criterion/criterion.h>
+
+#include "tests/unit/placement/harness.h"
+
+#define BODY(name) TAGALONG__ENVELOPE__BODY_##name
+
+static struct uuid device(unsigned i)
+{
+	struct uuid id = { { 1 } };
+
+	memcpy(&id.bytes[4], &i, sizeof(i));
+	return id;
+}
+
+static void pair(struct harness *h, unsigned i)
+{
+	struct uuid id = device(i);
+	char name[32], vm[32];
+
+	snprintf(name, sizeof(name), "phone%u", i);
+	snprintf(vm, sizeof(vm), "vm%u", i);
+	set_pair(h, &id, name, vm);
+}
+
+static void hello(struct harness *h, bool takes_changes)
+{
+	Tagalong__NodeHello hello = TAGALONG__NODE_HELLO__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	hello.role = TAGALONG__NODE_ROLE__NODE_TELEMETRY;
+	hello.has_takes_watch_changes = hello.takes_watch_changes = takes_changes;
+	e.body_case = BODY(NODE_HELLO);
+	e.node_hello = &hello;
+	harness_receive(h, PEER_ROLE_NODE, "tower-a", 0, &e);
+}
+
+static void setup(struct harness *h, unsigned devices)
+{
+	harness_open(h);
+	harness_start(h);
+	for (unsigned i = 0; i < devices; i++)
+		pair(h, i);
+	harness_forget(h);
+}
+
+static const struct sent *next(struct harness *h)
+{
+	return harness_next(h, "tower-a", BODY(WATCH_LIST));
+}
+
+Test(watch, the_list_and_then_what_changes_of_it)
+{
+	const Tagalong__WatchList *list;
+	const struct sent *s;
+	struct harness h;
+	uint64_t number;
+
+	setup(&h, 3);
+	hello(&h, true);
+	s = next(&h);
+	list = s->e->watch_list;
+	cr_assert(!list->has_after && !list->more);
+	cr_assert_eq(list->n_clients, 3);
+	number = list->number;
+	answer_done(&h, s);
+	hello(&h, true);
+	harness_run(&h, 10 * SECOND);
+	cr_assert_null(next(&h), "nothing has changed");
+	pair(&h, 3);
+	s = next(&h);
+	list = s->e->watch_list;
+	cr_assert_eq(list->after, number);
+	cr_assert_eq(list->n_clients, 1);
+	cr_assert_str_eq(list->clients[0]->name, "phone3");
+	/* Before that is answered, another one. */
+	pair(&h, 4);
+	cr_assert_eq(next(&h)->e->watch_list->after, list->number);
+	harness_close(&h);
+}
+
+Test(watch, who_is_paired_no_more_is_gone)
+{
+	Tagalong__PairRemove remove = TAGALONG__PAIR_REMOVE__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	const Tagalong__WatchList *list;
+	struct harness h;
+
+	setup(&h, 2);
+	hello(&h, true);
+	answer_done(&h, next(&h));
+	remove.device_name = (char *)"phone1";
+	remove.vm = (char *)"vm1";
+	e.body_case = BODY(PAIR_REMOVE);
+	e.pair_remove = &remove;
+	cr_assert_eq(ask(&h, &e)->body_case, BODY(DONE));
+	list = next(&h)->e->watch_list;
+	cr_assert_eq(list->n_clients, 1);
+	cr_assert(list->clients[0]->gone);
+	/* A node that begins now hears nothing of it. */
+	harness_kill(&h);
+	harness_start(&h);
+	hello(&h, true);
+	cr_assert_eq(next(&h)->e->watch_list->n_clients, 1);
+	harness_close(&h);
+}
+
+Test(watch, a_long_list_goes_in_parts_that_fit)
+{
+	enum { DEVICES = 4500 };
+	size_t n = 0, parts = 0, size;
+	const Tagalong__WatchList *list;
+	const struct sent *s, *last = NULL;
+	uint64_t number = 0;
+	uint8_t *data;
+	struct harness h;
+
+	setup(&h, DEVICES);
+	hello(&h, true);
+	while ((s = next(&h))) {
+		list = s->e->watch_list;
+		cr_assert_eq(list->has_after, parts > 0);
+		cr_assert(!parts || list->after == number);
+		cr_assert_eq(envelope_pack(s->e, &data, &size), 0);
+		free(data);
+		number = list->number;
+		n += list->n_clients;
+		parts++;
+		last = s;
+	}
+	cr_assert_eq(parts, 2);
+	cr_assert_eq(n, DEVICES);
+	cr_assert(!last->e->watch_list->more);
+	answer_done(&h, last);
+	harness_run(&h, 10 * SECOND);
+	cr_assert_null(next(&h), "the last part is answered for all");
+	harness_close(&h);
+}
+
+Test(watch, what_is_not_answered_or_not_taken_is_told_anew_as_a_whole)
+{
+	const Tagalong__WatchList *list;
+	const struct sent *s;
+	struct harness h;
+
+	setup(&h, 3);
+	hello(&h, true);
+	answer_done(&h, next(&h));
+	for (int i = 0; i < 2; i++) {
+		pair(&h, 3 + (unsigned)i);
+		s = next(&h);
+		cr_assert(s->e->watch_list->has_after);
+		if (i)
+			answer_failure(&h, s, EAGAIN, "what it goes on from is not here");
+		for (int k = 0; k < 3; k++) {
+			harness_run(&h, SECOND);
+			hello(&h, true);
+		}
+		s = next(&h);
+		cr_assert_not_null(s);
+		list = s->e->watch_list;
+		cr_assert_not(list->has_after);
+		cr_assert_eq(list->n_clients, 4 + (size_t)i);
+		answer_done(&h, s);
+		while (next(&h))
+			;
+	}
+	harness_close(&h);
+}
+
+Test(watch, a_node_of_an_earlier_release_gets_whole_lists)
+{
+	struct harness h;
+
+	setup(&h, 2);
+	hello(&h, false);
+	answer_done(&h, next(&h));
+	pair(&h, 2);
+	cr_assert_not(next(&h)->e->watch_list->has_after);
+	harness_close(&h);
+}
