@@ -570,7 +570,7 @@ static void learn(struct executor *x, struct move *move, const Tagalong__MoveInf
 }
 
 /* Any word of the source on a move shows that it has the order. */
-static void accept(struct executor *x, struct move *move)
+static void note_accepted(struct executor *x, struct move *move)
 {
 	char id[UUID_TEXT_SIZE];
 
@@ -598,7 +598,7 @@ bool executor_progress(struct executor *x, const struct node *node, const Tagalo
 
 	if (!move)
 		return false;
-	accept(x, move);
+	note_accepted(x, move);
 	/* The end is told by MoveResult, which is repeated. */
 	if (!move_state_is_final(info->state)) {
 		bool is_news = move->entry->info->state != info->state;
@@ -617,7 +617,7 @@ bool executor_result(struct executor *x, const struct node *node, const Tagalong
 
 	if (!move || !move_state_is_final(info->state))
 		return false;
-	accept(x, move);
+	note_accepted(x, move);
 	learn(x, move, info);
 	settle(x, move);
 	return true;
@@ -695,7 +695,7 @@ bool executor_answer(struct executor *x, uint64_t request, const Envelope *e)
 	} else if (failure) {
 		settle_unknown(x, found, failure->text);
 	} else if (e->body_case == TAGALONG__ENVELOPE__BODY_DONE) {
-		accept(x, found);
+		note_accepted(x, found);
 	}
 	return true;
 }

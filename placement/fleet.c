@@ -25,10 +25,16 @@ static int compare_device(const void *id, const void *device)
 	return memcmp(id, ((const struct device *)device)->id.bytes, UUID_SIZE);
 }
 
+static int compare_device_name(const void *name, const void *device)
+{
+	return strcmp(name, ((const struct device *)device)->name);
+}
+
 void fleet_init(struct fleet *fleet)
 {
 	*fleet = (struct fleet){ .nodes.compare = compare_node,
 				 .devices.compare = compare_device,
+				 .devices_named.compare = compare_device_name,
 				 .vms.compare = compare_vm,
 				 .affinities.compare = compare_affinity };
 }
@@ -69,6 +75,7 @@ void fleet_clear(struct fleet *fleet)
 	affinity_clear(fleet);
 	index_clear(&fleet->nodes);
 	index_clear(&fleet->vms);
+	index_clear(&fleet->devices_named);
 	index_clear(&fleet->devices);
 	free(fleet->by_number);
 }
@@ -461,9 +468,19 @@ int fleet_status(struct fleet *fleet, struct node *node, const Tagalong__NodeSta
 
 const Tagalong__VmInfo *fleet_vm_info(const struct vm *vm, const struct node *node)
 {
-	for (size_t i = 0; node && i < node->n_vms; i++)
-		if (strcmp(node->vms[i]->spec->name, vm->name) == 0)
-			return node->vms[i];
+	size_t low = 0, high = node ? node->n_vms : 0;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(vm->name, node->vms[middle]->spec->name);
+
+		if (order == 0)
+			return node->vms[middle];
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
 	return NULL;
 }
 
@@ -476,12 +493,18 @@ struct device *fleet_device(const struct fleet *fleet, const struct uuid *id)
 
 struct device *fleet_device_named(const struct fleet *fleet, const char *name)
 {
-	struct device *device;
+	return index_find(&fleet->devices_named, name);
+}
 
-	INDEX_FOREACH(device, &fleet->devices)
-		if (strcmp(device->name, name) == 0)
-			return device;
-	return NULL;
+/* The empty name is none, and many have it. */
+static int rename_device(struct fleet *fleet, struct device *device, const char *name)
+{
+	if (strcmp(device->name, name) == 0)
+		return 0;
+	if (fleet_device_named(fleet, device->name) == device)
+		index_remove(&fleet->devices_named, device->name);
+	snprintf(device->name, sizeof(device->name), "%s", name);
+	return *name ? index_insert(&fleet->devices_named, device->name, device) : 0;
 }
 
 int fleet_add_device(struct fleet *fleet, const struct uuid *id, const char *name,
@@ -499,7 +522,8 @@ int fleet_add_device(struct fleet *fleet, const struct uuid *id, const char *nam
 			return -ENOMEM;
 		}
 	}
-	snprintf(device->name, sizeof(device->name), "%s", name);
+	if (rename_device(fleet, device, name) == -ENOMEM)
+		return -ENOMEM;
 	device->group = 0;
 	*ret = device;
 	return 0;
@@ -555,17 +579,20 @@ void fleet_unpair(struct device *device, struct vm *vm)
 	}
 }
 
-void fleet_replace(struct device *lost, struct device *device)
+int fleet_replace(struct fleet *fleet, struct device *lost, struct device *device)
 {
+	char name[NAME_SIZE];
+
 	for (size_t i = 0; i < lost->n_vms; i++)
 		lost->vms[i]->device = device;
 	free(device->vms);
 	device->vms = TAKE_PTR(lost->vms);
 	device->n_vms = lost->n_vms;
 	lost->n_vms = 0;
-	memcpy(device->name, lost->name, sizeof(device->name));
-	lost->name[0] = 0;
 	lost->group = device->group = 0;
+	memcpy(name, lost->name, sizeof(name));
+	rename_device(fleet, lost, "");
+	return rename_device(fleet, device, name) == -ENOMEM ? -ENOMEM : 0;
 }
 
 bool device_is_idle(const struct device *device)
@@ -592,6 +619,10 @@ int fleet_client_seen(struct device *device, struct node *node, const Tagalong__
 		return -ENOMEM;
 	free(device->address);
 	device->address = copy;
+	if (address_parse(copy, 1, &device->host) < 0)
+		device->host = (struct address){ 0 };
+	else
+		address_set_port(&device->host, 1);
 	device->attached = node;
 	device->asleep = seen->has_asleep && seen->asleep;
 	return 0;

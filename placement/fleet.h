@@ -14,6 +14,7 @@
 #ifndef PLACEMENT_FLEET_H
 #define PLACEMENT_FLEET_H
 
+#include "common/address.h"
 #include "common/keys.h"
 #include "common/uuid.h"
 #include "placement/environment.h"
@@ -140,6 +141,7 @@ struct device {
 	size_t n_vms;
 	struct node *attached; /* where it registered last, or NULL */
 	char *address;         /* and with which address, or NULL */
+	struct address host;   /* the same with port 1, or none */
 	bool asleep;           /* it told that node so: its silence does not mean that it is lost */
 	bool idle;             /* as the watch lists tell it; see device_is_idle() */
 	uint64_t watch_mark, watch_edition; /* see watch.c */
@@ -159,6 +161,7 @@ struct device {
 struct fleet {
 	struct index nodes;   /* by name */
 	struct index devices; /* by id */
+	struct index devices_named; /* those that have a name */
 	struct index vms;     /* by name */
 	struct index affinities; /* by name */
 	struct node **by_number;
@@ -249,8 +252,8 @@ int fleet_pair(struct device *device, struct vm *vm, bool foreground);
 void fleet_unpair(struct device *device, struct vm *vm);
 
 /* All VMs of `lost` go with `device`, as they went with the other one, and so does
- * the name. `device` has none of its own. */
-void fleet_replace(struct device *lost, struct device *device);
+ * the name. `device` has none of its own. -ENOMEM or 0. */
+int fleet_replace(struct fleet *fleet, struct device *lost, struct device *device);
 
 /* The VM in the foreground, or NULL. */
 struct vm *device_foreground(const struct device *device);

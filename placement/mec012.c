@@ -80,14 +80,17 @@ static struct device *find_device(const struct controller *c,
 {
 	Tagalong__AssociateId meant = TAGALONG__ASSOCIATE_ID__INIT;
 	struct device *device = fleet_device_named(&c->fleet, id->value);
+	struct address host;
 
 	if (device)
 		return device;
 	meant.has_type = id->type == GTP_TEID;
 	meant.type = TAGALONG__ASSOCIATE_ID__TYPE__GTP_TEID;
 	meant.value = id->value;
+	if (!mec021_host(&meant, &host))
+		return NULL;
 	INDEX_FOREACH(device, &c->fleet.devices)
-	if (mec021_means(&meant, device))
+	if (address_equal(&host, &device->host))
 		return device;
 	return NULL;
 }

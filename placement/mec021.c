@@ -140,28 +140,31 @@ static void forget(struct mec021 *m, struct index *index, const char *prefix, co
 
 /* ---- Who is meant ------------------------------------------------------------------------ */
 
-static bool is_same_host(const char *value, const char *endpoint)
+bool mec021_host(const Tagalong__AssociateId *id, struct address *ret)
 {
 	char bracketed[INET6_ADDRSTRLEN + 2];
-	struct address a, b;
+	const char *value = id->value;
 
+	if (id->has_type && id->type == TAGALONG__ASSOCIATE_ID__TYPE__GTP_TEID)
+		return false;
 	if (strchr(value, ':') && value[0] != '[') {
 		snprintf(bracketed, sizeof(bracketed), "[%s]", value);
 		value = bracketed;
 	}
-	if (address_parse(value, ANY_PORT, &a) < 0 || address_parse(endpoint, ANY_PORT, &b) < 0)
+	if (address_parse(value, ANY_PORT, ret) < 0)
 		return false;
-	address_set_port(&b, address_port(&a));
-	return address_equal(&a, &b);
+	address_set_port(ret, ANY_PORT);
+	return true;
 }
 
 bool mec021_means(const Tagalong__AssociateId *id, const struct device *device)
 {
+	struct address host;
+
 	if (strcmp(id->value, device->name) == 0)
 		return true;
-	return device->address &&
-	       !(id->has_type && id->type == TAGALONG__ASSOCIATE_ID__TYPE__GTP_TEID) &&
-	       is_same_host(id->value, device->address);
+	return !address_is_none(&device->host) && mec021_host(id, &host) &&
+	       address_equal(&host, &device->host);
 }
 
 const Tagalong__ServedDevice *mec021_served(const struct mec021 *m, const char *app_instance,

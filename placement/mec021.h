@@ -47,6 +47,9 @@ int mec021_load(struct mec021 *m, const char *key, const ProtobufCBinaryData *va
 /* To be called every second or so: what has expired goes. */
 void mec021_tick(struct mec021 *m);
 
+/* The host that an associateId names, as a struct device has it. */
+bool mec021_host(const Tagalong__AssociateId *id, struct address *ret);
+
 /* Whether it means the device. */
 bool mec021_means(const Tagalong__AssociateId *id, const struct device *device);
 

@@ -285,7 +285,8 @@ static int replace_device(struct controller *c, const Tagalong__PairReplace *rep
 		pair_key(lost, lost->vms[i], key);
 		effects_delete(&c->fx, key);
 	}
-	fleet_replace(lost, device);
+	if (fleet_replace(&c->fleet, lost, device) < 0)
+		return c->fx.error = mg_error_set(err, -ENOMEM, "out of memory");
 	c->policy->dev_init(device->policy_state);
 	keep_pairs(c, device);
 	effects_decide(&c->fx, "replace", "device=%s lost=%s new=%s vms=%zu", device->name,
