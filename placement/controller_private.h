@@ -184,7 +184,8 @@ void tell_rtt(struct controller *c, struct device *device, const struct node *no
 Tagalong__NodeRtt *view_rtt(const struct device *device, const struct rtt_entry *e,
 			    struct arena *arena);
 Tagalong__NodeList *view_nodes(const struct controller *c, struct arena *arena);
-Tagalong__PairList *view_pairs(const struct controller *c, struct arena *arena);
+Tagalong__PairList *view_pairs(const struct controller *c, const char *device_name,
+			       struct arena *arena); /* NULL: of all */
 Tagalong__VmList *view_vms(const struct controller *c, const char *name, struct arena *arena);
 Tagalong__MoveList *view_open_moves(const struct controller *c, struct arena *arena);
 Tagalong__Status *view_status(const struct controller *c, struct arena *arena);

@@ -44,7 +44,7 @@ static void on_pair_query(struct controller *c, const struct bus_peer *from, con
 	Envelope reply = TAGALONG__ENVELOPE__INIT;
 
 	reply.body_case = BODY(PAIR_LIST);
-	reply.pair_list = view_pairs(c, &arena);
+	reply.pair_list = view_pairs(c, e->pair_query->device, &arena);
 	request_answer_with(c, from, e, &arena, &reply);
 }
 

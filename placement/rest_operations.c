@@ -16,7 +16,7 @@
 static const struct rest_field none[] = { { 0 } };
 
 static const struct rest_field named[] = { { "node", "", REST_PATH }, { 0 } };
-static const struct rest_field named_device[] = { { "device", "", REST_PATH }, { 0 } };
+static const struct rest_field named_device[] = { { "device", NULL, REST_PATH }, { 0 } };
 
 static const struct rest_field drain[] = {
 	{ "node", NULL, REST_PATH },

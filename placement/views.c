@@ -151,23 +151,33 @@ static Tagalong__Pair *view_pair(const struct controller *c, struct device *devi
 	return pair;
 }
 
-Tagalong__PairList *view_pairs(const struct controller *c, struct arena *arena)
+static void add_pairs(const struct controller *c, struct device *device, Tagalong__PairList *list,
+		      struct arena *arena)
+{
+	for (size_t i = 0; list->pairs && i < device->n_vms; i++)
+		if ((list->pairs[list->n_pairs] = view_pair(c, device, device->vms[i], arena)))
+			list->n_pairs++;
+}
+
+Tagalong__PairList *view_pairs(const struct controller *c, const char *device_name,
+			       struct arena *arena)
 {
 	Tagalong__PairList *list = arena_alloc(arena, 1, sizeof(*list));
-	struct device *device;
-	size_t n = 0;
+	struct device *device = device_name ? fleet_device_named(&c->fleet, device_name) : NULL;
+	size_t n = device ? device->n_vms : 0;
 
 	if (!list)
 		return NULL;
 	tagalong__pair_list__init(list);
-	INDEX_FOREACH(device, &c->fleet.devices)
-		n += device->n_vms;
+	if (!device_name)
+		INDEX_FOREACH(device, &c->fleet.devices)
+			n += device->n_vms;
 	list->pairs = arena_alloc(arena, n + 1, sizeof(*list->pairs));
-	INDEX_FOREACH(device, &c->fleet.devices)
-		for (size_t i = 0; list->pairs && i < device->n_vms; i++)
-			if ((list->pairs[list->n_pairs] =
-				     view_pair(c, device, device->vms[i], arena)))
-				list->n_pairs++;
+	if (device_name && device)
+		add_pairs(c, device, list, arena);
+	if (!device_name)
+		INDEX_FOREACH(device, &c->fleet.devices)
+			add_pairs(c, device, list, arena);
 	return list;
 }
 
@@ -227,7 +237,7 @@ Tagalong__Status *view_status(const struct controller *c, struct arena *arena)
 {
 	Tagalong__Status *status = arena_alloc(arena, 1, sizeof(*status));
 	Tagalong__NodeList *nodes = view_nodes(c, arena);
-	Tagalong__PairList *pairs = view_pairs(c, arena);
+	Tagalong__PairList *pairs = view_pairs(c, NULL, arena);
 	Tagalong__VmList *vms = view_vms(c, NULL, arena);
 	Tagalong__MoveList *moves = view_open_moves(c, arena);
 

@@ -72,6 +72,8 @@ static enum cli_exit ask_pairs(struct watcher *w, json_t **ret, struct mg_error 
 
 	request.body_case = TAGALONG__ENVELOPE__BODY_PAIR_QUERY;
 	request.pair_query = &query;
+	if (!w->cli->options.top)
+		query.device = (char *)w->cli->operands[0];
 	code = client_call(w->session.client, REQUEST_REPEATABLE, &request,
 			   TAGALONG__ENVELOPE__BODY_PAIR_LIST, cli_timeout(w->cli, CLI_TIMEOUT_NS),
 			   &answer, err);
