@@ -307,7 +307,7 @@ vm_look() {
 
 # A watcher that looks all the time.
 vm_watch() {
-	(while sleep 0.05; do vm_look; done) &
+	(while sleep 0.05 && kill -0 "$$"; do vm_look; done 2>/dev/null) &
 	cleanup_fn kill "$!"
 }
 
