@@ -492,6 +492,7 @@ static int on_start(struct controller *c, const Tagalong__Placement__Start *star
 	effects_decide(&c->fx, "start", "epoch=%" PRIu64 " policy=%s devices=%zu moves=%zu",
 		       start->epoch, start->policy, c->fleet.devices.n, c->executor.moves.n);
 	cut_deadlines(c);
+	watch_update(c);
 	mec021_resume(&c->mec021);
 	c->env->timer_set(c->env->userdata, TIMER_TICK, c->fx.now_ns + TICK_NS);
 	return 0;

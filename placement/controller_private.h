@@ -34,6 +34,7 @@ struct forwarded {
 	struct node *node;
 	uint64_t deadline_ns;
 	struct uuid dry_run; /* of a move, whose result is passed on, too; else zero */
+	char starts[NAME_SIZE]; /* the VM that it starts, else empty */
 	struct forwarded *next;
 };
 
@@ -63,8 +64,8 @@ struct controller {
 	uint64_t random_counter;
 
 	struct {
-		uint64_t edition; /* of the watch list; 0: there was none yet */
-		uint64_t threshold_ns;
+		uint64_t edition; /* of the watch list, from 1 on */
+		uint64_t threshold_ns; /* that it was told with */
 	} watch; /* see watch.c */
 
 	struct forwarded *forwarded;

@@ -327,6 +327,18 @@ int fleet_vm_arrived(struct fleet *fleet, struct vm *vm, struct node *from, stru
 	return r;
 }
 
+int fleet_vm_started(struct fleet *fleet, const char *name, struct node *node, uint64_t now_utc_ns)
+{
+	struct vm *vm;
+	int r = fleet_add_vm(fleet, name, &vm);
+
+	if (r == 0)
+		r = claim_set(vm, node, TAGALONG__VM_STATE__VM_RUNNING);
+	if (r == 0)
+		locate(fleet, vm, now_utc_ns);
+	return r;
+}
+
 void fleet_vm_give_up(struct fleet *fleet, struct vm *vm, uint64_t now_utc_ns)
 {
 	for (size_t i = vm->n_claims; i-- > 0;)

@@ -224,6 +224,9 @@ bool fleet_vm_runs_at(const struct vm *vm, const struct node *node);
 int fleet_vm_arrived(struct fleet *fleet, struct vm *vm, struct node *from, struct node *to,
 		     uint64_t now_utc_ns);
 
+/* The node has started it. -ENOMEM or 0. */
+int fleet_vm_started(struct fleet *fleet, const char *name, struct node *node, uint64_t now_utc_ns);
+
 /* The VM's node is silent, and an operator says that it is off: what it had told of the VM is
  * forgotten, until it says so again. */
 void fleet_vm_give_up(struct fleet *fleet, struct vm *vm, uint64_t now_utc_ns);

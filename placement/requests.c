@@ -196,6 +196,10 @@ bool request_answer(struct controller *c, uint64_t request, const Envelope *e)
 		effects_reply(&c->fx, &f->operator, f->seq, &passed);
 		if (is_dry_run(f) && e->body_case == BODY(DONE))
 			return true; /* its result is yet to come */
+		/* The node will tell of it, but somebody may ask before. */
+		if (*f->starts && e->body_case == BODY(DONE) &&
+		    fleet_vm_started(&c->fleet, f->starts, f->node, c->fx.now_utc_ns) < 0)
+			c->fx.error = -ENOMEM;
 		*at = f->next;
 		free(f);
 		return true;
@@ -331,6 +335,16 @@ static int check_start(const struct vm *vm, const Tagalong__VmStart *start, stru
 	return 0;
 }
 
+/* Asked twice, another node may be the better one by then. */
+static int check_not_starting(const struct controller *c, const char *vm, struct mg_error *err)
+{
+	for (const struct forwarded *f = c->forwarded; f; f = f->next)
+		if (strcmp(f->starts, vm) == 0)
+			return mg_error_set(err, -EBUSY, "VM '%s' is being started on '%s'", vm,
+					    f->node->name);
+	return 0;
+}
+
 static void on_vm_start(struct controller *c, const struct bus_peer *from, const Envelope *e)
 {
 	const Tagalong__VmStart *start = e->vm_start;
@@ -351,10 +365,15 @@ static void on_vm_start(struct controller *c, const struct bus_peer *from, const
 	passed.node = NULL;
 	message.vm_start = &passed;
 	if (r == 0)
+		r = check_not_starting(c, start->spec->name, &err);
+	if (r == 0)
 		r = forward(c, from, e, node, &message, &err);
-	if (r < 0) {
+	if (r < 0)
 		request_reply(c, from, e, r, &err);
-	} else if (there && there->node && !start->dry_run) {
+	if (r < 0 || start->dry_run)
+		return;
+	snprintf(c->forwarded->starts, NAME_SIZE, "%s", start->spec->name);
+	if (there && there->node) {
 		effects_decide(&c->fx, "give-up", "vm=%s node=%s by=%s", there->name,
 			       there->node->name, from->name);
 		fleet_vm_give_up(&c->fleet, there, c->fx.now_utc_ns);

@@ -77,7 +77,7 @@ static void send_part(struct controller *c, struct node *node, Tagalong__WatchLi
 	struct watch_sent *s = &node->watch.unanswered[node->watch.n_unanswered];
 
 	list->has_threshold_ns = true;
-	list->threshold_ns = c->watch.threshold_ns;
+	list->threshold_ns = parameters_of(c, NULL)->threshold_ns;
 	list->has_number = true;
 	list->number = ++node->watch.number;
 	e.body_case = TAGALONG__ENVELOPE__BODY_WATCH_LIST;
@@ -139,7 +139,7 @@ static void send_list(struct controller *c, struct node *node)
 /* What it has not been told, unless too much of what it has been is not answered. */
 static void tell(struct controller *c, struct node *node)
 {
-	if (node->programs[PROGRAM_TELEMETRY].known && c->watch.edition &&
+	if (node->programs[PROGRAM_TELEMETRY].known &&
 	    node->watch.edition_sent != c->watch.edition &&
 	    node->watch.n_unanswered < ARRAY_SIZE(node->watch.unanswered))
 		send_list(c, node);
@@ -184,10 +184,7 @@ void watch_restart(struct node *node)
 
 void watch_hello(struct controller *c, struct node *node)
 {
-	if (c->watch.edition == 0)
-		watch_update(c);
-	else
-		tell(c, node);
+	tell(c, node);
 }
 
 void watch_repeat(struct controller *c)

@@ -495,11 +495,14 @@ Test(requests, vms_are_started_where_there_is_room)
 	cr_assert_not_null(s, "b is too small");
 	answer_done(&h, s);
 	cr_assert_not_null(harness_next(&h, "alice", BODY(DONE)));
+	cr_assert(refused(ask(&h, &e), EEXIST, "is on 'tower-a' already"), "before the node tells of it");
+	spec.name = (char *)"post";
 	spec.memory_bytes = 100 * GIB;
 	cr_assert(refused(ask(&h, &e), ENOSPC, "room"));
 	start.node = (char *)"tower-b";
 	cr_assert_null(ask(&h, &e));
 	cr_assert_not_null(harness_next(&h, "tower-b", BODY(VM_START)), "as it was told");
+	cr_assert(refused(ask(&h, &e), EBUSY, "is being started on 'tower-b'"));
 	start.node = (char *)"tower-x";
 	cr_assert(refused(ask(&h, &e), ENOENT, "no node named"));
 	start.node = NULL;
@@ -545,6 +548,7 @@ Test(requests, a_vm_whose_node_has_died_is_started_elsewhere)
 	start_vm(&h, true, false);
 	cr_assert_not_null(harness_next(&h, "tower-b", BODY(VM_START)));
 	cr_assert_eq(harness_decided(&h, " give-up vm=web node=tower-a by=alice"), 1);
+	cr_assert(refused(start_vm(&h, true, false), EBUSY, "being started on 'tower-b'"));
 	node_status(&h, "tower-b", "web", TAGALONG__VM_STATE__VM_RUNNING);
 	cr_assert(refused(start_vm(&h, true, false), EEXIST, "is on 'tower-b' already"));
 	/* What the dead one says when it is back. */

@@ -100,11 +100,14 @@ Test(watch, who_is_paired_no_more_is_gone)
 	list = next(&h)->e->watch_list;
 	cr_assert_eq(list->n_clients, 1);
 	cr_assert(list->clients[0]->gone);
-	/* A node that begins now hears nothing of it. */
+	/* A node that begins now hears nothing of it, but of all others, also of those from before a restart. */
 	harness_kill(&h);
 	harness_start(&h);
+	pair(&h, 2);
 	hello(&h, true);
-	cr_assert_eq(next(&h)->e->watch_list->n_clients, 1);
+	list = next(&h)->e->watch_list;
+	cr_assert_eq(list->n_clients, 2);
+	cr_assert_eq(list->threshold_ns, 20 * MS);
 	harness_close(&h);
 }
 
