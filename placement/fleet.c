@@ -478,22 +478,18 @@ int fleet_status(struct fleet *fleet, struct node *node, const Tagalong__NodeSta
 	return report(fleet, node, status->vms, status->n_vms, now_utc_ns);
 }
 
+static int compare_info_name(const void *name, const void *info)
+{
+	return strcmp(name, (*(Tagalong__VmInfo *const *)info)->spec->name);
+}
+
 const Tagalong__VmInfo *fleet_vm_info(const struct vm *vm, const struct node *node)
 {
-	size_t low = 0, high = node ? node->n_vms : 0;
+	Tagalong__VmInfo **info = NULL;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(vm->name, node->vms[middle]->spec->name);
-
-		if (order == 0)
-			return node->vms[middle];
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
+	if (node && node->n_vms > 0)
+		info = bsearch(vm->name, node->vms, node->n_vms, sizeof(*info), compare_info_name);
+	return info ? *info : NULL;
 }
 
 /* ---- Devices and pairs ----------------------------------------------------------- */

@@ -74,7 +74,7 @@ struct node {
 		uint64_t edition_sent; /* of the list that it has been told; 0: none */
 		uint64_t number;       /* of the last message of it */
 		struct watch_sent {
-			uint64_t request, edition, sent_ns;
+			uint64_t request, sent_ns;
 		} unanswered[8]; /* the oldest first */
 		size_t n_unanswered;
 	} watch; /* see watch.c */

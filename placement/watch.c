@@ -82,32 +82,24 @@ static void send_part(struct controller *c, struct node *node, Tagalong__WatchLi
 	list->number = ++node->watch.number;
 	e.body_case = TAGALONG__ENVELOPE__BODY_WATCH_LIST;
 	e.watch_list = list;
-	*s = (struct watch_sent){ effects_request(&c->fx), c->watch.edition, c->fx.now_ns };
+	*s = (struct watch_sent){ effects_request(&c->fx), c->fx.now_ns };
 	effects_send(&c->fx, &node->programs[PROGRAM_TELEMETRY].peer, s->request, &e);
 }
 
 /* In parts, each of which goes on from the one before; only the last is answered. */
-static void send_entries(struct controller *c, struct node *node, Tagalong__WatchEntry *entries,
+static void send_entries(struct controller *c, struct node *node, Tagalong__WatchEntry **entries,
 			 size_t n, bool whole)
 {
-	Tagalong__WatchEntry *pointers[PART];
-	size_t part = node->watch.takes_changes ? PART : n + 1, at = 0;
-	_cleanup_free_ Tagalong__WatchEntry **all = part > PART ? calloc(part, sizeof(*all)) : NULL;
+	size_t part = node->watch.takes_changes ? PART : n, at = 0;
 
-	if (part > PART && !all) {
-		c->fx.error = -ENOMEM;
-		return;
-	}
 	do {
 		Tagalong__WatchList list = TAGALONG__WATCH_LIST__INIT;
 
-		list.clients = all ? all : pointers;
-		while (at < n && list.n_clients < part) {
-			list.clients[list.n_clients++] = &entries[at];
-			at++;
-		}
-		list.has_after = !whole || at > list.n_clients;
+		list.clients = entries + at;
+		list.n_clients = n - at < part ? n - at : part;
+		list.has_after = !whole || at > 0;
 		list.after = node->watch.number;
+		at += list.n_clients;
 		list.has_more = list.more = at < n;
 		send_part(c, node, &list);
 	} while (at < n);
@@ -118,22 +110,23 @@ static void send_entries(struct controller *c, struct node *node, Tagalong__Watc
 static void send_list(struct controller *c, struct node *node)
 {
 	bool whole = !node->watch.edition_sent || !node->watch.takes_changes;
-	_cleanup_free_ Tagalong__WatchEntry *entries = NULL;
+	size_t room = c->fleet.devices.n + 1, n = 0;
+	_cleanup_free_ Tagalong__WatchEntry *entries = calloc(room, sizeof(*entries));
+	_cleanup_free_ Tagalong__WatchEntry **pointers = calloc(room, sizeof(*pointers));
 	struct device *device;
-	size_t n = 0, at = 0;
 
-	INDEX_FOREACH(device, &c->fleet.devices)
-		n += concerns(node, device, whole);
-	entries = calloc(n + 1, sizeof(*entries));
-	if (!entries) {
+	if (!entries || !pointers) {
 		c->fx.error = -ENOMEM;
 		return;
 	}
-	INDEX_FOREACH(device, &c->fleet.devices)
-		if (concerns(node, device, whole))
-			fill(&entries[at++], device);
+	INDEX_FOREACH(device, &c->fleet.devices) {
+		if (!concerns(node, device, whole))
+			continue;
+		pointers[n] = &entries[n];
+		fill(&entries[n++], device);
+	}
 	effects_decide(&c->fx, "watch", "node=%s %s=%zu", node->name, whole ? "clients" : "changes", n);
-	send_entries(c, node, entries, n, whole);
+	send_entries(c, node, pointers, n, whole);
 }
 
 /* What it has not been told, unless too much of what it has been is not answered. */
