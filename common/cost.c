@@ -61,9 +61,8 @@ static uint32_t confidence(const struct cost_facts *f, const struct cost *c)
 	return points;
 }
 
-/* What is written in that time, each page counted once: written to at random, a working set
- * fills up the slower the fuller it is. */
-static uint64_t dirtied_in(const struct cost_facts *f, uint64_t ns)
+/* Written to at random, a working set fills up the slower the fuller it is. */
+uint64_t cost_dirtied_bytes(const struct cost_facts *f, uint64_t ns)
 {
 	uint64_t written = muldiv(f->dirty_bps, ns, NS_PER_S);
 	double set = (double)f->working_set_bytes;
@@ -89,7 +88,7 @@ void cost_predict(const struct cost_facts *f, struct cost *ret)
 		c.keeps_promise = c.blackout_ns <= f->promise_ns;
 		if (c.keeps_promise || c.rounds == ROUNDS_MAX)
 			break;
-		dirtied = dirtied_in(f, round_ns);
+		dirtied = cost_dirtied_bytes(f, round_ns);
 		if (c.rounds && dirtied >= left - left / LEAST_PROGRESS)
 			break; /* one more round would leave no less */
 		c.rounds++;

@@ -61,4 +61,8 @@ uint64_t cost_least_blackout_ns(uint64_t rtt_ns);
 /* How long `guest_bytes` take on the wire. */
 uint64_t cost_transfer_ns(const struct cost_facts *facts, uint64_t guest_bytes);
 
+/* Guest bytes that are written in that time, each page counted once: of the dirty rate and the
+ * working set. */
+uint64_t cost_dirtied_bytes(const struct cost_facts *facts, uint64_t ns);
+
 #endif

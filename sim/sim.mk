@@ -7,6 +7,8 @@ libsim_la_SOURCES = \
 	sim/engine/engine.c \
 	sim/engine/engine.h \
 	sim/engine/histogram.h \
+	sim/engine/images.c \
+	sim/engine/images.h \
 	sim/engine/moves.c \
 	sim/engine/noise.c \
 	sim/engine/noise.h \
@@ -18,6 +20,7 @@ libsim_la_SOURCES = \
 	sim/engine/run.h \
 	sim/engine/snapshots.c \
 	sim/engine/snapshots.h \
+	sim/engine/traffic.c \
 	sim/guest/memory.c \
 	sim/guest/memory.h \
 	sim/guest/options.c \

@@ -12,6 +12,7 @@ void background_stop(struct run *run, uint32_t i)
 	if (!b || b->moving || b->host == NOWHERE)
 		return;
 	run->nodes[b->host].load.memory -= run->set->background.memory;
+	images_forget(&run->images, vm_number(i, true));
 	b->host = NOWHERE;
 }
 

@@ -37,6 +37,9 @@ static void run_clear(struct run *run)
 	free(run->wishes);
 	free(run->moves);
 	free(run->links);
+	free(run->ways);
+	free(run->loads);
+	images_clear(&run->images);
 	stays_clear(&run->stays);
 }
 
@@ -69,7 +72,14 @@ static int allocate(struct run *run)
 	run->by_number = calloc(towers, sizeof(struct node *));
 	run->moves = calloc(run->set->moves, sizeof(*run->moves));
 	run->links = calloc((size_t)run->world->backhaul.n_edges * 2 + 1, sizeof(*run->links));
-	if (ring_init(&run->probes, devices) < 0)
+	if (run->set->traffic.device_bps > 0) {
+		run->ways = calloc(devices, sizeof(*run->ways));
+		run->loads = calloc((size_t)run->world->backhaul.n_edges + 1, sizeof(*run->loads));
+		if (!run->ways || !run->loads)
+			return -ENOMEM;
+	}
+	if (ring_init(&run->probes, devices) < 0 ||
+	    images_init(&run->images, towers, run->set->image_memory, run->set->image_age_ns) < 0)
 		return -ENOMEM;
 	return run->phones && run->path_hosts && run->estimates && run->wishes && run->attached &&
 			       run->stretch && run->nodes && run->by_number && run->moves &&
@@ -193,7 +203,8 @@ static int find_costs(struct run *run)
 		const struct event *e = ring_at(&run->probes, k);
 		struct stay end = { (uint32_t)e->what, STAY_ABSENT, e->t_ns };
 
-		if (run->phones[end.phone].present && stays_add(&run->stays, end) < 0)
+		if (run->phones[end.phone].attachment.serving != ATTACHMENT_NONE &&
+		    stays_add(&run->stays, end) < 0)
 			return -ENOMEM;
 	}
 	run->f.optimum_unlimited = run->crowded;

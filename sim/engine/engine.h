@@ -12,10 +12,14 @@
  *
  * A round-trip time is that of the radio access (a median, scattered as noise.h
  * says, divided by 1 - ρ for a tower that is used to ρ of its capacity, plus a part
- * for the distance), and twice the backhaul's delay from there to the host.
+ * for the distance), and twice the backhaul's delay from there to the host, with what
+ * packets wait there where devices have traffic (traffic.c).
  *
  * A move takes what common/cost.h predicts for the least share of a link on its
- * way; when shares change, what is left of the move takes the other time.
+ * way; when shares change, what is left of the move takes the other time. To a host
+ * that has an image of the VM (images.h) it sends what was written since.
+ *
+ * A device that no tower covers gets no answers; its VM stays and goes on.
  */
 #ifndef SIM_ENGINE_ENGINE_H
 #define SIM_ENGINE_ENGINE_H
@@ -48,6 +52,12 @@ struct radio {
 	uint32_t capacity; /* devices of a tower; 0: its load is no matter */
 };
 
+/* Between devices and their VMs, over the backhaul. */
+struct traffic_setting {
+	uint64_t device_bps; /* bytes a second of each, each way; 0: there is none */
+	uint64_t burst;      /* bytes that come at once, on average */
+};
+
 struct probing {
 	uint64_t interval_ns;
 	uint32_t report;     /* each so many probes */
@@ -69,10 +79,13 @@ struct setting {
 	uint64_t duration_ns;
 	struct attachment_parameters attachment;
 	struct radio radio;
+	struct traffic_setting traffic;
 	struct probing probing;
 	struct machine vm;
 	struct machine background; /* a second VM of each device; memory 0: there is none */
 	uint64_t host_memory;           /* bytes; 0: no limit */
+	uint64_t image_memory;          /* bytes of a host, for images; 0: none are kept */
+	uint64_t image_age_ns;          /* the oldest that are kept */
 	uint32_t moves, moves_per_node; /* at once */
 	uint64_t round_ns;              /* between two rounds of the planner */
 	uint64_t target_ns;             /* the round-trip time that users are to have */
@@ -99,8 +112,10 @@ struct run_figures {
 	uint64_t lost;     /* probes of it without one */
 	uint64_t above;    /* samples above the target */
 	double rtt_sum_ns; /* of the samples */
+	uint64_t uncovered_ns; /* of user_ns, without a tower */
 	uint64_t handovers;
 	uint64_t moves;   /* that are done */
+	uint64_t images;  /* of these moves, those to a host that had the VM's image */
 	uint64_t open;    /* that were not, at the end */
 	uint64_t refused; /* wishes that the planner did not grant, a round each */
 	uint64_t move_ns; /* of the moves that are done */

@@ -101,6 +101,7 @@ static void start_vm(struct run *run, struct phone *p, struct point at)
 	if (phone_host(p) != NOWHERE)
 		run->nodes[phone_host(p)].load.memory -= run->set->vm.memory;
 	background_stop(run, (uint32_t)(p - run->phones));
+	images_forget(&run->images, vm_number((uint32_t)(p - run->phones), false));
 	p->n_visits = 0;
 	visit(run, p, host_with_room(run, at));
 	run->nodes[phone_host(p)].load.memory += run->set->vm.memory;
@@ -118,6 +119,7 @@ void phone_moved(struct run *run, uint32_t i, uint32_t host)
 	if (p->present && mobility_at(&run->world->mobility, &p->walker, i, run->in->seed,
 				      run->now_ns, &at, &until))
 		settle_paths(run, i, at);
+	traffic_settle(run, i);
 }
 
 /* ---- Coming, going, handing over --------------------------------------------------------------
@@ -146,10 +148,13 @@ static void leave(struct run *run, uint32_t i)
 {
 	struct phone *p = &run->phones[i];
 
-	note_stay(run, i, STAY_ABSENT);
-	attach(run, p->attachment.serving, UINT32_MAX);
+	if (p->attachment.serving != ATTACHMENT_NONE) {
+		note_stay(run, i, STAY_ABSENT);
+		attach(run, p->attachment.serving, UINT32_MAX);
+	}
 	attachment_init(&p->attachment);
 	p->present = false;
+	traffic_settle(run, i);
 }
 
 /* A look would change nothing; as most of the time. */
@@ -159,32 +164,45 @@ static inline bool is_settled(const struct run *run, const struct phone *p, stru
 
 	return a->serving != ATTACHMENT_NONE && a->candidate == ATTACHMENT_NONE &&
 	       run->set->attachment.rule == ATTACHMENT_A3 &&
+	       attachment_covers(&run->set->attachment, &run->world->towers, a->serving, at) &&
 	       attachment_is_clear(&run->ratio, &run->world->towers, a, at);
+}
+
+/* It has come, or is back. One that moves while its phone is away goes on. */
+static void appear(struct run *run, uint32_t i, struct point at)
+{
+	struct phone *p = &run->phones[i];
+
+	p->present = true;
+	if (p->moving)
+		return;
+	start_vm(run, p, at);
+	p->probes = 0;
+	p->n_paths = 0;
+	if (run->in->policy)
+		run->in->policy->dev_init(policy_state(run, i));
 }
 
 static void look(struct run *run, uint32_t i, struct point at)
 {
 	struct phone *p = &run->phones[i];
-	uint32_t before = p->attachment.serving;
+	uint32_t before = p->attachment.serving, now;
 
 	if (!attachment_look(&run->set->attachment, &run->ratio, &run->world->towers,
 			     &p->attachment, run->now_ns, at))
 		return;
-	attach(run, p->attachment.serving, 1);
-	note_stay(run, i, p->attachment.serving);
-	if (before != ATTACHMENT_NONE) {
+	now = p->attachment.serving;
+	note_stay(run, i, now == ATTACHMENT_NONE ? STAY_ABSENT : now);
+	if (before != ATTACHMENT_NONE)
 		attach(run, before, UINT32_MAX);
-		run->f.handovers++;
-	} else if (!p->moving) {
-		/* One that moves while its phone is away goes on. */
-		start_vm(run, p, at);
-		p->probes = 0;
-		p->n_paths = 0;
-		if (run->in->policy)
-			run->in->policy->dev_init(policy_state(run, i));
+	if (now != ATTACHMENT_NONE) {
+		attach(run, now, 1);
+		run->f.handovers += before != ATTACHMENT_NONE;
+		if (!p->present)
+			appear(run, i, at);
+		settle_paths(run, i, at);
 	}
-	p->present = true;
-	settle_paths(run, i, at);
+	traffic_settle(run, i);
 }
 
 /* ---- Round-trip times --------------------------------------------------------------------------
@@ -234,6 +252,17 @@ static inline uint64_t draw(const struct run *run, uint32_t i)
 	return philox_u64(run->in->seed, (uint64_t)PURPOSE_RADIO << 32 | i, counter);
 }
 
+/* Out of reach of all towers. */
+static void miss_probes(struct run *run, uint32_t i)
+{
+	struct paths paths = paths_of(run, i);
+
+	for (unsigned k = 0; k < run->phones[i].n_paths; k++)
+		rtt_estimate_lose(&paths.estimates[k]);
+	run->f.lost++;
+	run->f.uncovered_ns += run->set->probing.interval_ns;
+}
+
 static void send_probes(struct run *run, uint32_t i, struct point at)
 {
 	struct phone *p = &run->phones[i];
@@ -254,10 +283,25 @@ static void send_probes(struct run *run, uint32_t i, struct point at)
 		}
 		ns = access_ns(run, tower, metres, (double)(drawn >> 32) * 0x1p-32) +
 		     2 * backhaul_delay_ns(&run->world->backhaul, tower, paths.hosts[k]);
+		if (run->ways)
+			ns += 2 * traffic_wait_ns(run, tower, paths.hosts[k]);
 		rtt_estimate_add(&paths.estimates[k], run->now_ns, ns);
 		if (mine)
 			count(&run->f, ns, run->set->target_ns);
 	}
+}
+
+static void probe_hosts(struct run *run, uint32_t i, struct point at)
+{
+	const struct phone *p = &run->phones[i];
+	uint32_t tower = p->attachment.serving;
+
+	if (tower == ATTACHMENT_NONE) {
+		miss_probes(run, i);
+		return;
+	}
+	run->detours_ns += 2 * backhaul_delay_ns(&run->world->backhaul, tower, phone_host(p));
+	send_probes(run, i, at);
 }
 
 /* ---- What the policy hears
@@ -332,12 +376,12 @@ uint64_t phone_probe(struct run *run, uint32_t i)
 	}
 	if (!is_settled(run, p, at))
 		look(run, i, at);
+	if (!p->present)
+		return run->now_ns + run->set->probing.interval_ns;
 	run->f.user_ns += run->set->probing.interval_ns;
 	if (background_is_apart(run, i))
 		run->f.apart_ns += run->set->probing.interval_ns;
-	run->detours_ns +=
-		2 * backhaul_delay_ns(&run->world->backhaul, p->attachment.serving, phone_host(p));
-	send_probes(run, i, at);
+	probe_hosts(run, i, at);
 	p->probes++;
 	if (run->in->policy && p->probes % run->set->probing.report == 0)
 		report(run, i);

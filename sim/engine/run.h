@@ -11,6 +11,7 @@
 #include "common/rtt.h"
 #include "placement/planner.h"
 #include "sim/engine/engine.h"
+#include "sim/engine/images.h"
 #include "sim/engine/optimum.h"
 #include "sim/engine/queue.h"
 
@@ -41,6 +42,11 @@ struct phone {
 static_assert(sizeof(struct phone) == 128, "no more");
 static_assert(POLICY_VISITS < 1 << 2 && CANDIDATES_MAX < 1 << 4, "fit");
 
+/* Between a device's tower and its VM's host; nowhere: the same twice. */
+struct way {
+	host_number tower, host;
+};
+
 /* A device's second VM. */
 struct background {
 	host_number host;
@@ -51,8 +57,10 @@ struct sim_move {
 	uint32_t phone, from, to;
 	bool open;
 	bool background; /* of the phone's second VM */
+	bool image;      /* the target had one */
 	uint64_t begun_ns, updated_ns, ends_ns;
 	double left, bytes; /* left: 1 (all) to 0, when it was updated last */
+	uint64_t first_bytes; /* of guest memory, that its first pass sends */
 	uint64_t rate_bps;
 	struct cost cost; /* of a whole move at that rate */
 };
@@ -99,6 +107,10 @@ struct run {
 	uint32_t n_open;
 	uint32_t *links; /* moves on each link and direction */
 
+	struct images images;
+	struct way *ways; /* of each phone, that its traffic takes; NULL: there is no traffic */
+	uint32_t *loads;  /* phones that each link carries */
+
 	struct stays stays;  /* when the optimum is wanted */
 	uint64_t detours_ns; /* to the VMs' hosts and back, a probe each */
 
@@ -119,6 +131,12 @@ static inline uint32_t phone_host(const struct phone *p)
 static inline const struct machine *move_machine(const struct run *run, bool background)
 {
 	return background ? &run->set->background : &run->set->vm;
+}
+
+/* By which images tell a phone's VMs apart. */
+static inline uint32_t vm_number(uint32_t i, bool background)
+{
+	return 2 * i + background;
 }
 
 static inline bool background_is_apart(const struct run *run, uint32_t i)
@@ -143,6 +161,13 @@ void round_hold(struct run *run);
 /* moves.c */
 void move_begin(struct run *run, uint32_t i, uint32_t to, bool background);
 void move_end(struct run *run, uint32_t slot);
+void moves_settle(struct run *run); /* links may have got other shares */
+
+/* traffic.c: the phone may have got another way; how long a packet waits on a way; what of a
+ * link's rate is left to moves. */
+void traffic_settle(struct run *run, uint32_t i);
+uint64_t traffic_wait_ns(const struct run *run, uint32_t from, uint32_t to);
+double traffic_left_bps(const struct run *run, uint32_t edge);
 
 /* background.c: the VM goes away; starts beside the other; whether it is to go there. Nothing
  * happens to one that is on its way. */

@@ -18,8 +18,9 @@ static struct sighting see(struct run *run, uint32_t i)
 	struct point at;
 
 	/* One that has come since its last probe is not attached yet. */
-	s.present = p->present && mobility_at(&run->world->mobility, &p->walker, i, run->in->seed,
-					      run->now_ns, &at, &until);
+	s.present = p->attachment.serving != ATTACHMENT_NONE &&
+		    mobility_at(&run->world->mobility, &p->walker, i, run->in->seed, run->now_ns,
+				&at, &until);
 	if (!s.present)
 		return s;
 	s.x = (int32_t)lround(at.x);

@@ -13,7 +13,7 @@
 #define SNAPSHOT_TIMES 60 /* the last one is the end of the run */
 
 struct sighting {
-	bool present;
+	bool present; /* and a tower covers it */
 	int32_t x, y;          /* m */
 	uint16_t tower;        /* that serves it */
 	uint16_t host, target; /* of its VM; target: where it is on its way to, or the host */

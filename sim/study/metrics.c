@@ -38,6 +38,8 @@ METRIC(refused, (double)f->refused)
 METRIC(background_moves, ratio((double)f->background_moves, (double)f->user_ns / 3600e9))
 METRIC(background_gigabytes, ratio(f->background_bytes / 1e9, (double)f->user_ns / 3600e9))
 METRIC(apart, 100 * ratio((double)f->apart_ns, (double)f->user_ns))
+METRIC(images, 100 * ratio((double)f->images, (double)f->moves))
+METRIC(uncovered, 100 * ratio((double)f->uncovered_ns, (double)f->user_ns))
 METRIC(events, (double)f->events)
 METRIC(cost, ratio(f->cost / 1e6, (double)f->user_ns / 1e9))
 METRIC(optimum, ratio(f->optimum / 1e6, (double)f->user_ns / 1e9))
@@ -56,6 +58,8 @@ const struct metric metrics[] = {
 	{ "moved_gb_per_hour", "moved over the backhaul, GB a user-hour", of_gigabytes },
 	{ "move_s", "mean length of a move, s", of_move_time },
 	{ "blackout_ms", "mean blackout of a move, ms", of_blackout },
+	{ "image_percent", "moves to a host that had the VM's image, %", of_images },
+	{ "uncovered_percent", "time without a tower, %", of_uncovered },
 	{ "open_moves", "moves under way at the end", of_open },
 	{ "refusals", "wishes not granted, a round each", of_refused },
 	{ "background_moves_per_hour", "moves of background VMs a user-hour", of_background_moves },

@@ -22,6 +22,7 @@
 SECTION_FIELDS(attachment, SECTION_ATTACHMENT);
 SECTION_FIELDS(radio, SECTION_RADIO);
 SECTION_FIELDS(backhaul, SECTION_BACKHAUL);
+SECTION_FIELDS(traffic, SECTION_TRAFFIC);
 SECTION_FIELDS(telemetry, SECTION_TELEMETRY);
 SECTION_FIELDS(vm, SECTION_VM);
 SECTION_FIELDS(background, SECTION_BACKGROUND);
@@ -82,6 +83,7 @@ static const cyaml_schema_field_t study_fields[] = {
 	SECTION(attachment),
 	SECTION(radio),
 	SECTION(backhaul),
+	SECTION(traffic),
 	SECTION(telemetry),
 	SECTION(vm),
 	SECTION(background),

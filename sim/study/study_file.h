@@ -28,7 +28,8 @@
 	K(attachment, hysteresis, number, setting.attachment.hysteresis_db, "3", 0, 60)           \
 	K(attachment, time_to_trigger, duration, setting.attachment.time_to_trigger_ns, "320ms",  \
 	  0, 1e12)                                                                                \
-	K(attachment, range, number, setting.attachment.range_m, "0", 0, 1e6)
+	K(attachment, range, number, setting.attachment.range_m, "0", 0, 1e6)                     \
+	K(attachment, coverage, number, setting.attachment.coverage_m, "0", 0, 1e6)
 
 #define SECTION_RADIO(K)                                                                          \
 	K(radio, rtt, duration, setting.radio.rtt_ns, "10ms", 0, 1e10)                            \
@@ -41,6 +42,10 @@
 	K(backhaul, hop, duration, backhaul.hop_ns, "1ms", 0, 1e8)                                \
 	K(backhaul, per_km, nanoseconds, backhaul.ns_per_km, "5us", 0, 1e5)                       \
 	K(backhaul, rate, rate, backhaul.rate_bps, "1Gbit", 125000, 1e12)
+
+#define SECTION_TRAFFIC(K)                                                                        \
+	K(traffic, rate, rate, setting.traffic.device_bps, "0bit", 0, 1e12)                          \
+	K(traffic, burst, size, setting.traffic.burst, "16K", 1, 1e9)
 
 #define SECTION_TELEMETRY(K)                                                                      \
 	K(telemetry, interval, duration, setting.probing.interval_ns, "200ms", 1e6, 1e12)         \
@@ -63,7 +68,10 @@
 	K(background, dirty_rate, size, setting.background.dirty_bps, "8M", 0, 1e12)              \
 	K(background, wire, permille, setting.background.wire_permille, "0.6", 0.001, 2)
 
-#define SECTION_HOSTS(K) K(hosts, memory, size, setting.host_memory, "0", 0, 1e15)
+#define SECTION_HOSTS(K)                                                                          \
+	K(hosts, memory, size, setting.host_memory, "0", 0, 1e15)                                 \
+	K(hosts, images, size, setting.image_memory, "0", 0, 1e15)                                \
+	K(hosts, image_age, duration, setting.image_age_ns, "1440m", 0, 1e17)
 
 #define SECTION_LIMITS(K)                                                                         \
 	K(limits, moves, count, setting.moves, "8", 1, MOVES_MAX)                                 \
@@ -112,6 +120,9 @@ struct raw_study {
 	struct raw_backhaul {
 		SECTION_BACKHAUL(STUDY_MEMBER)
 	} backhaul;
+	struct raw_traffic {
+		SECTION_TRAFFIC(STUDY_MEMBER)
+	} traffic;
 	struct raw_telemetry {
 		SECTION_TELEMETRY(STUDY_MEMBER)
 	} telemetry;

@@ -22,19 +22,33 @@ static bool attach(struct attachment *a, uint32_t tower)
 	return other;
 }
 
+/* ATTACHMENT_NONE: there is none. */
+static uint32_t nearest_that_covers(const struct attachment_parameters *p,
+				    const struct towers *towers, struct point at)
+{
+	uint32_t nearest, best = ATTACHMENT_NONE;
+
+	towers_nearest(towers, at, 1, &nearest);
+	if (attachment_covers(p, towers, nearest, at))
+		return nearest;
+	for (uint32_t t = 0; towers->any_radius && t < towers->n; t++)
+		if (attachment_covers(p, towers, t, at) &&
+		    (best == ATTACHMENT_NONE || distance_squared(at, towers->at[t]) <
+							distance_squared(at, towers->at[best])))
+			best = t;
+	return best;
+}
+
 static bool look_a3(const struct attachment_parameters *p, const struct attachment_ratio *ratio,
 		    const struct towers *towers, struct attachment *a, uint64_t now_ns,
 		    struct point at)
 {
-	uint32_t nearest;
+	uint32_t nearest = a->serving;
 
-	if (a->serving == ATTACHMENT_NONE) {
-		towers_nearest(towers, at, 1, &nearest);
-		return attach(a, nearest);
-	}
-	nearest = a->serving;
 	if (!attachment_is_clear(ratio, towers, a, at))
 		nearest = towers_nearest_by(towers, at, a->serving);
+	if (!attachment_covers(p, towers, nearest, at))
+		nearest = nearest_that_covers(p, towers, at);
 	if (nearest == a->serving || distance_squared(at, towers->at[nearest]) * ratio->squared >=
 					     distance_squared(at, towers->at[a->serving])) {
 		a->candidate = ATTACHMENT_NONE;
@@ -50,20 +64,18 @@ static bool look_a3(const struct attachment_parameters *p, const struct attachme
 static bool look_range(const struct attachment_parameters *p, const struct towers *towers,
 		       struct attachment *a, struct point at)
 {
-	const struct point metres = { trunc(at.x), trunc(at.y) };
-	uint32_t nearest;
-
-	if (a->serving != ATTACHMENT_NONE &&
-	    distance_squared(metres, towers->at[a->serving]) < p->range_m * p->range_m)
-		return false;
-	towers_nearest(towers, metres, 1, &nearest);
-	return attach(a, nearest);
+	return distance_squared(at, towers->at[a->serving]) >= p->range_m * p->range_m &&
+	       attach(a, nearest_that_covers(p, towers, at));
 }
 
 bool attachment_look(const struct attachment_parameters *p, const struct attachment_ratio *ratio,
 		     const struct towers *towers, struct attachment *a, uint64_t now_ns,
 		     struct point at)
 {
+	if (p->rule == ATTACHMENT_RANGE)
+		at = (struct point){ trunc(at.x), trunc(at.y) };
+	if (a->serving == ATTACHMENT_NONE || !attachment_covers(p, towers, a->serving, at))
+		return attach(a, nearest_that_covers(p, towers, at));
 	if (p->rule == ATTACHMENT_RANGE)
 		return look_range(p, towers, a, at);
 	return look_a3(p, ratio, towers, a, now_ns, at);

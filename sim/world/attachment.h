@@ -9,6 +9,9 @@
  *          distances; shadowing is not modelled.
  *   range  The serving tower is `range` away or farther: the nearest takes
  *          over. With whole metres, as MobFogSim computes.
+ *
+ * A tower covers what is as near as its radius. Where the serving one does not reach, the
+ * nearest that does takes over at once; where none does, a device is not attached.
  */
 #ifndef SIM_WORLD_ATTACHMENT_H
 #define SIM_WORLD_ATTACHMENT_H
@@ -24,6 +27,7 @@ struct attachment_parameters {
 	double hysteresis_db;        /* a3 */
 	uint64_t time_to_trigger_ns; /* a3 */
 	double range_m;              /* range */
+	double coverage_m;           /* radius of towers that have none of their own; 0: no end */
 };
 
 struct attachment {
@@ -56,8 +60,19 @@ static inline bool attachment_is_clear(const struct attachment_ratio *ratio,
 	       towers->clear_squared[a->serving];
 }
 
-/* The device looks around. True: it is attached to another tower than before,
- * or for the first time. Looks are in the order of time. */
+/* Whether the tower reaches a place. */
+static inline bool attachment_covers(const struct attachment_parameters *p,
+				     const struct towers *towers, uint32_t tower, struct point at)
+{
+	double radius = p->coverage_m;
+
+	if (towers->any_radius && towers->radius[tower] > 0)
+		radius = towers->radius[tower];
+	return radius == 0 || distance_squared(at, towers->at[tower]) <= radius * radius;
+}
+
+/* The device looks around. True: it is attached to another tower than before, for
+ * the first time, or no longer to any. Looks are in the order of time. */
 bool attachment_look(const struct attachment_parameters *p, const struct attachment_ratio *ratio,
 		     const struct towers *towers, struct attachment *a, uint64_t now_ns,
 		     struct point at);

@@ -21,7 +21,7 @@ static void follow(const struct trace_device *d, const struct towers *towers,
 		if (isnan(point->at.x))
 			attachment_init(&a);
 		else if (attachment_look(p, &ratio, towers, &a, t, point->at) &&
-			 from != ATTACHMENT_NONE)
+			 from != ATTACHMENT_NONE && a.serving != ATTACHMENT_NONE)
 			fn(&(struct handover){ d->name, t + delay_ns, point->at, from, a.serving },
 			   userdata);
 	}

@@ -11,6 +11,7 @@
 void towers_clear(struct towers *t)
 {
 	free(t->at);
+	free(t->radius);
 	free(t->clear_squared);
 	free(t->around);
 	free(t->first);
@@ -18,17 +19,22 @@ void towers_clear(struct towers *t)
 	*t = (struct towers){ 0 };
 }
 
-int towers_add(struct towers *t, struct point at)
+int towers_add(struct towers *t, struct point at, double radius)
 {
 	/* Room doubles whenever the number is a power of two. */
 	if ((t->n & (t->n - 1)) == 0) {
-		struct point *bigger = reallocarray(t->at, t->n ? t->n * 2 : 1, sizeof(*bigger));
+		uint32_t room = t->n ? t->n * 2 : 1;
+		struct point *places = reallocarray(t->at, room, sizeof(*places));
+		double *radii = reallocarray(t->radius, room, sizeof(*radii));
 
-		if (!bigger)
+		t->at = places ? places : t->at;
+		t->radius = radii ? radii : t->radius;
+		if (!places || !radii)
 			return -ENOMEM;
-		t->at = bigger;
 	}
-	t->at[t->n++] = at;
+	t->at[t->n] = at;
+	t->radius[t->n++] = radius;
+	t->any_radius |= radius > 0;
 	return 0;
 }
 
@@ -225,7 +231,7 @@ static int make_grid(struct towers *t, unsigned columns, unsigned rows, double s
 	int r = 0;
 
 	for (unsigned i = 0; i < columns * rows && r == 0; i++)
-		r = towers_add(t, (struct point){ spacing * (i / rows), spacing * (i % rows) });
+		r = towers_add(t, (struct point){ spacing * (i / rows), spacing * (i % rows) }, 0);
 	return r;
 }
 
@@ -235,13 +241,13 @@ static int make_hex(struct towers *t, unsigned rings, double spacing)
 	static const double side_x[] = { -0.5, -1, -0.5, 0.5, 1, 0.5 };
 	const double h = sqrt(3) / 2;
 	const double side_y[] = { h, 0, -h, -h, 0, h };
-	int r = towers_add(t, (struct point){ 0, 0 });
+	int r = towers_add(t, (struct point){ 0, 0 }, 0);
 
 	for (unsigned ring = 1; ring <= rings; ring++) {
 		double x = ring, y = 0;
 
 		for (unsigned i = 0; i < 6 * ring && r == 0; i++) {
-			r = towers_add(t, (struct point){ x * spacing, y * spacing });
+			r = towers_add(t, (struct point){ x * spacing, y * spacing }, 0);
 			x += side_x[i / ring];
 			y += side_y[i / ring];
 		}

@@ -17,6 +17,8 @@ struct towers {
 	struct projection projection; /* known when they came with latitude and longitude */
 	struct point *at;
 	uint32_t n;
+	double *radius; /* m, of what each covers; 0: not said */
+	bool any_radius;
 	/* Half the way to the nearest other tower, squared, a bit less: within that, no tower
 	 * is as near. */
 	double *clear_squared;
@@ -38,7 +40,8 @@ struct towers {
 /* What a text says:
  *   grid:COLUMNSxROWS:SPACING   number i is at (i div ROWS, i mod ROWS) times SPACING
  *   hex:RINGS:SPACING           a centre and rings around it
- *   csv:FILE                    columns x, y or latitude, longitude; in the order of the file
+ *   csv:FILE                    columns x, y or latitude, longitude, and radius if there is one;
+ *                               in the order of the file
  *   cells:FILE                  rows of number (from 1, in order), latitude, longitude
  *   opencellid:FILE             cells as OpenCelliD and Mozilla publish them; one at a place
  * Metres. A FILE that is not absolute is sought in `folder` (NULL: the current

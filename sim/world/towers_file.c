@@ -17,6 +17,7 @@
 /* The fields with the coordinates; `geographic`: a is latitude, b longitude. */
 struct table {
 	size_t a, b;
+	size_t radius; /* one more than its field; 0: there is none */
 	bool geographic;
 	bool numbered; /* the first field counts from 1 */
 };
@@ -47,6 +48,8 @@ static bool find_columns(char **fields, size_t n, struct table *ret)
 		} else if (is_one_of(fields[i], lon, ARRAY_SIZE(lon)) ||
 			   is_one_of(fields[i], y, ARRAY_SIZE(y))) {
 			b = (int)i;
+		} else if (strcasecmp(fields[i], "radius") == 0) {
+			ret->radius = i + 1;
 		}
 	}
 	ret->a = (size_t)a;
@@ -74,6 +77,22 @@ static bool is_new_place(struct places *places, struct point at)
 	return true;
 }
 
+/* Left out, the tower has none of its own. */
+static int read_radius(struct source *s, const struct table *table, char **fields, size_t n,
+		       double *ret)
+{
+	int r;
+
+	*ret = 0;
+	if (table->radius == 0 || table->radius > n || fields[table->radius - 1][0] == '\0')
+		return 0;
+	r = source_number(s, fields[table->radius - 1], "radius", ret);
+	if (r == 0 && !(*ret > 0 && *ret <= TRACE_METRES_MAX))
+		return source_fail(s, "the radius %g is not above 0 and at most %g m", *ret,
+				   (double)TRACE_METRES_MAX);
+	return r;
+}
+
 /* With `places`, only the first tower at a place is taken. */
 static int read_row(struct source *s, const struct table *table, struct places *places,
 		    struct towers *t)
@@ -81,7 +100,7 @@ static int read_row(struct source *s, const struct table *table, struct places *
 	char *fields[COLUMNS_MAX];
 	size_t n = fields_split(s->line, ",;\t", fields, COLUMNS_MAX);
 	struct point at;
-	double a, b, number = t->n + 1;
+	double a, b, radius, number = t->n + 1;
 	int r = table->numbered ? source_number(s, fields[0], "number", &number) : 0;
 
 	if (r < 0)
@@ -93,6 +112,8 @@ static int read_row(struct source *s, const struct table *table, struct places *
 	r = source_number(s, fields[table->a], table->geographic ? "latitude" : "x", &a);
 	if (r == 0)
 		r = source_number(s, fields[table->b], table->geographic ? "longitude" : "y", &b);
+	if (r == 0)
+		r = read_radius(s, table, fields, n, &radius);
 	if (r < 0)
 		return r;
 	at = (struct point){ a, b };
@@ -104,7 +125,7 @@ static int read_row(struct source *s, const struct table *table, struct places *
 		return 0;
 	if (t->n == TOWERS_SIM_MAX)
 		return source_fail(s, "more than %d towers", TOWERS_SIM_MAX);
-	return towers_add(t, at) < 0 ? mg_error_set(s->err, -ENOMEM, "out of memory") : 0;
+	return towers_add(t, at, radius) < 0 ? mg_error_set(s->err, -ENOMEM, "out of memory") : 0;
 }
 
 /* A first line that is a header; 0: it is none, and is a row. */

@@ -9,7 +9,7 @@
 
 enum towers_format { TOWERS_CSV, TOWERS_CELLS, TOWERS_OPENCELLID };
 
-int towers_add(struct towers *t, struct point at);
+int towers_add(struct towers *t, struct point at, double radius);
 int towers_index(struct towers *t);
 
 /* All but the index. */

@@ -6,6 +6,7 @@ UNIT_TESTS += \
 	tests/unit/sim/test_console \
 	tests/unit/sim/test_engine \
 	tests/unit/sim/test_fidelity \
+	tests/unit/sim/test_images \
 	tests/unit/sim/test_linkem \
 	tests/unit/sim/test_markov \
 	tests/unit/sim/test_mdp \
@@ -30,6 +31,7 @@ UNIT_TESTS += \
 tests_unit_sim_test_attachment_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_cells_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_console_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
+tests_unit_sim_test_images_LDADD = libsim.la libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_linkem_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_markov_LDADD = libsim.la libcommon.la $(UNIT_LDADD)
 tests_unit_sim_test_mdp_LDADD = libsim.la libcommon.la $(UNIT_LDADD)

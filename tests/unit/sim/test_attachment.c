@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "sim/world/handovers.h"
@@ -104,4 +105,59 @@ Test(handovers, an_absence_is_none)
 	trace_add(&trace, &s, "b", 5, (struct point){ 1000, 0 });
 	handovers_find(&trace, &towers, &p, 2 * NS_PER_S, count, &n);
 	cr_assert_eq(n, 1);
+}
+
+Test(attachment, towers_reach_as_far_as_they_cover)
+{
+	_cleanup_(towers_clear) struct towers towers = two_towers();
+	const struct attachment_parameters rules[] = {
+		{ .rule = ATTACHMENT_A3, .hysteresis_db = 3, .coverage_m = 400 },
+		{ .rule = ATTACHMENT_RANGE, .range_m = 1000, .coverage_m = 400 },
+	};
+	/* Where it is, and which tower serves. */
+	static const struct {
+		double x;
+		uint32_t tower;
+	} steps[] = { { -401, ATTACHMENT_NONE }, { -400, 0 }, { 400, 0 },
+		      { 401, ATTACHMENT_NONE },  { 599, ATTACHMENT_NONE }, { 600, 1 }, { 1400, 1 },
+		      { 1500, ATTACHMENT_NONE }, { 0, 0 }, { 1000, 1 } };
+
+	for (size_t r = 0; r < ARRAY_SIZE(rules); r++) {
+		struct attachment_ratio ratio = attachment_ratio(&rules[r]);
+		struct attachment a;
+
+		attachment_init(&a);
+		for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+			uint32_t before = a.serving;
+			bool other = attachment_look(&rules[r], &ratio, &towers, &a, i * NS_PER_S,
+						     (struct point){ steps[i].x, 0 });
+
+			cr_assert_eq(a.serving, steps[i].tower, "step %zu of rule %zu", i, r);
+			cr_assert_eq(other, a.serving != before);
+		}
+	}
+}
+
+/* A wide cell over a small one: the small one's edge hands over to it. */
+Test(attachment, a_tower_has_its_own_radius)
+{
+	static const char text[] = "x,y,radius\n0,0,2000\n1000,0,100\n5000,0,\n";
+	_cleanup_(towers_clear) struct towers towers = { 0 };
+	const struct attachment_parameters p = { .rule = ATTACHMENT_A3, .coverage_m = 500 };
+	struct attachment_ratio ratio = attachment_ratio(&p);
+	static const struct {
+		double x;
+		uint32_t tower;
+	} steps[] = { { 950, 1 }, { 1050, 1 }, { 1101, 0 }, { 1050, 1 }, { 1999, 0 },
+		      { 2001, ATTACHMENT_NONE }, { 4400, ATTACHMENT_NONE }, { 4600, 2 } };
+	struct mg_error err = { 0 };
+	struct attachment a;
+
+	cr_assert_eq(towers_parse_csv("file", text, strlen(text), &towers, &err), 0, "%s", err.text);
+	attachment_init(&a);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		attachment_look(&p, &ratio, &towers, &a, i * NS_PER_S,
+				(struct point){ steps[i].x, 0 });
+		cr_assert_eq(a.serving, steps[i].tower, "step %zu: %u", i, a.serving);
+	}
 }

@@ -367,3 +367,117 @@ Test(engine, an_absence_ends_a_vm)
 	cr_assert_lt(histogram_quantile(&f.rtt, 0.9), 20 * NS_PER_MS);
 	world_clear(&scene.world);
 }
+
+/* Its phone is in the east for a minute, and then back in the west. */
+static void go_east_and_back(struct scene *scene)
+{
+	struct mg_error err;
+	struct source s = { .name = "file", .err = &err };
+	struct trace *trace = &scene->world.trace;
+
+	trace_clear(trace);
+	trace->steps = true;
+	trace_add(trace, &s, "0", 0, (struct point){ 100, 0 });
+	trace_add(trace, &s, "0", 20, (struct point){ 900, 0 });
+	trace_add(trace, &s, "0", 80, (struct point){ 100, 0 });
+	trace_add(trace, &s, "0", 200, (struct point){ 100, 0 });
+	scene->setting.duration_ns = 150 * NS_PER_S;
+}
+
+/* The way back sends what was written since, and a few bytes for each page that was not. */
+Test(engine, an_image_shortens_the_way_back)
+{
+	struct scene scene;
+	struct run_figures cold, warm, late, small;
+	double way_back, written;
+
+	set_up(&scene, 1);
+	go_east_and_back(&scene);
+	scene.setting.vm.dirty_bps = 100000;
+	scene.setting.vm.working_set = 4000000;
+	scene.setting.image_age_ns = 3600 * NS_PER_S;
+	cold = run(&scene);
+	cr_assert_eq(cold.moves, 2);
+	cr_assert_eq(cold.images, 0);
+	scene.setting.image_memory = scene.setting.vm.memory;
+	warm = run(&scene);
+	cr_assert_eq(warm.moves, 2);
+	cr_assert_eq(warm.images, 1);
+	way_back = warm.move_bytes - cold.move_bytes / 2;
+	/* Some 50 s of writing, at random within the working set. */
+	written = 4e6 * (1 - exp(-100000 * 50 / 4e6));
+	cr_assert_gt(way_back, 0.9 * written);
+	cr_assert_lt(way_back, 1.5 * written);
+	cr_assert_lt(warm.move_ns, cold.move_ns * 6 / 10);
+	/* Too old, or too large to be kept. */
+	scene.setting.image_age_ns = 10 * NS_PER_S;
+	late = run(&scene);
+	scene.setting.image_age_ns = 3600 * NS_PER_S;
+	scene.setting.image_memory = scene.setting.vm.memory - 1;
+	small = run(&scene);
+	cr_assert_eq(memcmp(&late, &cold, sizeof(cold)), 0);
+	cr_assert_eq(memcmp(&small, &cold, sizeof(cold)), 0);
+	world_clear(&scene.world);
+}
+
+/* A radio hole in the middle: no answers there, and no other VM afterwards. */
+Test(engine, out_of_reach_a_vm_stays)
+{
+	struct mg_error err;
+	struct source s = { .name = "file", .err = &err };
+	struct scene scene;
+	struct run_figures f;
+
+	set_up(&scene, 1);
+	scene.setting.attachment.coverage_m = 300;
+	trace_clear(&scene.world.trace);
+	scene.world.trace.steps = true;
+	trace_add(&scene.world.trace, &s, "a", 0, (struct point){ 500, 0 }); /* not yet */
+	trace_add(&scene.world.trace, &s, "a", 10, (struct point){ 100, 0 });
+	trace_add(&scene.world.trace, &s, "a", 20, (struct point){ 500, 0 });
+	trace_add(&scene.world.trace, &s, "a", 35, (struct point){ 900, 0 });
+	trace_add(&scene.world.trace, &s, "a", 100, (struct point){ 900, 0 });
+	f = run(&scene);
+	cr_assert_float_eq((double)f.user_ns, 50e9, 0.3e9);
+	cr_assert_float_eq((double)f.uncovered_ns, 15e9, 0.3e9);
+	cr_assert_float_eq((double)f.lost, 150, 3);
+	cr_assert_eq(f.handovers, 0);
+	/* It was left in the west, and then follows. */
+	cr_assert_eq(f.moves, 1);
+	cr_assert_gt(f.above, 20);
+	/* The optimum starts it where it is seen again. */
+	cr_assert_lt(f.optimum, 1);
+	world_clear(&scene.world);
+}
+
+/* The link is used to a half: a burst waits for as long as it takes, there and back, and moves
+ * have the other half. */
+Test(engine, traffic_fills_the_backhaul)
+{
+	const uint64_t rate = 12500000;
+	struct scene scene;
+	struct run_figures idle, busy, alone;
+
+	set_up(&scene, 10);
+	scene.in.policy = NULL;
+	idle = run(&scene);
+	scene.setting.traffic.device_bps = rate / 20;
+	scene.setting.traffic.burst = rate / 100; /* 10 ms */
+	busy = run(&scene);
+	/* For two thirds of the time they all talk over the link. */
+	cr_assert_float_eq((busy.rtt_sum_ns - idle.rtt_sum_ns) / (double)busy.samples,
+			   2.0 / 3 * 20 * NS_PER_MS, 0.5 * NS_PER_MS);
+	/* The yardstick knows no queues. */
+	cr_assert_eq(busy.cost, idle.cost);
+	world_clear(&scene.world);
+
+	set_up(&scene, 1);
+	alone = run(&scene);
+	scene.setting.traffic.device_bps = rate / 2;
+	scene.setting.traffic.burst = 1;
+	busy = run(&scene);
+	cr_assert_eq(busy.moves, 1);
+	cr_assert_float_eq((double)busy.move_ns, (double)predict(&scene, rate / 2).total_ns, 1e6);
+	cr_assert_gt(busy.move_ns, alone.move_ns);
+	world_clear(&scene.world);
+}

@@ -45,6 +45,9 @@ Test(study, what_is_left_out_has_a_default)
 	cr_assert_eq(s->world.backhaul.rate_bps, 125000000);
 	cr_assert_eq(s->setting.vm.wire_permille, 600);
 	cr_assert_eq(s->setting.vm.start_ns, 1200 * NS_PER_MS);
+	cr_assert_eq(s->setting.traffic.device_bps, 0);
+	cr_assert_eq(s->setting.image_memory, 0);
+	cr_assert_eq(s->setting.attachment.coverage_m, 0);
 	cr_assert_eq(s->setting.vm.stop_ns, 25 * NS_PER_MS);
 	cr_assert_float_eq(s->world.mobility.min.x, -750, 1e-6);
 }
@@ -74,6 +77,21 @@ Test(study, sweeps_are_all_combinations)
 	/* Paired: replication 2 of each has one seed, replication 1 another. */
 	cr_assert_eq(in.seed, study_run(s, 2).seed);
 	cr_assert_neq(in.seed, study_run(s, 1).seed);
+}
+
+Test(study, images_traffic_and_coverage_are_taken)
+{
+	_cleanup_(study_free_p) struct study *s =
+		accepts(HEAD MOVERS NONE "traffic: {rate: 2Mbit, burst: 32K}\n"
+					 "hosts: {images: 4G, image_age: 60m}\n"
+					 "attachment: {coverage: 800}\n");
+
+	cr_assert_eq(s->setting.traffic.device_bps, 250000);
+	cr_assert_eq(s->setting.traffic.burst, 32768);
+	cr_assert_eq(s->setting.image_memory, UINT64_C(4) << 30);
+	cr_assert_eq(s->setting.image_age_ns, 3600 * NS_PER_S);
+	cr_assert_eq(s->setting.attachment.coverage_m, 800);
+	refuses(HEAD MOVERS NONE "traffic: {rate: 2M}\n", "traffic.rate: '2M' is not a rate");
 }
 
 Test(study, metrics_of_the_report_are_chosen)

@@ -204,5 +204,7 @@ Test(towers, refusals_say_why)
 	refuses_csv("x,y\n1\n", "file:2: ends before the coordinates");
 	refuses_csv("x,y\n1,nan\n", "file:2: y: 'nan' is not finite");
 	refuses_csv("lat,lon\n91,0\n", "file:2: latitude 91");
+	refuses_csv("x,y,radius\n1,2,0\n", "file:2: the radius 0 is not above 0");
+	refuses_csv("x,y,radius\n1,2,far\n", "file:2: radius: 'far'");
 	refuses_csv("x,y\n1,1e12\n", "file:2: the position 1, 1e+12 is out of range");
 }
