@@ -266,6 +266,19 @@ void outgoing_watch(struct outgoing *o, struct vm *vm)
 	vm_watch(vm, &watcher, o, &o->m.row.id);
 }
 
+bool outgoing_make_way(struct vm *vm)
+{
+	struct outgoing *o = vm->watcher == &watcher ? vm->watcher_data : NULL;
+
+	if (!o || !o->warm)
+		return false;
+	if (o->live) {
+		outgoing_give_up(o, "a move of it was ordered");
+		outgoing_reconcile(o);
+	}
+	return true;
+}
+
 /* The VM is nobody's move any more; it may be moved again at once. */
 static void release_vm(struct outgoing *o)
 {

@@ -31,6 +31,10 @@ bool outgoing_find_for_peer(struct node *n, const struct uuid *id, struct outgoi
 int outgoing_cancel(struct outgoing *o, const Tagalong__MoveCancel *cancel, const char *who,
 		    struct mg_error *err);
 
+/* Whether the VM is being sent ahead of a move, which ends with this: what has arrived is kept. The
+ * VM is free a moment later. */
+bool outgoing_make_way(struct vm *vm);
+
 /* Changes its priority, pauses it or lets it go on; -EBUSY when it is too late for that. */
 int outgoing_adjust(struct outgoing *o, const Tagalong__MoveAdjust *adjust, const char *who,
 		    struct mg_error *err);

@@ -159,6 +159,9 @@ void outgoing_order(struct node *n, struct bus_socket *s, const struct bus_peer 
 		bus_reply_failure(s, from, e, refused);
 		return;
 	}
+	/* Whoever orders repeats it until it is answered, and by then the way is free. */
+	if (vm && !e->move_order->warm && !e->move_order->dry_run && outgoing_make_way(vm))
+		return;
 	if (check_order(n, e->move_order, vm, &err) < 0 ||
 	    begin(n, e->move_order, vm, &o, &err) < 0) {
 		refusals_add(&n->refused, &id, &err);

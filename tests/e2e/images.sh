@@ -207,6 +207,20 @@ moved next a b
 say "sent ahead: $(bytes) bytes of $cold were left"
 [ $(($(bytes) * 3)) -lt "$cold" ] || fail "sending ahead saved too little"
 
+# A move that is ordered meanwhile need not wait, and has what had arrived by then.
+vm_describe early "tagguest.mem=32M tagguest.ws=2M tagguest.rate=256K"
+vm_start a early
+migrator_at a warm early b --bandwidth 80Mbit >"$tmpdir/warmed" 2>&1 &
+warming=$!
+sleep 3
+moved early a b
+! wait "$warming" || fail "the warming says that it was done: $(cat "$tmpdir/warmed")"
+file_has "$tmpdir/warmed" 'a move of it was ordered' || fail "it says '$(cat "$tmpdir/warmed")'"
+say "sent ahead until the move: $(bytes) bytes of $cold were left"
+[ "$(bytes)" -lt "$((cold * 9 / 10))" ] || fail "what had been sent ahead was lost"
+migrator_at b vm stop early >/dev/null
+wait_for 30 images_are a 1
+
 # The move never came, and now the VM is gone: so is what was sent ahead.
 migrator_at b warm next a >/dev/null
 wait_for 30 images_are a 1
