@@ -461,6 +461,9 @@ static json_t *document_alternative(const Tagalong__MoveAlternative *a)
 	put_number(o, "confidence", a->has_confidence, a->confidence);
 	put_number(o, "age_ns", a->has_age_ns, a->age_ns);
 	put_number(o, "benefit_ns", a->has_benefit_ns, a->benefit_ns);
+	put_number(o, "move_ns", a->has_move_ns, a->move_ns);
+	if (a->has_image)
+		put_flag(o, "image", a->image);
 	return o;
 }
 
@@ -477,6 +480,7 @@ json_t *document_why(const Tagalong__MoveWhy *why)
 	put_number(o, "held_ns", why->has_held_ns, why->held_ns);
 	put_number(o, "now_ns", why->has_now_ns, why->now_ns);
 	put_number(o, "after_ns", why->has_after_ns, why->after_ns);
+	put_number(o, "move_ns", why->has_move_ns, why->move_ns);
 	PUT_LIST(o, "alternatives", document_alternative, why->alternatives, why->n_alternatives);
 	return o;
 }

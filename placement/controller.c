@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "placement/affinity.h"
+#include "placement/move_cost.h"
 
 #define PRUNE_EVERY 256 /* settled moves */
 
@@ -169,7 +170,8 @@ static void on_result(struct controller *c, const struct bus_peer *from, const E
 
 	if (!node)
 		return;
-	if (!executor_result(&c->executor, node, e->move_result->info))
+	if (!executor_result(&c->executor, node, e->move_result->info) &&
+	    !warming_result(c, node, e->move_result->info))
 		request_result(c, node, e->move_result->info);
 	effects_reply_done(&c->fx, from, e->seq);
 }
@@ -214,7 +216,8 @@ static void on_answer(struct controller *c, uint64_t request, const Envelope *e)
 	/* To something that we no longer wait for, it is nothing. */
 	if (request == 0)
 		return;
-	if (!executor_answer(&c->executor, request, e) && !watch_answer(c, request, e))
+	if (!executor_answer(&c->executor, request, e) && !watch_answer(c, request, e) &&
+	    !warming_answer(c, request, e))
 		request_answer(c, request, e);
 }
 
@@ -303,6 +306,7 @@ static void on_timer(struct controller *c, uint64_t id)
 	summary_tick(c);
 	mec021_tick(&c->mec021);
 	mec012_tick(c);
+	warming_tick(c);
 	watch_repeat(c);
 	request_expire(c);
 	c->env->timer_set(c->env->userdata, TIMER_TICK, c->fx.now_ns + TICK_NS);
@@ -469,6 +473,24 @@ static void cut_deadlines(struct controller *c)
 	quarantine_clock_back(c);
 }
 
+/* Of the moves that are remembered, the oldest first. */
+static void learn_costs(struct controller *c)
+{
+	const struct executor *x = &c->executor;
+	size_t first = x->n_recent > EXECUTOR_RECENT ? x->n_recent - EXECUTOR_RECENT : 0;
+
+	for (size_t i = first; i < x->n_recent; i++) {
+		const Tagalong__MoveInfo *info = x->recent[i % EXECUTOR_RECENT]->info;
+		struct vm *vm = fleet_vm(&c->fleet, info->vm);
+		struct node *source = fleet_node(&c->fleet, info->source);
+		struct node *target = fleet_node(&c->fleet, info->target);
+
+		if (vm && source && target && info->figures &&
+		    info->state == TAGALONG__MOVE_STATE__MOVE_DONE)
+			move_cost_learn(vm, source, target, info->figures);
+	}
+}
+
 static int on_start(struct controller *c, const Tagalong__Placement__Start *start,
 		    struct mg_error *err)
 {
@@ -491,6 +513,7 @@ static int on_start(struct controller *c, const Tagalong__Placement__Start *star
 		c->policy->dev_init(device->policy_state);
 	effects_decide(&c->fx, "start", "epoch=%" PRIu64 " policy=%s devices=%zu moves=%zu",
 		       start->epoch, start->policy, c->fleet.devices.n, c->executor.moves.n);
+	learn_costs(c);
 	cut_deadlines(c);
 	watch_update(c);
 	mec021_resume(&c->mec021);
@@ -526,6 +549,7 @@ void controller_free(struct controller *c)
 	if (!c)
 		return;
 	request_clear(c);
+	warming_clear(c);
 	executor_clear(&c->executor);
 	mec021_clear(&c->mec021);
 	fleet_clear(&c->fleet);

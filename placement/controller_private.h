@@ -7,7 +7,7 @@
  * parameters.c (what the configuration says of policies),
  * affinity.c (keeps VMs together or apart), quarantine.c
  * (spares those where moves fail), pairs.c
- * (devices and their VMs), watch.c (who watches whom), mec021.c and mec021_notices.c (who
+ * (devices and their VMs), warming.c (sends memory ahead of moves), watch.c (who watches whom), mec021.c and mec021_notices.c (who
  * has subscribed to moves, and is told), mec012.c (what mobile networks say), requests.c (what
  * operators ask) and views.c (what they are answered).
  */
@@ -68,6 +68,7 @@ struct controller {
 		uint64_t threshold_ns; /* that it was told with */
 	} watch; /* see watch.c */
 
+	struct warming *warmings; /* see warming.c */
 	struct forwarded *forwarded;
 	size_t pruned_at; /* settled moves when the history was last cut */
 };
@@ -153,6 +154,13 @@ void why_on_query(struct controller *c, const struct bus_peer *from, const Envel
 /* summary.c */
 void summary_tick(struct controller *c);
 void summary_on_query(struct controller *c, const struct bus_peer *from, const Envelope *e);
+
+/* warming.c: the device is content, but may not be for long. */
+void warming_consider(struct controller *c, struct device *device, const struct policy_view *view);
+bool warming_answer(struct controller *c, uint64_t request, const Envelope *e);
+bool warming_result(struct controller *c, const struct node *node, const Tagalong__MoveInfo *info);
+void warming_tick(struct controller *c);
+void warming_clear(struct controller *c);
 
 /* watch.c: tells each node which clients it should watch, and what has changed of that, until it has
  * answered. */

@@ -10,6 +10,7 @@
 #include "common/units.h"
 #include "placement/affinity.h"
 #include "placement/controller_private.h"
+#include "placement/move_cost.h"
 
 /* The random stream that move ids come from. */
 #define STREAM_MOVES 1
@@ -165,6 +166,8 @@ static void order(struct controller *c, const struct plan_item *item)
 	evidence.target_ns = w->target_ns;
 	evidence.held_ns = w->held_ns;
 	evidence.benefit_ns = w->benefit_ns;
+	evidence.has_move_ns = true;
+	evidence.move_ns = move_cost_predict(item->vm, target).total_ns;
 	move.move = (ProtobufCBinaryData){ UUID_SIZE, id };
 	move.vm = item->vm->name;
 	move.target = target->name;
@@ -231,7 +234,10 @@ static size_t gather_device(struct controller *c, struct device *device, struct 
 		decide_wake(c, device);
 		return 1;
 	}
-	return seen && !front->summoned ? pairs_gather_followers(c, device, &v, items) : 0;
+	if (!seen || front->summoned)
+		return 0;
+	warming_consider(c, device, &v);
+	return pairs_gather_followers(c, device, &v, items);
 }
 
 /* The wishes of devices, as items of a plan. There is news of all that are asked, or they
@@ -259,6 +265,18 @@ static size_t count_items(const struct controller *c)
 	for (const struct device *device = c->awake; device; device = device->next_awake)
 		n += 1 + device->n_vms;
 	return n;
+}
+
+/* What the planner wants to know beside the wishes. */
+static void complete(struct controller *c, struct plan_item *item)
+{
+	const struct policy_parameters *p = parameters_of(c, item->vm->device);
+
+	item->min_stay_ns = p->min_stay_ns;
+	item->horizon_ns = p->horizon_ns;
+	for (size_t i = 0; item->vm->node && i < item->n_wishes; i++)
+		item->move_ns[i] = move_cost_predict(
+			item->vm, c->fleet.by_number[item->wishes[i].target]).total_ns;
 }
 
 /* Returns how many come first, each in the order that it had. */
@@ -311,7 +329,7 @@ void decide_now(struct controller *c)
 	n += affinity_gather(c, items + n);
 	executor_traffic(&c->executor, &traffic);
 	for (size_t i = 0; i < n; i++)
-		items[i].min_stay_ns = parameters_of(c, items[i].vm->device)->min_stay_ns;
+		complete(c, &items[i]);
 	n_acts = put_recommended_last(c, items, n);
 	if (planner_plan(&c->fleet, &limits, c->fx.now_utc_ns, &traffic, items, n_acts) < 0 ||
 	    planner_plan(&c->fleet, &limits, c->fx.now_utc_ns, &traffic, items + n_acts,

@@ -8,6 +8,7 @@
 #include "common/move_state.h"
 #include "common/units.h"
 #include "placement/mec021.h"
+#include "placement/move_cost.h"
 #include "placement/quarantine.h"
 
 #define REPEAT_NS (1 * NS_PER_S)  /* of what is not answered */
@@ -351,6 +352,12 @@ int executor_order(struct executor *x, struct vm *vm, struct node *target,
 	return 0;
 }
 
+void executor_repeat_order(struct executor *x, struct move *move)
+{
+	if (!move->entry->accepted && !move->entry->cancelled)
+		send_order(x, move);
+}
+
 void executor_cancel(struct executor *x, struct move *move, const char *why)
 {
 	char id[UUID_TEXT_SIZE];
@@ -494,6 +501,8 @@ static void settle(struct executor *x, struct move *move)
 		fleet_vm_lost(x->fleet, vm, move->source, move->target, x->fx->now_utc_ns);
 	} else if (info->state == TAGALONG__MOVE_STATE__MOVE_DONE) {
 		quarantine_success(x->fleet, move->target);
+		if (info->figures)
+			move_cost_learn(vm, move->source, move->target, info->figures);
 		vm->failures = 0;
 		vm->failed_at = NULL;
 		vm->retry_utc_ns = 0;

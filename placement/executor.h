@@ -83,6 +83,9 @@ int executor_order(struct executor *x, struct vm *vm, struct node *target,
 		   const Tagalong__MoveOrder *order, const Tagalong__Placement__Evidence *evidence,
 		   const struct bus_peer *watcher, struct mg_error *err);
 
+/* The source may have had no time for the order, and has now. */
+void executor_repeat_order(struct executor *x, struct move *move);
+
 struct move *executor_find(const struct executor *x, const ProtobufCBinaryData *id);
 
 /* One of the last that were settled, or NULL. */

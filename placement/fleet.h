@@ -68,6 +68,7 @@ struct node {
 		uint32_t vcpus;
 	} load;               /* of its VMs, those that are on their way to it included */
 	uint64_t memory_used; /* by its own account */
+	uint64_t out_bps, in_bps; /* bytes a second, of moves; 0: not seen. See move_cost.h */
 	uint64_t heard_utc_ns;
 	struct {
 		bool takes_changes;
@@ -107,11 +108,15 @@ struct vm {
 	bool follows;  /* in the background: goes where the one in the foreground is */
 	bool summoned; /* brought to the front: goes to its device without delay */
 	bool frozen; /* by an operator: only operators move it */
+	bool warming; /* its memory is being sent ahead; see warming.c */
+	struct node *warmed_at; /* the last that it was sent to, or NULL; */
+	uint64_t warmed_ns;     /* and when */
 	struct move *move; /* that is not settled, or NULL; see executor.h */
 	struct node *bound;   /* the move's target, or NULL */
 	struct node *planned; /* the same in a plan that is being made */
 	struct affinity **affinities; /* see affinity.h */
 	size_t n_affinities;
+	uint64_t moved_bytes[2]; /* the last move's, to a host without and with its image; 0: none yet */
 	uint32_t failures; /* moves in a row that came to nothing */
 	struct node *failed_at; /* the last of them was to go there; or NULL */
 	uint64_t retry_utc_ns;

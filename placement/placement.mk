@@ -49,6 +49,8 @@ libplacement_la_SOURCES = \
 	placement/mec021_notices.c \
 	placement/mincost.c \
 	placement/mincost.h \
+	placement/move_cost.c \
+	placement/move_cost.h \
 	placement/openapi.h \
 	placement/pairs.c \
 	placement/parameters.c \
@@ -90,6 +92,7 @@ libplacement_la_SOURCES = \
 	placement/takeover.h \
 	placement/tell.c \
 	placement/views.c \
+	placement/warming.c \
 	placement/watch.c \
 	placement/webhook.c \
 	placement/webhook.h \

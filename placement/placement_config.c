@@ -38,7 +38,7 @@ struct group_section {
 
 struct limits_section {
 	unsigned *moves, *moves_per_node, *moves_per_link, *evacuation, *history;
-	unsigned *quarantine_after;
+	unsigned *quarantine_after, *warmings;
 	char *quarantine_window, *quarantine, *quarantine_max, *maintenance_lead;
 	char *backoff, *backoff_max, *order_timeout, *node_timeout;
 	char *blackout, *blackout_max, *bandwidth, *timeout, *stall_timeout, *if_not_converging;
@@ -148,6 +148,7 @@ static const cyaml_schema_field_t limits_fields[] = {
 	COUNT(limits_section, moves_per_link),
 	COUNT(limits_section, evacuation),
 	COUNT(limits_section, quarantine_after),
+	COUNT(limits_section, warmings),
 	OPTIONAL(limits_section, quarantine_window),
 	OPTIONAL(limits_section, quarantine),
 	OPTIONAL(limits_section, quarantine_max),
@@ -440,6 +441,8 @@ static void read_limits(struct reader *in, const struct limits_section *s,
 	l->moves_per_node = count(in, "limits.moves_per_node", s->moves_per_node, 2, 1, COUNT_MAX);
 	l->moves_per_link = count(in, "limits.moves_per_link", s->moves_per_link, 0, 0, COUNT_MAX);
 	l->has_moves_per_link = l->moves_per_link > 0;
+	l->warmings = count(in, "limits.warmings", s->warmings, 0, 0, COUNT_MAX);
+	l->has_warmings = l->warmings > 0;
 	l->has_evacuation = l->has_quarantine_after = l->has_quarantine_window_ns = true;
 	l->has_quarantine_ns = l->has_quarantine_max_ns = true;
 	l->evacuation = count(in, "limits.evacuation", s->evacuation, 4, 1, 1000);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,7 +57,8 @@ static const char *vm_refusal(const struct plan_item *item, uint64_t now_utc_ns)
 	const struct vm *vm = item->vm;
 	uint64_t since = vm->n_visits > 0 ? vm->visits[0].since_utc_ns : 0;
 
-	if (!vm->node || vm->state != TAGALONG__VM_STATE__VM_RUNNING)
+	if (!vm->node || (vm->state != TAGALONG__VM_STATE__VM_RUNNING &&
+			  !(vm->warming && vm->state == TAGALONG__VM_STATE__VM_MOVING)))
 		return "it does not run";
 	if (!node_is_up(vm->node))
 		return "its node is down";
@@ -75,6 +77,7 @@ static const char *vm_refusal(const struct plan_item *item, uint64_t now_utc_ns)
 /* ---- From wishes to a problem ---------------------------------------------------------- */
 
 #define NOT_YET UINT32_MAX
+#define LEAST_PART 0.0625
 
 struct link {
 	struct route route;
@@ -152,6 +155,20 @@ static uint32_t link_number(struct planning *p, const struct node *from, const s
 	return link->number;
 }
 
+/* What a wish is worth: its benefit, for what is left of the horizon when the move is done. However
+ * long that takes, something is left. */
+static int64_t value_of(const struct plan_item *item, size_t i)
+{
+	uint64_t benefit = item->wishes[i].benefit_ns, move = item->move_ns[i];
+	double part = 1;
+
+	if (item->horizon_ns > 0)
+		part = fmax(1 - (double)move / (double)item->horizon_ns, LEAST_PART);
+	if (part < 1)
+		benefit = (uint64_t)((double)benefit * part);
+	return benefit < ASSIGN_VALUE_MAX ? (int64_t)benefit + 1 : ASSIGN_VALUE_MAX;
+}
+
 /* The wishes that could be granted if nothing else were; the rest of the problem
  * learns of the nodes and links in them. */
 static void add_item(struct planning *p, struct plan_item *item)
@@ -166,15 +183,13 @@ static void add_item(struct planning *p, struct plan_item *item)
 	for (size_t i = 0; i < item->n_wishes; i++) {
 		const struct policy_wish *wish = &item->wishes[i];
 		const struct node *target = p->fleet->by_number[wish->target];
-		int64_t value = wish->benefit_ns < ASSIGN_VALUE_MAX ? (int64_t)wish->benefit_ns + 1 :
-								      ASSIGN_VALUE_MAX;
 
 		if (node_refusal(target) || target == vm->node || affinity_refusal(vm, target))
 			continue;
 		to->options[to->n_options++] = (struct assign_option){
 			.to = local_number(p, target),
 			.link = p->links ? link_number(p, vm->node, target) : ASSIGN_NO_LINK,
-			.value = value,
+			.value = value_of(item, i),
 		};
 	}
 	p->of[p->assign.n_items++] = item;

@@ -45,6 +45,8 @@ struct plan_item {
 	struct vm *vm;
 	struct policy_wish wishes[POLICY_WISHES_MAX];
 	size_t n_wishes;
+	uint64_t move_ns[POLICY_WISHES_MAX]; /* what each move would take; 0: unknown */
+	uint64_t horizon_ns; /* for how long a benefit counts, the move included; 0: for ever */
 	uint64_t min_stay_ns; /* after its last move, whatever a policy says */
 	bool urgent; /* it leaves however short its stay was */
 	const struct policy_wish *granted; /* NULL: none, see refusal */

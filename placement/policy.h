@@ -51,6 +51,12 @@ struct policy_wish {
 	uint64_t here_ns, target_ns, held_ns;
 };
 
+/* Where its VM may soon be wanted. */
+struct policy_prospect {
+	uint32_t target;
+	uint32_t permille; /* how likely that is */
+};
+
 /* What operators set. A policy takes what it needs. */
 struct policy_parameters {
 	uint64_t threshold_ns;    /* RTT above which a device is served badly */
@@ -79,6 +85,9 @@ struct policy_ops {
 	/* Writes at most POLICY_WISHES_MAX wishes, the best first; returns how many. */
 	size_t (*wishes)(const struct policy_parameters *p, const void *shared, const void *state,
 			 const struct policy_view *view, struct policy_wish *out);
+	/* Of a device without a wish: the likeliest node that it will have one for; false: none. */
+	bool (*foresee)(const struct policy_parameters *p, const void *shared, const void *state,
+			const struct policy_view *view, struct policy_prospect *out);
 };
 
 /* By name; NULL when there is no such policy. */

@@ -41,3 +41,24 @@ size_t policy_insert_wish(struct policy_wish *out, size_t n, const struct policy
 	out[at] = *wish;
 	return n;
 }
+
+bool policy_foresee(const struct policy_parameters *p, const void *shared, const void *state,
+		    const struct policy_view *view, struct policy_prospect *out)
+{
+	const struct policy_candidate *here = policy_here(p, view), *best = NULL;
+
+	(void)shared, (void)state;
+	if (!here || here->srtt_ns > p->threshold_ns) /* then it is about to have a wish */
+		return false;
+	for (size_t i = 0; i < view->n_candidates; i++) {
+		const struct policy_candidate *c = &view->candidates[i];
+
+		if (policy_betters(p, c, here, p->margin_ns) && !policy_is_guarded(p, view, c->node) &&
+		    (!best || c->srtt_ns < best->srtt_ns))
+			best = c;
+	}
+	if (!best)
+		return false;
+	*out = (struct policy_prospect){ best->node, 500 };
+	return true;
+}

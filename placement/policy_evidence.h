@@ -46,4 +46,9 @@ bool policy_is_guarded(const struct policy_parameters *p, const struct policy_vi
  * names; the worst falls out. Returns how many there are now. */
 size_t policy_insert_wish(struct policy_wish *out, size_t n, const struct policy_wish *wish);
 
+/* For policies that do not predict: a node is better by the margin already, but here it is still
+ * good enough. The device is on its way there as likely as not. */
+bool policy_foresee(const struct policy_parameters *p, const void *shared, const void *state,
+		    const struct policy_view *view, struct policy_prospect *out);
+
 #endif

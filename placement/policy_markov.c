@@ -530,6 +530,27 @@ static size_t markov_wishes(const struct policy_parameters *p, const void *share
 	return n;
 }
 
+/* The cell that comes next, if its own node is not where the VM is. */
+static bool markov_foresee(const struct policy_parameters *p, const void *shared, const void *state,
+			   const struct policy_view *view, struct policy_prospect *out)
+{
+	const struct policy_candidate *here = policy_here(p, view), *cell;
+	const struct state *s = state;
+	const struct next *likeliest = NULL;
+	struct outlook o;
+
+	cell = find_candidate(p, view, s->cell);
+	if (!here || !cell || !look_ahead(p, shared, s->before, s->cell, s, &o))
+		return false;
+	for (int k = 0; k < o.n; k++)
+		if (!likeliest || o.next[k].p > likeliest->p)
+			likeliest = &o.next[k];
+	if (!likeliest || likeliest->cell == here->node || policy_is_guarded(p, view, likeliest->cell))
+		return false;
+	*out = (struct policy_prospect){ likeliest->cell, (uint32_t)(likeliest->p * 1000) };
+	return true;
+}
+
 const struct policy_ops policy_markov = {
 	.name = "markov",
 	.state_size = sizeof(struct state),
@@ -538,4 +559,5 @@ const struct policy_ops policy_markov = {
 	.dev_init = markov_dev_init,
 	.on_sample = markov_on_sample,
 	.wishes = markov_wishes,
+	.foresee = markov_foresee,
 };

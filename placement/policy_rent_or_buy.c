@@ -128,4 +128,5 @@ const struct policy_ops policy_rent_or_buy = {
 	.dev_init = rent_or_buy_dev_init,
 	.on_sample = rent_or_buy_on_sample,
 	.wishes = rent_or_buy_wishes,
+	.foresee = policy_foresee,
 };

@@ -94,4 +94,5 @@ const struct policy_ops policy_threshold = {
 	.dev_init = threshold_dev_init,
 	.on_sample = threshold_on_sample,
 	.wishes = threshold_wishes,
+	.foresee = policy_foresee,
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "placement/controller_private.h"
+#include "placement/move_cost.h"
 
 static void name_parameters(const struct policy_parameters *p, struct arena *arena,
 			    Tagalong__Placement__Evidence *evidence)
@@ -37,6 +38,19 @@ static void name_parameters(const struct policy_parameters *p, struct arena *are
 	}
 }
 
+static void fill_cost(const struct vm *vm, const struct node *target,
+		      Tagalong__MoveAlternative *ret)
+{
+	struct move_cost cost;
+
+	if (target == vm->node)
+		return;
+	cost = move_cost_predict(vm, target);
+	ret->has_move_ns = true;
+	ret->move_ns = cost.total_ns;
+	ret->has_image = ret->image = cost.has_image;
+}
+
 static void fill_alternative(const struct controller *c, const struct plan_item *item,
 			     const struct policy_candidate *candidate,
 			     Tagalong__MoveAlternative *ret)
@@ -50,6 +64,7 @@ static void fill_alternative(const struct controller *c, const struct plan_item 
 	ret->rttvar_ns = candidate->rttvar_ns;
 	ret->confidence = candidate->confidence;
 	ret->age_ns = candidate->age_ns;
+	fill_cost(item->vm, c->fleet.by_number[candidate->node], ret);
 	for (size_t i = 0; i < item->n_wishes; i++) {
 		if (item->wishes[i].target != candidate->node)
 			continue;
@@ -112,6 +127,8 @@ static void tell(struct controller *c, const struct bus_peer *from, const Envelo
 		why.target_ns = evidence->target_ns;
 		why.has_held_ns = evidence->held_ns > 0;
 		why.held_ns = evidence->held_ns;
+		why.has_move_ns = evidence->has_move_ns;
+		why.move_ns = evidence->move_ns;
 	}
 	why.has_after_ns = entry->has_after_ns;
 	why.after_ns = entry->after_ns;

@@ -183,6 +183,7 @@ const struct column view_why_fields[] = {
 	{ "  failure", "failure", COLUMN_TEXT },
 	{ "  blackout", "blackout_ns", COLUMN_DURATION },
 	{ "  took", "elapsed_ns", COLUMN_DURATION },
+	{ "  expected", "move_ns", COLUMN_DURATION },
 	{ "  sent", "wire_bytes", COLUMN_SIZE },
 	{ NULL },
 };
@@ -211,6 +212,8 @@ const struct column view_alternative_columns[] = {
 	{ "CONFIDENCE", "confidence", COLUMN_COUNT },
 	{ "AGE", "age_ns", COLUMN_DURATION },
 	{ "BENEFIT", "benefit_ns", COLUMN_DURATION },
+	{ "MOVE", "move_ns", COLUMN_DURATION },
+	{ "IMAGE", "image", COLUMN_FLAG },
 	{ NULL },
 };
 

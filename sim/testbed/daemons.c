@@ -142,11 +142,13 @@ static int write_controller(const struct daemons *d, struct mg_error *err)
 			  "  blackout: %" PRIu64 "ns\n"
 			  "  blackout_max: %" PRIu64 "ns\n"
 			  "  bandwidth: %" PRIu64 "bit\n"
-			  "  timeout: %" PRIu64 "ns\n",
+			  "  timeout: %" PRIu64 "ns\n"
+			  "  warmings: %u\n",
 			  REPORTS_PORT, d->config.results, d->config.results,
 			  s->policy.threshold_ns, s->policy.hold_ns, s->policy.margin_ns,
 			  s->policy.min_stay_ns, s->policy.interval_ns, s->limits.blackout_ns,
-			  s->limits.blackout_max_ns, s->limits.bandwidth_bps, s->limits.timeout_ns);
+			  s->limits.blackout_max_ns, s->limits.bandwidth_bps, s->limits.timeout_ns,
+			  s->limits.warmings);
 }
 
 static int write_migratord(const struct daemons *d, int tower, struct mg_error *err)

@@ -12,6 +12,7 @@
 #include "common/units.h"
 
 #define METRES_MAX 1e6
+#define WARMINGS_MAX 100
 #define DURATION_MAX (3600 * NS_PER_S)
 
 /* ---- The file as it is written: quantities are still text -------------------- */
@@ -63,6 +64,7 @@ struct raw_telemetry {
 
 struct raw_limits {
 	char *blackout, *blackout_max, *bandwidth, *timeout;
+	double warmings;
 };
 
 struct raw_move {
@@ -176,6 +178,7 @@ static const cyaml_schema_field_t limits_fields[] = {
 	TEXT_OR_NONE("blackout_max", struct raw_limits, blackout_max),
 	TEXT_OR_NONE("bandwidth", struct raw_limits, bandwidth),
 	TEXT_OR_NONE("timeout", struct raw_limits, timeout),
+	NUMBER_OR_ZERO("warmings", struct raw_limits, warmings),
 	CYAML_FIELD_END,
 };
 
@@ -424,6 +427,9 @@ static void read_orders(struct reader *r, const struct raw *raw, struct scenario
 						  4 * s->limits.blackout_ns);
 	s->limits.bandwidth_bps = read_rate(r, "limits.bandwidth", l->bandwidth, 0);
 	s->limits.timeout_ns = read_duration(r, "limits.timeout", l->timeout, 60 * NS_PER_S);
+	s->limits.warmings = (unsigned)fmin(fmax(l->warmings, 0), WARMINGS_MAX);
+	if (s->limits.warmings != l->warmings)
+		refuse(r, "limits.warmings", "not a number from 0 to %d", WARMINGS_MAX);
 	if (s->policy.threshold_ns == 0)
 		refuse(r, "policy.threshold", "zero");
 	if (s->limits.blackout_max_ns < s->limits.blackout_ns)

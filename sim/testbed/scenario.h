@@ -80,6 +80,7 @@ struct scenario {
 
 	struct {
 		uint64_t blackout_ns, blackout_max_ns, bandwidth_bps, timeout_ns;
+		unsigned warmings;
 	} limits;
 
 	struct expected_move expected[EXPECTED_MAX]; /* in this order, and no others */

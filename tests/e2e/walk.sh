@@ -109,4 +109,6 @@ for check in moves "guest's memory" "TCP connection" "RTT in the end" replay; do
 	file_has "$tmpdir/run.log" "^ok +$check: " || fail "no verdict on $check"
 done
 file_has "$tmpdir/run/index.html" 'tower-a → tower-b' || fail "the move is not in the chart"
+file_has "$tmpdir/run/decisions.log" ' warm vm=desktop from=tower-a to=tower-b' ||
+	fail "nothing was sent ahead of the move"
 cat "$tmpdir/run.log"

@@ -12,6 +12,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_mec012 \
 	tests/unit/placement/test_mec021 \
 	tests/unit/placement/test_mincost \
+	tests/unit/placement/test_move_cost \
 	tests/unit/placement/test_pairs \
 	tests/unit/placement/test_parameters \
 	tests/unit/placement/test_placement_config \
@@ -27,6 +28,7 @@ UNIT_TESTS += \
 	tests/unit/placement/test_store_etcd \
 	tests/unit/placement/test_summary \
 	tests/unit/placement/test_tell \
+	tests/unit/placement/test_warming \
 	tests/unit/placement/test_watch \
 	tests/unit/placement/test_why \
 	$(NULL)
@@ -85,6 +87,7 @@ tests_unit_placement_test_mec021_SOURCES = \
 	$(NULL)
 tests_unit_placement_test_mec021_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_mincost_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_move_cost_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_pairs_SOURCES = \
 	tests/unit/placement/harness.c \
 	tests/unit/placement/harness.h \
@@ -140,6 +143,12 @@ tests_unit_placement_test_tell_SOURCES = \
 	tests/unit/placement/test_tell.c \
 	$(NULL)
 tests_unit_placement_test_tell_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
+tests_unit_placement_test_warming_SOURCES = \
+	tests/unit/placement/harness.c \
+	tests/unit/placement/harness.h \
+	tests/unit/placement/test_warming.c \
+	$(NULL)
+tests_unit_placement_test_warming_LDADD = libplacement.la libcommon.la $(UNIT_LDADD)
 tests_unit_placement_test_watch_SOURCES = \
 	tests/unit/placement/harness.c \
 	tests/unit/placement/harness.h \

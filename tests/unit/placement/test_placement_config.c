@@ -55,7 +55,7 @@ Test(placement_config, everything)
 			   "policy: {name: threshold, threshold: 20ms, hold: 0s, margin: 0ms, "
 			   "min_stay: 1s, interval: 0s, return_guard: 3s, max_age: 1s, "
 			   "min_confidence: 0}\n"
-			   "limits: {moves: 1, moves_per_node: 2, moves_per_link: 3, history: 0, backoff: 1s, "
+			   "limits: {moves: 1, moves_per_node: 2, moves_per_link: 3, warmings: 4, history: 0, backoff: 1s, "
 			   "backoff_max: 2s, order_timeout: 3s, node_timeout: 4s, blackout: 5ms, "
 			   "blackout_max: 6ms, bandwidth: 7Mbit, timeout: 8s}\n", &c, &err), 0,
 		     "%s", err.text);
@@ -63,6 +63,7 @@ Test(placement_config, everything)
 	cr_assert_eq(c->parameters.min_confidence, 0);
 	cr_assert_eq(c->limits.history, 0);
 	cr_assert_eq(c->limits.moves_per_link, 3);
+	cr_assert_eq(c->limits.warmings, 4);
 	cr_assert_eq(c->limits.node_timeout_ns, 4000 * MS);
 	cr_assert_eq(c->limits.move, &c->move_limits);
 	cr_assert_eq(c->move_limits.bandwidth_bps, 7000000);

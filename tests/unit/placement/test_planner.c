@@ -337,3 +337,37 @@ Test(planner, vms_that_are_kept_apart_do_not_meet)
 				   "b>1 c:a VM that it is kept apart from is there d>1");
 	teardown(&f);
 }
+
+/* A benefit is there from the move's end on: a bit less, but at once, is worth more. */
+Test(planner, a_short_move_beats_a_bit_more_benefit)
+{
+	struct fixture f;
+
+	setup(&f);
+	wish(&f, "a", 1000, "12");
+	f.items[0].wishes[1].benefit_ns = 900;
+	cr_assert_str_eq(plan(&f), "a>1");
+	teardown(&f);
+
+	setup(&f);
+	wish(&f, "a", 1000, "12");
+	f.items[0].wishes[1].benefit_ns = 900;
+	f.items[0].move_ns[0] = 80;
+	f.items[0].move_ns[1] = 2;
+	cr_assert_str_eq(plan(&f), "a>1", "without a horizon a benefit counts for ever");
+	f.items[0].granted = NULL;
+	f.traffic.moves = 0;
+	f.items[0].horizon_ns = 600;
+	f.items[0].move_ns[0] = 80;
+	f.items[0].move_ns[1] = 2;
+	cr_assert_str_eq(plan(&f), "a>2");
+	teardown(&f);
+
+	/* One that takes longer than the horizon is made all the same if there is no other. */
+	setup(&f);
+	wish(&f, "a", 1000, "1");
+	f.items[0].horizon_ns = 600;
+	f.items[0].move_ns[0] = UINT64_MAX;
+	cr_assert_str_eq(plan(&f), "a>1");
+	teardown(&f);
+}

@@ -305,3 +305,26 @@ Test(policy_markov, parameters_are_checked)
 	cr_assert_eq(policy_markov.init(&usual, NULL), 0);
 	cr_assert_eq(policy_find("markov"), &policy_markov);
 }
+
+/* From 0 devices go to 1, and now and then to 2. */
+Test(policy_markov, the_next_cell_is_foreseen)
+{
+	struct policy_prospect p;
+	struct fixture f;
+	struct device d = new_device();
+
+	set_up(&f);
+	stay(&f, &d, 0, 10);
+	cr_assert_not(policy_markov.foresee(&f.p, f.shared, d.state, &f.view, &p), "nothing is known");
+	for (int i = 0; i < 40; i++) {
+		stay(&f, &d, i % 5 == 4 ? 2 : 1, 10);
+		stay(&f, &d, 0, 10);
+	}
+	f.view.visits[0].node = 0;
+	cr_assert(policy_markov.foresee(&f.p, f.shared, d.state, &f.view, &p));
+	cr_assert_eq(p.target, 1);
+	cr_assert_gt(p.permille, 700);
+	f.view.visits[0].node = 1;
+	cr_assert_not(policy_markov.foresee(&f.p, f.shared, d.state, &f.view, &p), "it is there");
+	free(f.shared);
+}

@@ -222,3 +222,24 @@ Test(policy_threshold, parameters_are_checked)
 	cr_assert_eq(policy_find("threshold"), &policy_threshold);
 	cr_assert_null(policy_find("oracle"));
 }
+
+/* Still good enough here, and better there: it is on its way. */
+Test(policy_threshold, what_is_better_already_is_foreseen)
+{
+	struct policy_prospect p;
+	struct fixture f;
+
+	SETUP(&f, 15, 12, 9, 10);
+	cr_assert_eq(run(&f, 5000), 0);
+	cr_assert(policy_threshold.foresee(&parameters, NULL, f.state, &f.view, &p));
+	cr_assert_eq(p.target, 2);
+	cr_assert_eq(p.permille, 500);
+	f.candidates[2].available = false;
+	cr_assert(policy_threshold.foresee(&parameters, NULL, f.state, &f.view, &p));
+	cr_assert_eq(p.target, 3);
+	f.candidates[0].srtt_ns = 21 * MS;
+	cr_assert_not(policy_threshold.foresee(&parameters, NULL, f.state, &f.view, &p));
+	f.candidates[0].srtt_ns = 15 * MS;
+	f.candidates[3].age_ns = 2000 * MS;
+	cr_assert_not(policy_threshold.foresee(&parameters, NULL, f.state, &f.view, &p));
+}

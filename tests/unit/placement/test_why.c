@@ -57,6 +57,12 @@ static void check_reasons(const Tagalong__MoveWhy *w)
 	cr_assert_eq(b->srtt_ns, 4 * MS);
 	cr_assert_eq(b->benefit_ns, 36 * MS);
 	cr_assert_eq(w->alternatives[2]->benefit_ns, 31 * MS);
+	/* How long it would take is a guess as yet, and the same for both. */
+	cr_assert_gt(w->move_ns, SECOND);
+	cr_assert_not(w->alternatives[0]->has_move_ns);
+	cr_assert_eq(b->move_ns, w->move_ns);
+	cr_assert_eq(w->alternatives[2]->move_ns, w->move_ns);
+	cr_assert_not(b->image);
 }
 
 Test(why, a_policys_order_is_explained_and_compared)
