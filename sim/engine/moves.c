@@ -4,8 +4,9 @@
 #include "sim/engine/run.h"
 
 #define PAGE_BYTES 4096
-/* On the wire, for a page that the target's image has. Measured (docs/results). */
-#define HELD_PAGE_BYTES 8
+/* On the wire, for a page that the target has in its image: half a byte in a long run (migrator/page.h);
+ * so much was measured after minutes of use, which break runs up. */
+#define HELD_PAGE_BYTES 2
 
 /* Adds `change` to the moves on each link of the way. */
 static void use_links(struct run *run, const struct sim_move *m, uint32_t change)
