@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import results  # pylint: disable=wrong-import-position
 
-SCENARIOS = ["plan", "optimum", "samples", "reaction"]
+SCENARIOS = ["plan", "optimum", "samples", "reaction", "memory"]
 
 
 def measure(program, scenario, run):
@@ -36,6 +36,8 @@ def find_marks(rows):
         results.mark("99th percentile of a sample", of(rows, "samples", "p99_ns"), "ns", 1000),
         results.mark("99th percentile from sample to order, 100,000 devices, on a core of its own",
                      of(rows, "reaction", "cpu_p99_ms"), "ms", 5),
+        results.mark("memory a device of a million, the program included",
+                     of(rows, "memory", "bytes_per_device"), "B", 2048),
     ]
 
 

@@ -3,11 +3,13 @@
  * What decisions cost: one scenario a call, its figures as one line of JSON. Wishes,
  * sizes and samples are drawn from a counter, so that every run sees the same.
  */
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/philox.h"
@@ -611,17 +613,54 @@ static int reaction(void)
 	return 0;
 }
 
+/* ---- memory --------------------------------------------------------------------------------- */
+
+#define MEMORY_DEVICES 1000000
+
+/* Without what was in use on the way there. */
+static uint64_t resident_bytes(void)
+{
+	unsigned long size, resident = 0;
+	FILE *f = need(fopen("/proc/self/statm", "re"));
+
+	malloc_trim(0);
+	if (fscanf(f, "%lu %lu", &size, &resident) != 2)
+		resident = 0;
+	fclose(f);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Three hosts know each device's times, and one device is moved. */
+static int memory(void)
+{
+	uint32_t each = MEMORY_DEVICES / HOSTS;
+	struct world w;
+
+	world_open(&w, MEMORY_DEVICES);
+	for (uint32_t n = 0; n < HOSTS; n++)
+		for (uint32_t k = 0; k < 3; k++)
+			report(&w, k, n, each, k ? 12 : 10, NOBODY);
+	report(&w, 0, 0, 1, 0, 0);
+	w.now_ns += 3 * NS_PER_S;
+	report(&w, 0, 0, each, 10, 0);
+	printf("{\"bytes_per_device\": %.1f, \"outcome\": \"%s\"}\n",
+	       (double)resident_bytes() / MEMORY_DEVICES,
+	       w.orders == 1 ? "completed" : "failed: no move was ordered");
+	controller_free(w.controller);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		int (*run)(void);
 	} scenarios[] = { { "plan", plan }, { "optimum", optimum }, { "samples", samples },
-			{ "reaction", reaction } };
+			{ "reaction", reaction }, { "memory", memory } };
 
 	for (size_t i = 0; argc == 2 && i < ARRAY_SIZE(scenarios); i++)
 		if (strcmp(argv[1], scenarios[i].name) == 0)
 			return scenarios[i].run();
-	fprintf(stderr, "usage: planning plan|optimum|samples|reaction\n");
+	fprintf(stderr, "usage: planning plan|optimum|samples|reaction|memory\n");
 	return 2;
 }
