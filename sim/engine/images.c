@@ -65,17 +65,28 @@ int images_keep(struct images *images, uint32_t host, struct image image)
 	return add(s, image);
 }
 
-bool images_take(struct images *images, uint32_t host, uint32_t vm, uint64_t now_ns,
-		 uint64_t *ret_left_ns)
+bool images_has(const struct images *images, uint32_t host, uint32_t vm, uint64_t now_ns,
+		uint64_t *ret_left_ns)
 {
-	struct shelf *s = images->shelves ? &images->shelves[host] : NULL;
+	const struct shelf *s = images->shelves ? &images->shelves[host] : NULL;
 	uint32_t i = s ? find(s, vm) : 0;
 
 	if (!s || i == s->n)
 		return false;
 	*ret_left_ns = s->images[i].left_ns;
-	drop(s, i);
 	return now_ns - *ret_left_ns <= images->max_age_ns;
+}
+
+bool images_take(struct images *images, uint32_t host, uint32_t vm, uint64_t now_ns,
+		 uint64_t *ret_left_ns)
+{
+	bool has = images_has(images, host, vm, now_ns, ret_left_ns);
+	struct shelf *s = images->shelves ? &images->shelves[host] : NULL;
+	uint32_t i = s ? find(s, vm) : 0;
+
+	if (s && i < s->n)
+		drop(s, i);
+	return has;
 }
 
 void images_forget(struct images *images, uint32_t vm)

@@ -32,7 +32,11 @@ void images_clear(struct images *images);
 /* The VM leaves the host. One that is larger than the budget is not kept. -ENOMEM. */
 int images_keep(struct images *images, uint32_t host, struct image image);
 
-/* The host's image of the VM is used up; false: there is none. */
+/* Whether the host has an image of the VM, and since when. */
+bool images_has(const struct images *images, uint32_t host, uint32_t vm, uint64_t now_ns,
+		uint64_t *ret_left_ns);
+
+/* The same, and if there is one it is used up. */
 bool images_take(struct images *images, uint32_t host, uint32_t vm, uint64_t now_ns,
 		 uint64_t *ret_left_ns);
 

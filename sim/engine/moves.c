@@ -28,28 +28,32 @@ static uint64_t rate_of(const struct run *run, const struct sim_move *m)
 	return (uint64_t)least;
 }
 
-/* What the first pass sends: of a guest whose image the target has, which is used up by that, what
- * was written since, and the names of the pages that were not. */
-static void begin_pass(struct run *run, struct sim_move *m)
+/* What the first pass sends of a guest whose image the target has: what was written since, and the
+ * names of the pages that were not. */
+static uint64_t since_image(const struct run *run, const struct machine *vm, uint64_t left_ns)
 {
-	const struct machine *vm = move_machine(run, m->background);
 	const struct cost_facts facts = {
 		.working_set_bytes = vm->working_set,
 		.dirty_bps = vm->dirty_bps,
 	};
-	uint64_t left_ns, bytes;
+	uint64_t bytes = cost_dirtied_bytes(&facts, run->now_ns - left_ns) +
+			 vm->memory / PAGE_BYTES * HELD_PAGE_BYTES * 1000 / vm->wire_permille;
 
-	m->first_bytes = vm->memory;
-	m->image = images_take(&run->images, m->to, vm_number(m->phone, m->background),
-			       run->now_ns, &left_ns);
-	if (!m->image)
-		return;
-	bytes = cost_dirtied_bytes(&facts, run->now_ns - left_ns) +
-		vm->memory / PAGE_BYTES * HELD_PAGE_BYTES * 1000 / vm->wire_permille;
-	m->first_bytes = bytes < vm->memory ? bytes : vm->memory;
+	return bytes < vm->memory ? bytes : vm->memory;
 }
 
-static void predict(const struct run *run, struct sim_move *m)
+/* Takes the image. */
+static void begin_pass(struct run *run, struct sim_move *m)
+{
+	const struct machine *vm = move_machine(run, m->background);
+	uint64_t left_ns;
+
+	m->image = images_take(&run->images, m->to, vm_number(m->phone, m->background),
+			       run->now_ns, &left_ns);
+	m->first_bytes = m->image ? since_image(run, vm, left_ns) : vm->memory;
+}
+
+static struct cost predict(const struct run *run, const struct sim_move *m)
 {
 	const struct machine *vm = move_machine(run, m->background);
 	const struct cost_facts facts = {
@@ -64,7 +68,10 @@ static void predict(const struct run *run, struct sim_move *m)
 		.qemu_ns = vm->stop_ns,
 	};
 
-	cost_predict(&facts, &m->cost);
+	struct cost cost;
+
+	cost_predict(&facts, &cost);
+	return cost;
 }
 
 /* The part that has been done since the last time. */
@@ -89,11 +96,27 @@ void moves_settle(struct run *run)
 		if (m->rate_bps > 0)
 			progress(run, m);
 		m->rate_bps = rate;
-		predict(run, m);
+		m->cost = predict(run, m);
 		m->ends_ns = run->now_ns + (uint64_t)ceil(m->left * (double)m->cost.total_ns);
 		if (queue_push(&run->queue, event_make(m->ends_ns, EVENT_MOVE, slot)) < 0)
 			run->error = -ENOMEM;
 	}
+}
+
+uint64_t move_expected_ns(const struct run *run, uint32_t i, uint32_t to)
+{
+	struct sim_move m = {
+		.phone = i,
+		.from = phone_host(&run->phones[i]),
+		.to = to,
+		.first_bytes = run->set->vm.memory,
+		.rate_bps = run->world->backhaul.rate_bps,
+	};
+	uint64_t left_ns;
+
+	if (images_has(&run->images, to, vm_number(i, false), run->now_ns, &left_ns))
+		m.first_bytes = since_image(run, &run->set->vm, left_ns);
+	return predict(run, &m).total_ns;
 }
 
 void move_begin(struct run *run, uint32_t i, uint32_t to, bool background)

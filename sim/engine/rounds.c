@@ -41,6 +41,9 @@ static void wish(const struct run *run, uint32_t i, const struct policy_view *vi
 
 	item->n_wishes = run->in->policy->wishes(&run->in->parameters, run->learnt,
 						 policy_state(run, i), view, item->wishes);
+	item->horizon_ns = run->in->parameters.horizon_ns;
+	for (size_t k = 0; k < item->n_wishes; k++)
+		item->move_ns[k] = move_expected_ns(run, i, item->wishes[k].target);
 	background = item->n_wishes == 0 && background_follows(run, i, view);
 	if (background) {
 		item->wishes[0] = (struct policy_wish){

@@ -160,6 +160,8 @@ void round_hold(struct run *run);
 
 /* moves.c */
 void move_begin(struct run *run, uint32_t i, uint32_t to, bool background);
+/* What it would take, were the links its own. */
+uint64_t move_expected_ns(const struct run *run, uint32_t i, uint32_t to);
 void move_end(struct run *run, uint32_t slot);
 void moves_settle(struct run *run); /* links may have got other shares */
 
