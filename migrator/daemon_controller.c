@@ -63,6 +63,7 @@ static void send_hello(struct controller *c)
 	hello.machine_types = n->host.machine_types;
 	hello.n_machine_types = n_machines;
 	hello.epoch_seen = n->epoch;
+	hello.has_makes_way = hello.makes_way = true;
 	hello.images = images;
 	hello.n_images = daemon_images(n, infos, images, IMAGES_TOLD);
 	if (vm_infos(n, NULL, &hello.vms, &hello.n_vms) < 0)

@@ -183,6 +183,33 @@ static int check_turn(struct node *n, struct mg_error *err)
 			    n->config->moves_in);
 }
 
+/* What was sent ahead of the VM's move makes way for that; whether it has yet to. */
+static bool must_make_way(struct node *n, const Tagalong__PeerPrepare *p)
+{
+	struct incoming *in;
+
+	LIST_FOREACH(in, &n->incoming, link) {
+		if (!in->warm || p->warm || move_state_is_final(in->m.row.info->state) ||
+		    strcmp(in->m.row.info->vm, p->spec->name) != 0 ||
+		    strcmp(in->m.row.info->source, p->source_node) != 0)
+			continue;
+		incoming_give_up(in, "a move of it comes");
+		return true;
+	}
+	return false;
+}
+
+/* Of that name, and takes room until its QEMU has ended. */
+static bool one_is_leaving(struct node *n, const char *name)
+{
+	struct vm *vm;
+
+	LIST_FOREACH(vm, &n->vms, link)
+		if (vm->place == VM_LEAVING && vm->guest && strcmp(vm->spec->name, name) == 0)
+			return true;
+	return false;
+}
+
 void incoming_prepare(struct node *n, struct bus_socket *s, const struct bus_peer *from,
 		      const Envelope *e)
 {
@@ -191,7 +218,11 @@ void incoming_prepare(struct node *n, struct bus_socket *s, const struct bus_pee
 	struct incoming *in = NULL;
 	int r;
 
+	if (!p->dry_run && must_make_way(n, p))
+		return; /* the source asks again */
 	r = check_prepare(n, from, p, &err);
+	if (r < 0 && !p->dry_run && one_is_leaving(n, p->spec->name))
+		return;
 	if (r == 0 && p->dry_run) {
 		Tagalong__PeerPrepared prepared = TAGALONG__PEER_PREPARED__INIT;
 		Envelope answer = TAGALONG__ENVELOPE__INIT;

@@ -612,6 +612,7 @@ int outgoing_restore(struct node *n, struct journal_move *row)
 	if (row->settled)
 		return 0;
 	o->prepare_went = true; /* for all that we know */
+	o->warm = row->info->reason && strcmp(row->info->reason->code, "warm") == 0;
 	o->post_copy = row->info->figures && row->info->figures->post_copy;
 	if (row->info->both_ran) {
 		o->peer_stage = PEER(RAN);

@@ -54,7 +54,8 @@ static int check_order(struct node *n, const Tagalong__MoveOrder *order, struct 
 				    "%s' shows those that are", order->vm, n->config->name,
 				    n->config->name);
 	if (vm->watcher)
-		return mg_error_set(err, -EBUSY, "%s is being moved already", order->vm);
+		return mg_error_set(err, -EBUSY, "%s is being moved already, or sent ahead of a move",
+				    order->vm);
 	if (vm->guest && !vm->ready)
 		return mg_error_set(err, -EAGAIN, "the QEMU of %s does not answer yet; try again in a "
 				    "moment", order->vm);
