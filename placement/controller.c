@@ -60,6 +60,7 @@ static void on_hello(struct controller *c, const struct bus_peer *from, const En
 	effects_reply_done(&c->fx, from, e->seq);
 	if (!telemetry) {
 		executor_hello(&c->executor, node, hello);
+		warming_hello(c, node, hello);
 		return;
 	}
 	/* It says hello again and again, but a new instance knows of no list. */
@@ -482,12 +483,10 @@ static void learn_costs(struct controller *c)
 	for (size_t i = first; i < x->n_recent; i++) {
 		const Tagalong__MoveInfo *info = x->recent[i % EXECUTOR_RECENT]->info;
 		struct vm *vm = fleet_vm(&c->fleet, info->vm);
-		struct node *source = fleet_node(&c->fleet, info->source);
-		struct node *target = fleet_node(&c->fleet, info->target);
 
-		if (vm && source && target && info->figures &&
-		    info->state == TAGALONG__MOVE_STATE__MOVE_DONE)
-			move_cost_learn(vm, source, target, info->figures);
+		if (vm && info->figures && info->state == TAGALONG__MOVE_STATE__MOVE_DONE)
+			move_cost_learn(vm, fleet_node(&c->fleet, info->source),
+					fleet_node(&c->fleet, info->target), info->figures);
 	}
 }
 

@@ -159,6 +159,7 @@ void summary_on_query(struct controller *c, const struct bus_peer *from, const E
 void warming_consider(struct controller *c, struct device *device, const struct policy_view *view);
 bool warming_answer(struct controller *c, uint64_t request, const Envelope *e);
 bool warming_result(struct controller *c, const struct node *node, const Tagalong__MoveInfo *info);
+void warming_hello(struct controller *c, struct node *node, const Tagalong__NodeHello *hello);
 void warming_tick(struct controller *c);
 void warming_clear(struct controller *c);
 

@@ -267,12 +267,15 @@ static size_t count_items(const struct controller *c)
 	return n;
 }
 
-/* What the planner wants to know beside the wishes. */
+/* What the planner wants to know beside the wishes. The benefits of others than the policy are
+ * ranks, which the length of a move must not change. */
 static void complete(struct controller *c, struct plan_item *item)
 {
 	const struct policy_parameters *p = parameters_of(c, item->vm->device);
 
 	item->min_stay_ns = p->min_stay_ns;
+	if (item->n_wishes == 0 || strcmp(item->wishes[0].code, c->policy->name) != 0)
+		return;
 	item->horizon_ns = p->horizon_ns;
 	for (size_t i = 0; item->vm->node && i < item->n_wishes; i++)
 		item->move_ns[i] = move_cost_predict(

@@ -354,8 +354,10 @@ int executor_order(struct executor *x, struct vm *vm, struct node *target,
 
 void executor_repeat_order(struct executor *x, struct move *move)
 {
-	if (!move->entry->accepted && !move->entry->cancelled)
-		send_order(x, move);
+	if (move->entry->accepted || move->entry->cancelled)
+		return;
+	move->begun_ns = x->fx->now_ns;
+	send_order(x, move);
 }
 
 void executor_cancel(struct executor *x, struct move *move, const char *why)
@@ -751,7 +753,7 @@ static void tick(struct executor *x, struct move *move)
 		settle(x, move);
 		return;
 	}
-	if (!move->entry->accepted && !move->entry->cancelled &&
+	if (!move->entry->accepted && !move->entry->cancelled && !move->vm->warming &&
 	    now - move->begun_ns >= x->limits->order_timeout_ns)
 		executor_cancel(x, move, "the source did not take the order in time");
 	else if (move->entry->cancelled && due && !move->cancel_answered)

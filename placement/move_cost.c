@@ -26,8 +26,10 @@ void move_cost_learn(struct vm *vm, struct node *source, struct node *target,
 		vm->moved_bytes[image] = figures->wire_bytes;
 	if (figures->link_bps == 0)
 		return;
-	learn_rate(&source->out_bps, figures->link_bps);
-	learn_rate(&target->in_bps, figures->link_bps);
+	if (source)
+		learn_rate(&source->out_bps, figures->link_bps);
+	if (target)
+		learn_rate(&target->in_bps, figures->link_bps);
 }
 
 static bool has_image(const struct node *node, const struct vm *vm)

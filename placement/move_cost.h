@@ -15,7 +15,7 @@ struct move_cost {
 	bool has_image; /* the target keeps one of the VM */
 };
 
-/* A move is done, and has cost this. */
+/* A move is done, and has cost this. A node that is not known is NULL. */
 void move_cost_learn(struct vm *vm, struct node *source, struct node *target,
 		     const Tagalong__MoveFigures *figures);
 

@@ -11,9 +11,20 @@
 #include "placement/affinity.h"
 #include "placement/assign.h"
 
+/* What it takes of the node already, and counts in its load; NULL: nothing. */
+static const struct claim *claim_at(const struct vm *vm, const struct node *node)
+{
+	for (size_t i = 0; i < vm->n_claims; i++)
+		if (vm->claims[i].node == node &&
+		    vm->claims[i].state != TAGALONG__VM_STATE__VM_GONE)
+			return &vm->claims[i];
+	return NULL;
+}
+
 bool planner_fits(const struct node *node, const struct load *reserved, const struct vm *vm)
 {
 	const Tagalong__NodeHello *hello = node->hello;
+	const struct claim *there = claim_at(vm, node);
 	uint64_t memory;
 
 	if (!hello)
@@ -21,18 +32,11 @@ bool planner_fits(const struct node *node, const struct load *reserved, const st
 	/* Nodes may tell any number: nothing here must wrap around. */
 	if (hello->has_memory_bytes &&
 	    (__builtin_add_overflow(node->load.memory, reserved->memory, &memory) ||
-	     __builtin_add_overflow(memory, vm->memory, &memory) || memory > hello->memory_bytes))
+	     __builtin_add_overflow(memory, there ? 0 : vm->memory, &memory) ||
+	     memory > hello->memory_bytes))
 		return false;
-	return !hello->has_vcpus ||
-	       (uint64_t)node->load.vcpus + reserved->vcpus + vm->vcpus <= hello->vcpus;
-}
-
-static bool has_claim(const struct vm *vm, const struct node *node)
-{
-	for (size_t i = 0; i < vm->n_claims; i++)
-		if (vm->claims[i].node == node)
-			return true;
-	return false;
+	return !hello->has_vcpus || (uint64_t)node->load.vcpus + reserved->vcpus +
+						    (there ? 0 : vm->vcpus) <= hello->vcpus;
 }
 
 void traffic_add(struct traffic *traffic, const struct vm *vm, const struct node *source,
@@ -45,7 +49,7 @@ void traffic_add(struct traffic *traffic, const struct vm *vm, const struct node
 	traffic->moves++;
 	traffic->nodes[source->number].out++;
 	to->in++;
-	if (!has_claim(vm, target)) {
+	if (!claim_at(vm, target)) {
 		to->reserved.memory += vm->memory;
 		to->reserved.vcpus += vm->vcpus;
 	}
@@ -169,6 +173,15 @@ static int64_t value_of(const struct plan_item *item, size_t i)
 	return benefit < ASSIGN_VALUE_MAX ? (int64_t)benefit + 1 : ASSIGN_VALUE_MAX;
 }
 
+/* What a VM takes of the target already, as when it is sent ahead, is no hindrance to itself. */
+static void give_back_claim(struct assign_node *node, const struct claim *claim)
+{
+	if (__builtin_add_overflow(node->memory, claim->memory, &node->memory))
+		node->memory = UINT64_MAX;
+	if (__builtin_add_overflow(node->vcpus, claim->vcpus, &node->vcpus))
+		node->vcpus = UINT64_MAX;
+}
+
 /* The wishes that could be granted if nothing else were; the rest of the problem
  * learns of the nodes and links in them. */
 static void add_item(struct planning *p, struct plan_item *item)
@@ -183,11 +196,15 @@ static void add_item(struct planning *p, struct plan_item *item)
 	for (size_t i = 0; i < item->n_wishes; i++) {
 		const struct policy_wish *wish = &item->wishes[i];
 		const struct node *target = p->fleet->by_number[wish->target];
+		uint32_t local;
 
 		if (node_refusal(target) || target == vm->node || affinity_refusal(vm, target))
 			continue;
+		local = local_number(p, target);
+		if (claim_at(vm, target))
+			give_back_claim(&p->assign.nodes[local], claim_at(vm, target));
 		to->options[to->n_options++] = (struct assign_option){
-			.to = local_number(p, target),
+			.to = local,
 			.link = p->links ? link_number(p, vm->node, target) : ASSIGN_NO_LINK,
 			.value = value_of(item, i),
 		};

@@ -344,6 +344,7 @@ void migrator_hello(struct harness *h, const char *node, uint64_t memory, const 
 	hello.n_vms = vm != NULL;
 	hello.moves = moves;
 	hello.n_moves = n_moves;
+	hello.has_makes_way = hello.makes_way = true;
 	e.body_case = BODY(NODE_HELLO);
 	e.node_hello = &hello;
 	harness_receive(h, PEER_ROLE_NODE, node, 0, &e);

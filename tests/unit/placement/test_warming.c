@@ -69,6 +69,7 @@ Test(warming, memory_goes_ahead_once)
 	cr_assert_str_eq(sent->e->move_order->target, "tower-b");
 	cr_assert_eq(sent->e->move_order->priority, TAGALONG__MOVE_PRIORITY__PRIORITY_LOW);
 	answer_done(&h, sent);
+	harness_forget(&h); /* it was told twice */
 	walk(&h, 10, 15);
 	cr_assert_null(order(&h), "while it is under way");
 	end(&h, sent, NULL);
@@ -108,6 +109,7 @@ Test(warming, a_move_need_not_wait)
 	warming = order(&h);
 	cr_assert_not_null(warming);
 	answer_done(&h, warming);
+	harness_forget(&h);
 	node_status(&h, "tower-a", "web", TAGALONG__VM_STATE__VM_MOVING);
 	for (int i = 0; i < 4; i++) {
 		harness_run(&h, SECOND);
@@ -141,12 +143,91 @@ Test(warming, one_that_is_refused_or_lost_is_over)
 	cr_assert_eq(harness_decided(&h, "warmed vm=web to=tower-b not now"), 1);
 	harness_close(&h);
 
+	/* Told again until it is answered, called off when it takes too long, and over when its
+	 * source knows nothing of it. */
+	set_up(&h, 1);
+	walk(&h, 2, 15);
+	sent = order(&h);
+	cr_assert_not_null(sent);
+	walk(&h, 2, 15);
+	sent = order(&h);
+	cr_assert_not_null(sent);
+	answer_done(&h, sent);
+	harness_forget(&h);
+	walk(&h, 590, 15);
+	cr_assert_null(order(&h));
+	cr_assert_null(harness_next(&h, "tower-a", BODY(MOVE_CANCEL)));
+	walk(&h, 20, 15);
+	cr_assert_not_null(harness_next(&h, "tower-a", BODY(MOVE_CANCEL)));
+	cr_assert_eq(harness_decided(&h, "warmed vm=web"), 0);
+	migrator_hello(&h, "tower-a", 8 * GIB, "web", TAGALONG__VM_STATE__VM_RUNNING, NULL, 0);
+	cr_assert_eq(harness_decided(&h, "warmed vm=web to=tower-b its source knows nothing"), 1);
+	harness_replay(&h);
+	harness_close(&h);
+}
+
+/* The one that comes after knows of it from the source, and the VM can be moved. */
+Test(warming, a_restart_of_the_controller)
+{
+	Tagalong__MoveReason reason = TAGALONG__MOVE_REASON__INIT;
+	Tagalong__MoveInfo info, *infos[] = { &info };
+	const struct sent *sent, *move;
+	struct harness h;
+
 	set_up(&h, 1);
 	walk(&h, 2, 15);
 	sent = order(&h);
 	cr_assert_not_null(sent);
 	answer_done(&h, sent);
-	walk(&h, 620, 15); /* nothing is heard of it */
-	cr_assert_eq(harness_decided(&h, "nothing was heard of it"), 1);
+	move_info(&info, "tower-a", sent->e->move_order, STATE(COPYING));
+	reason.code = (char *)"warm";
+	reason.text = (char *)"a move there is likely";
+	info.reason = &reason;
+	harness_kill(&h);
+	harness_start(&h);
+	node_hello(&h, "tower-b", 8 * GIB, NULL);
+	node_hello(&h, "tower-a", 8 * GIB, "web");
+	migrator_hello(&h, "tower-a", 8 * GIB, "web", TAGALONG__VM_STATE__VM_MOVING, infos, 1);
+	harness_forget(&h);
+	for (int i = 0; i < 4; i++) {
+		harness_run(&h, SECOND);
+		node_rtt(&h, "tower-a", &phone, 40);
+		node_rtt(&h, "tower-b", &phone, 4);
+	}
+	move = order(&h);
+	cr_assert_not_null(move);
+	cr_assert_not(move->e->move_order->warm);
+	harness_close(&h);
+}
+
+/* What has been sent to a target takes room there, but not from the move that it is for. */
+Test(warming, a_tight_target_is_not_full)
+{
+	const struct sent *warming, *move;
+	struct harness h;
+
+	harness_open(&h);
+	h.limits.has_warmings = true;
+	h.limits.warmings = 1;
+	harness_start(&h);
+	node_hello(&h, "tower-a", 8 * GIB, "web");
+	node_hello(&h, "tower-b", GIB, NULL); /* room for one */
+	set_pair(&h, &phone, "phone", "web");
+	harness_forget(&h);
+	walk(&h, 2, 15);
+	warming = order(&h);
+	cr_assert_not_null(warming);
+	answer_done(&h, warming);
+	harness_forget(&h);
+	node_status(&h, "tower-a", "web", TAGALONG__VM_STATE__VM_MOVING);
+	node_status(&h, "tower-b", "web", TAGALONG__VM_STATE__VM_INCOMING);
+	for (int i = 0; i < 4; i++) {
+		harness_run(&h, SECOND);
+		node_rtt(&h, "tower-a", &phone, 40);
+		node_rtt(&h, "tower-b", &phone, 4);
+	}
+	move = order(&h);
+	cr_assert_not_null(move);
+	cr_assert_not(move->e->move_order->warm);
 	harness_close(&h);
 }
