@@ -142,6 +142,8 @@ static void write_fleet(const struct controller_figures *f, struct metrics *m)
 	gauge(m, "tagalong_placement_devices_asleep", "Of those, which sleep.", f->asleep);
 	gauge(m, "tagalong_placement_pairs", "Pairs of a device and a VM.", f->pairs);
 	gauge(m, "tagalong_placement_vms_frozen", "VMs that only operators move.", f->frozen);
+	gauge(m, "tagalong_placement_vms_warming", "VMs whose memory is being sent ahead.",
+	      f->warming);
 	metrics_family(m, METRICS_GAUGE, "tagalong_placement_vms",
 		       "VMs as nodes tell them, by state; one that moves is on two nodes.");
 	for (int i = TAGALONG__VM_STATE__VM_RUNNING; i < FIGURES_VM_STATES; i++)

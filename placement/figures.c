@@ -26,8 +26,10 @@ void controller_figures(const struct controller *c, struct controller_figures *r
 		f.asleep += device->n_vms > 0 && device->asleep;
 		f.pairs += device->n_vms;
 	}
-	INDEX_FOREACH(vm, &c->fleet.vms)
+	INDEX_FOREACH(vm, &c->fleet.vms) {
 		f.frozen += vm->frozen;
+		f.warming += vm->warming;
+	}
 	INDEX_FOREACH(move, &c->executor.moves)
 		if ((unsigned)move->entry->info->state < FIGURES_MOVE_STATES)
 			f.moves[move->entry->info->state]++;

@@ -15,6 +15,7 @@ struct controller_figures {
 	size_t nodes, migrators_up, telemetries_up, drained;
 	size_t devices, asleep, pairs;         /* devices that have VMs */
 	size_t vms[FIGURES_VM_STATES], frozen; /* as nodes tell them */
+	size_t warming; /* of them: their memory is being sent ahead */
 	size_t moves[FIGURES_MOVE_STATES];     /* open ones */
 };
 

@@ -41,6 +41,22 @@ static const struct sent *order(struct harness *h)
 	return harness_next(h, "tower-a", BODY(MOVE_ORDER));
 }
 
+/* Until it is served so badly that its VM is to move: the order. */
+static const struct sent *walk_away(struct harness *h)
+{
+	const struct sent *move;
+
+	for (int i = 0; i < 4; i++) {
+		harness_run(h, SECOND);
+		node_rtt(h, "tower-a", &phone, 40);
+		node_rtt(h, "tower-b", &phone, 4);
+	}
+	move = order(h);
+	cr_assert_not_null(move);
+	cr_assert_not(move->e->move_order->warm);
+	return move;
+}
+
 static void end(struct harness *h, const struct sent *warming, const char *failure)
 {
 	Tagalong__MoveInfo info;
@@ -111,14 +127,7 @@ Test(warming, a_move_need_not_wait)
 	answer_done(&h, warming);
 	harness_forget(&h);
 	node_status(&h, "tower-a", "web", TAGALONG__VM_STATE__VM_MOVING);
-	for (int i = 0; i < 4; i++) {
-		harness_run(&h, SECOND);
-		node_rtt(&h, "tower-a", &phone, 40);
-		node_rtt(&h, "tower-b", &phone, 4);
-	}
-	move = order(&h);
-	cr_assert_not_null(move);
-	cr_assert_not(move->e->move_order->warm);
+	move = walk_away(&h);
 	harness_forget(&h);
 	end(&h, warming, "a move of it was ordered");
 	move = order(&h);
@@ -171,7 +180,7 @@ Test(warming, a_restart_of_the_controller)
 {
 	Tagalong__MoveReason reason = TAGALONG__MOVE_REASON__INIT;
 	Tagalong__MoveInfo info, *infos[] = { &info };
-	const struct sent *sent, *move;
+	const struct sent *sent;
 	struct harness h;
 
 	set_up(&h, 1);
@@ -189,21 +198,14 @@ Test(warming, a_restart_of_the_controller)
 	node_hello(&h, "tower-a", 8 * GIB, "web");
 	migrator_hello(&h, "tower-a", 8 * GIB, "web", TAGALONG__VM_STATE__VM_MOVING, infos, 1);
 	harness_forget(&h);
-	for (int i = 0; i < 4; i++) {
-		harness_run(&h, SECOND);
-		node_rtt(&h, "tower-a", &phone, 40);
-		node_rtt(&h, "tower-b", &phone, 4);
-	}
-	move = order(&h);
-	cr_assert_not_null(move);
-	cr_assert_not(move->e->move_order->warm);
+	walk_away(&h);
 	harness_close(&h);
 }
 
 /* What has been sent to a target takes room there, but not from the move that it is for. */
 Test(warming, a_tight_target_is_not_full)
 {
-	const struct sent *warming, *move;
+	const struct sent *warming;
 	struct harness h;
 
 	harness_open(&h);
@@ -221,13 +223,6 @@ Test(warming, a_tight_target_is_not_full)
 	harness_forget(&h);
 	node_status(&h, "tower-a", "web", TAGALONG__VM_STATE__VM_MOVING);
 	node_status(&h, "tower-b", "web", TAGALONG__VM_STATE__VM_INCOMING);
-	for (int i = 0; i < 4; i++) {
-		harness_run(&h, SECOND);
-		node_rtt(&h, "tower-a", &phone, 40);
-		node_rtt(&h, "tower-b", &phone, 4);
-	}
-	move = order(&h);
-	cr_assert_not_null(move);
-	cr_assert_not(move->e->move_order->warm);
+	walk_away(&h);
 	harness_close(&h);
 }
