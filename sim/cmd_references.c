@@ -335,7 +335,7 @@ static int check_learnt_row(struct check *c, const struct taxis *taxis, double m
 
 static int check_learnt(struct check *c, const struct taxis *taxis)
 {
-	static const double m[] = { 0, 1, 2, 4, 8 };
+	static const double m[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8 };
 	int r = 0;
 
 	if (taxis->trace.slots <= LEARNT)

@@ -212,6 +212,9 @@ sim_testbed_testbed_LDADD = libsim.la libcommon.la
 EXTRA_DIST += \
 	sim/scenarios/demo.yaml \
 	sim/scenarios/walk.yaml \
+	$(NULL)
+studiesdir = $(examplesdir)/studies
+dist_studies_DATA = \
 	sim/studies/commuters.yaml \
 	sim/studies/melbourne-sites.LICENSE \
 	sim/studies/melbourne-sites.csv \

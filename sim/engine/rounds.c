@@ -8,7 +8,7 @@
 
 void round_wish(struct run *run, uint32_t i)
 {
-	uint64_t at = run->now_ns;
+	uint64_t at = run->now_ns + run->set->probing.delay_ns; /* when it is heard of */
 
 	run->phones[i].wishing = true;
 	run->wishes[run->n_wishes++] = i;
@@ -69,7 +69,7 @@ static size_t gather(struct run *run, struct plan_item *items, struct vm *vms)
 		p->wishing = false;
 		if (!p->present || p->moving)
 			continue;
-		phone_view(run, i, candidates, &view);
+		phone_view(run, i, run->now_ns, candidates, &view);
 		wish(run, i, &view, &items[n], &vms[n]);
 		if (items[n].n_wishes > 0)
 			n++;

@@ -150,8 +150,9 @@ uint64_t phone_probe(struct run *run, uint32_t i);
 void phones_draw(struct run *run);
 /* It will be probed soon: what that touches is fetched into the caches meanwhile. */
 void phone_expect(const struct run *run, uint32_t i);
-void phone_view(const struct run *run, uint32_t i, struct policy_candidate *candidates,
-		struct policy_view *ret);
+/* As it is known now, and seen at that time. */
+void phone_view(const struct run *run, uint32_t i, uint64_t now,
+		struct policy_candidate *candidates, struct policy_view *ret);
 void phone_moved(struct run *run, uint32_t i, uint32_t host);
 
 /* rounds.c */

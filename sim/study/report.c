@@ -247,7 +247,8 @@ static void write_fidelity(FILE *f)
 		"are "
 		"computed by the model with which migratord predicts. So far from it were %zu "
 		"measured "
-		"moves of its own, of guests of many sizes and dirty rates over many links:</p>\n"
+		"moves of its own, of guests of many sizes and dirty rates over many links, with "
+		"what a start and a stop take fitted to all others:</p>\n"
 		"<table><tr><th>error of the</th><th>median</th><th>90 %% quantile</th>"
 		"<th>mean</th></tr>\n",
 		fidelity.moves);

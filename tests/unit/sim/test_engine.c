@@ -481,3 +481,21 @@ Test(engine, traffic_fills_the_backhaul)
 	cr_assert_gt(busy.move_ns, alone.move_ns);
 	world_clear(&scene.world);
 }
+
+/* Whatever is decided, the decision comes so much later. */
+Test(engine, what_policies_hear_is_late)
+{
+	struct scene scene;
+	struct run_figures soon, late;
+
+	set_up(&scene, 1);
+	soon = run(&scene);
+	scene.setting.probing.delay_ns = 2 * NS_PER_S;
+	scene.in.parameters.max_age_ns = 3 * NS_PER_S;
+	late = run(&scene);
+	cr_assert_eq(late.moves, 1);
+	cr_assert_eq(late.move_ns, soon.move_ns);
+	/* 20 ms of detour for two seconds more. */
+	cr_assert_float_eq(late.cost - soon.cost, 2 * 20e6, 0.2 * 20e6);
+	world_clear(&scene.world);
+}
