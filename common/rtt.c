@@ -3,6 +3,8 @@
 
 #include "common/cleanup.h"
 
+#define RTT_MIN_MOST_NS ((UINT64_C(1) << 48) - 1) /* three days */
+
 void rtt_init(struct rtt *r, uint64_t window_ns, uint64_t interval_ns)
 {
 	*r = (struct rtt){
@@ -29,9 +31,16 @@ static struct rtt_min_entry *queue_at(struct rtt *r, unsigned i)
 	return &r->queue[index_of(r, i)];
 }
 
-static bool has_left_window(uint64_t bucket, uint64_t now_bucket)
+/* Not more than 65,535 buckets ago. */
+static bool has_left_window(uint16_t bucket, uint64_t now_bucket)
 {
-	return bucket + RTT_MIN_BUCKETS < now_bucket;
+	return (uint16_t)(now_bucket - bucket) > RTT_MIN_BUCKETS;
+}
+
+/* Since the newest sample: then all have left. */
+static bool window_has_passed(const struct rtt *r, uint64_t now_ns)
+{
+	return now_ns - r->estimate.last_at_ns > (RTT_MIN_BUCKETS + 1) * r->bucket_ns;
 }
 
 /* A sample makes all older ones that are not smaller irrelevant for good. What
@@ -40,15 +49,18 @@ static void min_add(struct rtt *r, uint64_t now_ns, uint64_t rtt_ns)
 {
 	uint64_t bucket = now_ns / r->bucket_ns;
 
+	rtt_ns = rtt_ns < RTT_MIN_MOST_NS ? rtt_ns : RTT_MIN_MOST_NS;
+	if (window_has_passed(r, now_ns))
+		r->length = 0;
 	while (r->length && has_left_window(queue_at(r, 0)->bucket, bucket)) {
 		r->head = index_of(r, 1);
 		r->length--;
 	}
 	while (r->length && queue_at(r, r->length - 1)->rtt_ns >= rtt_ns)
 		r->length--;
-	if (r->length && queue_at(r, r->length - 1)->bucket == bucket)
+	if (r->length && queue_at(r, r->length - 1)->bucket == (uint16_t)bucket)
 		return;
-	*queue_at(r, r->length++) = (struct rtt_min_entry){ bucket, rtt_ns };
+	*queue_at(r, r->length++) = (struct rtt_min_entry){ (uint16_t)bucket, rtt_ns };
 }
 
 /* The newest sample stays in sight when all have left the window. */
@@ -56,7 +68,7 @@ static uint64_t min_read(const struct rtt *r, uint64_t now_ns)
 {
 	uint64_t bucket = now_ns / r->bucket_ns;
 
-	for (unsigned i = 0; i < r->length; i++) {
+	for (unsigned i = 0; i < r->length && !window_has_passed(r, now_ns); i++) {
 		const struct rtt_min_entry *e = &r->queue[index_of(r, i)];
 
 		if (!has_left_window(e->bucket, bucket))
@@ -78,9 +90,9 @@ void rtt_count_lost(struct rtt *r)
 
 void rtt_add_sample(struct rtt *r, uint64_t now_ns, uint64_t rtt_ns)
 {
+	min_add(r, now_ns, rtt_ns);
 	rtt_estimate_add(&r->estimate, now_ns, rtt_ns);
 	r->last_ns = rtt_ns;
-	min_add(r, now_ns, rtt_ns);
 }
 
 bool rtt_read(const struct rtt *r, uint64_t now_ns, struct rtt_figures *ret)

@@ -136,6 +136,23 @@ static void on_client_seen(struct controller *c, const struct bus_peer *from, co
 	watch_device(c, device);
 }
 
+/* Reports come in their order, and what is lost is not sent again: the next samples make it good. */
+static void note_report(struct controller *c, struct node *node, const Envelope *e)
+{
+	const Tagalong__RttReport *report = e->rtt_report;
+	bool is_first = memcmp(node->reports.boot.bytes, e->boot_id.data, UUID_SIZE) != 0;
+	uint64_t last = is_first ? 0 : node->reports.number, missed;
+
+	if (!report->has_number || report->number <= last)
+		return;
+	missed = is_first ? 0 : report->number - last - 1;
+	memcpy(node->reports.boot.bytes, e->boot_id.data, UUID_SIZE);
+	node->reports.number = report->number;
+	node->reports.missed += missed;
+	if (missed > 0)
+		effects_decide(&c->fx, "missed", "node=%s reports=%" PRIu64, node->name, missed);
+}
+
 static void on_report(struct controller *c, const struct bus_peer *from, const Envelope *e)
 {
 	struct node *node = known(c, from, e, PROGRAM_TELEMETRY);
@@ -143,6 +160,7 @@ static void on_report(struct controller *c, const struct bus_peer *from, const E
 
 	if (!node)
 		return;
+	note_report(c, node, e);
 	for (size_t i = 0; i < report->n_samples; i++) {
 		struct device *device = device_of(c, &report->samples[i]->device);
 

@@ -138,6 +138,9 @@ static void write_fleet(const struct controller_figures *f, struct metrics *m)
 	metrics_value(m, (double)f->migrators_up, METRICS_LABELS({ "program", "migratord" }));
 	metrics_value(m, (double)f->telemetries_up, METRICS_LABELS({ "program", "telemetryd" }));
 	gauge(m, "tagalong_placement_nodes_drained", "Nodes that are drained.", f->drained);
+	metrics_family(m, METRICS_COUNTER, "tagalong_placement_reports_missed_total",
+		       "Reports of round-trip times that were lost on the way.");
+	metrics_value(m, (double)f->reports_missed, METRICS_NO_LABELS);
 	gauge(m, "tagalong_placement_devices", "Devices that are paired with VMs.", f->devices);
 	gauge(m, "tagalong_placement_devices_asleep", "Of those, which sleep.", f->asleep);
 	gauge(m, "tagalong_placement_pairs", "Pairs of a device and a VM.", f->pairs);

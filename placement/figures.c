@@ -17,6 +17,7 @@ void controller_figures(const struct controller *c, struct controller_figures *r
 		f.migrators_up += node->programs[PROGRAM_MIGRATOR].up;
 		f.telemetries_up += node->programs[PROGRAM_TELEMETRY].up;
 		f.drained += node->drained;
+		f.reports_missed += node->reports.missed;
 		for (size_t i = 0; i < node->n_vms; i++)
 			if ((unsigned)node->vms[i]->state < FIGURES_VM_STATES)
 				f.vms[node->vms[i]->state]++;

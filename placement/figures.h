@@ -13,6 +13,7 @@
 struct controller_figures {
 	uint64_t epoch;
 	size_t nodes, migrators_up, telemetries_up, drained;
+	uint64_t reports_missed;
 	size_t devices, asleep, pairs;         /* devices that have VMs */
 	size_t vms[FIGURES_VM_STATES], frozen; /* as nodes tell them */
 	size_t warming; /* of them: their memory is being sent ahead */

@@ -42,6 +42,11 @@ struct node {
 	char name[PEER_NAME_SIZE];
 	struct program programs[PROGRAMS];
 	struct uuid telemetry_boot; /* the instance of its telemetryd */
+	struct {
+		struct uuid boot; /* of the instance that the number is from */
+		uint64_t number;  /* of its last report */
+		uint64_t missed;  /* of all its instances, as gaps in the numbers tell */
+	} reports;
 	Tagalong__NodeHello *hello; /* of its migratord, without VMs and moves; or NULL */
 	bool admitted; /* and its key is the allow list's; set by the controller */
 	bool drained;  /* by an operator: VMs leave it and none comes */

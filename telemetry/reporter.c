@@ -18,6 +18,7 @@ struct reporter {
 	struct uuid devices[REPORTER_BATCH];
 	Tagalong__ToldTlvs tlvs[REPORTER_BATCH];
 	size_t n;
+	uint64_t number; /* of the last batch */
 };
 
 static void send_batch(struct reporter *r)
@@ -29,6 +30,8 @@ static void send_batch(struct reporter *r)
 		return;
 	report.n_samples = r->n;
 	report.samples = r->pointers;
+	report.has_number = true;
+	report.number = ++r->number;
 	e.body_case = TAGALONG__ENVELOPE__BODY_RTT_REPORT;
 	e.rtt_report = &report;
 	for (size_t i = 0; i < r->n_pubs; i++) {

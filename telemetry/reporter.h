@@ -2,7 +2,8 @@
  *
  * Publishes what the prober learns: at each report interval one RttReport, or
  * several, with every client of which something has changed. Nobody answers;
- * what is lost is made good by the next sample, for all figures are absolute.
+ * what is lost is made good by the next sample, for all figures are absolute; numbers tell a
+ * controller that something was.
  */
 #ifndef TELEMETRY_REPORTER_H
 #define TELEMETRY_REPORTER_H

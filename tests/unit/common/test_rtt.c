@@ -195,3 +195,20 @@ Test(rtt, follows_recorded_logs)
 		cr_assert(f.min_ns <= f.srtt_ns && f.srtt_ns <= 507000000);
 	}
 }
+
+/* However long nothing was heard: bucket numbers are kept in 16 bits. */
+Test(rtt, a_minimum_of_long_ago_never_comes_back)
+{
+	const uint64_t bucket = 1000000;
+
+	for (uint64_t silence = 65530; silence <= 65560; silence++) {
+		struct rtt r;
+
+		rtt_init(&r, RTT_MIN_BUCKETS * bucket, bucket);
+		rtt_add_sample(&r, bucket, 5);
+		cr_assert_eq(read_at(&r, silence * bucket).min_ns, 5, "the newest stays in sight");
+		rtt_add_sample(&r, silence * bucket, 10);
+		rtt_add_sample(&r, silence * bucket + 1, 12);
+		cr_assert_eq(read_at(&r, silence * bucket + 1).min_ns, 10);
+	}
+}

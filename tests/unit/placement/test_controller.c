@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "placement/figures.h"
 #include "placement/fleet.h"
 #include "placement/takeover.h"
 #include "tests/unit/placement/harness.h"
@@ -688,5 +689,41 @@ Test(controller, nodes_with_images_fit_into_a_message)
 	cr_assert_eq(answer->node_list->n_nodes, 102);
 	for (size_t i = 0; i < answer->node_list->n_nodes; i++)
 		cr_assert_leq(answer->node_list->nodes[i]->hello->n_images, 20);
+	harness_close(&h);
+}
+
+static void report(struct harness *h, const char *node, uint64_t number)
+{
+	Tagalong__RttReport body = TAGALONG__RTT_REPORT__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	body.has_number = number > 0;
+	body.number = number;
+	e.body_case = BODY(RTT_REPORT);
+	e.rtt_report = &body;
+	harness_receive(h, PEER_ROLE_NODE, node, 0, &e);
+}
+
+/* An instance may be at any number when it is first heard, and an older release has none. */
+Test(controller, a_gap_in_the_reports_is_seen)
+{
+	struct controller_figures figures;
+	struct harness h;
+
+	setup(&h);
+	report(&h, "tower-a", 7);
+	report(&h, "tower-a", 8);
+	report(&h, "tower-a", 0);
+	cr_assert_eq(harness_decided(&h, " missed "), 0);
+	report(&h, "tower-a", 11);
+	cr_assert_eq(harness_decided(&h, "missed node=tower-a reports=2"), 1);
+	report(&h, "tower-b", 3);
+	report(&h, "tower-a", 11);
+	report(&h, "tower-a", 2);
+	report(&h, "tower-a", 12);
+	cr_assert_eq(harness_decided(&h, " missed "), 1);
+	controller_figures(h.controller, &figures);
+	cr_assert_eq(figures.reports_missed, 2);
+	harness_replay(&h);
 	harness_close(&h);
 }

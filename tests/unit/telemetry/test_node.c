@@ -105,6 +105,7 @@ static void on_report(struct bus_socket *s, const struct bus_peer *from, const E
 	(void)s, (void)from;
 	cr_assert_eq(e->body_case, TAGALONG__ENVELOPE__BODY_RTT_REPORT);
 	cr_assert_gt(e->rtt_report->n_samples, 0);
+	cr_assert_gt(e->rtt_report->number, 0);
 	for (size_t i = 0; i < e->rtt_report->n_samples; i++) {
 		const Tagalong__RttSample *sample = e->rtt_report->samples[i];
 		uint64_t now = clock_utc_ns();
