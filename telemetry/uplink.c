@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "telemetry/uplink.h"
 
+#include <search.h>
 #include <string.h>
 #include <sys/queue.h>
 
@@ -29,8 +30,23 @@ struct uplink {
 	uint64_t controller_epoch;
 	int64_t hello_seq;
 	uint64_t watch_number; /* of the last message of its watch list; 0: it had none */
+	/* There may be as many as there are devices. */
 	LIST_HEAD(, seen) unanswered;
+	void *by_device, *by_seq; /* the same, as trees of search.h; by_seq: those that were sent */
 };
+
+static int compare_device(const void *a, const void *b)
+{
+	return memcmp(((const struct seen *)a)->device.bytes,
+		      ((const struct seen *)b)->device.bytes, UUID_SIZE);
+}
+
+static int compare_seq(const void *a, const void *b)
+{
+	int64_t x = ((const struct seen *)a)->seq, y = ((const struct seen *)b)->seq;
+
+	return x < y ? -1 : x > y;
+}
 
 /* ---- What we say ----------------------------------------------------------------- */
 
@@ -60,7 +76,12 @@ static void send_seen(struct uplink *u, struct seen *s)
 	seen.has_asleep = seen.asleep = s->asleep;
 	e.body_case = TAGALONG__ENVELOPE__BODY_CLIENT_SEEN;
 	e.client_seen = &seen;
+	if (s->seq > 0)
+		tdelete(s, &u->by_seq, compare_seq);
 	s->seq = bus_send(u->dealer, NULL, &e);
+	/* Without memory its answer is not known as that, and it is told again. */
+	if (s->seq > 0 && !tsearch(s, &u->by_seq, compare_seq))
+		s->seq = 0;
 }
 
 /* Before a hello is answered the controller would only refuse the rest. */
@@ -76,16 +97,18 @@ static void send_all_seen(struct uplink *u)
 
 static struct seen *find_seen(struct uplink *u, const struct uuid *device)
 {
-	struct seen *s;
+	const struct seen key = { .device = *device };
+	struct seen *const *found = tfind(&key, &u->by_device, compare_device);
+	struct seen *s = found ? *found : calloc(1, sizeof(*s));
 
-	LIST_FOREACH(s, &u->unanswered, link)
-		if (uuid_equal(&s->device, device))
-			return s;
-	s = calloc(1, sizeof(*s));
-	if (s) {
-		s->device = *device;
-		LIST_INSERT_HEAD(&u->unanswered, s, link);
+	if (found || !s)
+		return s;
+	s->device = *device;
+	if (!tsearch(s, &u->by_device, compare_device)) {
+		free(s);
+		return NULL;
 	}
+	LIST_INSERT_HEAD(&u->unanswered, s, link);
 	return s;
 }
 
@@ -102,8 +125,11 @@ void uplink_client_seen(struct uplink *u, const struct device *device, bool atta
 		send_seen(u, s);
 }
 
-static void forget_seen(struct seen *s)
+static void forget_seen(struct uplink *u, struct seen *s)
 {
+	if (s->seq > 0)
+		tdelete(s, &u->by_seq, compare_seq);
+	tdelete(s, &u->by_device, compare_device);
 	LIST_REMOVE(s, link);
 	free(s);
 }
@@ -139,7 +165,7 @@ static void start_over(struct uplink *u)
 static void on_answer(struct uplink *u, const Envelope *e)
 {
 	bool failed = e->body_case == TAGALONG__ENVELOPE__BODY_FAILURE;
-	struct seen *s;
+	struct seen key = { 0 }, *const *found;
 
 	if (failed && e->failure->code == ESTALE) {
 		/* A refused hello is repeated in its own time: that one does not lead. */
@@ -154,11 +180,10 @@ static void on_answer(struct uplink *u, const Envelope *e)
 		return;
 	if ((int64_t)e->reply_to == u->hello_seq && !failed)
 		meet_controller(u, e);
-	LIST_FOREACH(s, &u->unanswered, link)
-		if (s->seq > 0 && (uint64_t)s->seq == e->reply_to) {
-			forget_seen(s);
-			return;
-		}
+	key.seq = (int64_t)e->reply_to;
+	found = tfind(&key, &u->by_seq, compare_seq);
+	if (found)
+		forget_seen(u, *found);
 }
 
 static void read_entry(const Tagalong__WatchEntry *w, struct prober_watch *ret)
@@ -266,6 +291,6 @@ void uplink_free(struct uplink *u)
 	sd_event_source_disable_unref(u->timer);
 	bus_socket_free(u->dealer);
 	while (!LIST_EMPTY(&u->unanswered))
-		forget_seen(LIST_FIRST(&u->unanswered));
+		forget_seen(u, LIST_FIRST(&u->unanswered));
 	free(u);
 }
