@@ -10,6 +10,7 @@
 #include "migrator/base_image.h"
 #include "migrator/daemon_internal.h"
 #include "migrator/disk_digest.h"
+#include "migrator/exporter.h"
 #include "migrator/fault.h"
 #include "migrator/foreign.h"
 #include "migrator/image_store.h"
@@ -206,6 +207,8 @@ static void close_daemon(void *daemon)
 
 	controller_link_free(d->link);
 	d->link = NULL;
+	exporter_free(n->exporter);
+	n->exporter = NULL;
 	while (!LIST_EMPTY(&n->outgoing))
 		outgoing_free(LIST_FIRST(&n->outgoing));
 	while (!LIST_EMPTY(&n->incoming))
@@ -229,6 +232,22 @@ static void close_daemon(void *daemon)
 	free(d);
 }
 
+static int open_metrics(struct node *n, struct mg_error *err)
+{
+	char text[ADDRESS_TEXT_SIZE];
+	struct address at;
+	int r;
+
+	if (!n->config->metrics)
+		return 0;
+	(void)address_parse(n->config->metrics, 0, &at); /* it was when it was loaded */
+	r = exporter_new(n, &at, &n->exporter, err);
+	if (r == 0)
+		log_info("daemon", "metrics=http://%s/metrics",
+			 address_format(exporter_local(n->exporter), text));
+	return r;
+}
+
 static int open_daemon(struct daemon *d, struct mg_error *err)
 {
 	struct node *n = &d->node;
@@ -250,6 +269,8 @@ static int open_daemon(struct daemon *d, struct mg_error *err)
 		r = adopt_vms(n, err);
 	if (r == 0 && n->config->n_controllers)
 		r = controller_link_new(d, &d->link, err);
+	if (r == 0)
+		r = open_metrics(n, err);
 	return r < 0 ? r : restore_moves(n, err);
 }
 

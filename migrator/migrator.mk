@@ -26,6 +26,8 @@ libmigrator_la_SOURCES = \
 	migrator/disk_pipe.h \
 	migrator/effort.c \
 	migrator/effort.h \
+	migrator/exporter.c \
+	migrator/exporter.h \
 	migrator/fault.c \
 	migrator/fault.h \
 	migrator/flow.c \

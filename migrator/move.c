@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "migrator/exporter.h"
 #include "migrator/fault.h"
 #include "migrator/node_config.h"
 
@@ -215,6 +216,8 @@ void move_show(struct move *m, MoveState state)
 	       "move", "move=%s vm=%s from=%s to=%s state=\"%s\"%s%s", m->id_text, info->vm,
 	       info->source, info->target, move_state_name(state), info->failure ? " " : "",
 	       info->failure ? info->failure : "");
+	if (move_state_is_final(state))
+		exporter_note_move(m->node->exporter, info, m->row.incoming);
 	move_tell_progress(m);
 	node_changed(m->node);
 }

@@ -25,6 +25,7 @@ struct waiting;
 struct image_store;
 struct share;
 struct disk_digests;
+struct exporter;
 struct relay;
 struct relay_target;
 
@@ -55,6 +56,7 @@ struct node {
 	struct share *share; /* what the outgoing moves share; made by the first of them */
 	struct disk_digests *digests; /* of the bases of disks */
 	struct stop_cost stop_cost; /* of the moves that have left */
+	struct exporter *exporter; /* NULL: no metrics are served */
 };
 
 /* Something that the controller should see at once has changed. */

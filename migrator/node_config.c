@@ -45,6 +45,7 @@ static const cyaml_schema_field_t fields[] = {
 	OPTIONAL_STRING("advertise", advertise),
 	STRING("data_listen", data_listen),
 	OPTIONAL_STRING("data_advertise", data_advertise),
+	OPTIONAL_STRING("metrics", metrics),
 	CYAML_FIELD_UINT_PTR("data_connections", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 			     struct node_config, data_connections),
 	CYAML_FIELD_MAPPING_PTR("controller", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
@@ -103,6 +104,9 @@ static int check_addresses(const struct node_config *c, const char *file, struct
 	if (c->data_advertise && address_parse(c->data_advertise, 0, &a) < 0)
 		return mg_error_set(err, -EINVAL, "%s: data_advertise: '%.64s' is not IP:PORT", file,
 				    c->data_advertise);
+	if (c->metrics && address_parse(c->metrics, 0, &a) < 0)
+		return mg_error_set(err, -EINVAL, "%s: metrics: '%.64s' is not IP:PORT", file,
+				    c->metrics);
 	if (strncmp(c->listen, "tcp://", 6) != 0 && strncmp(c->listen, "ipc://", 6) != 0)
 		return mg_error_set(err, -EINVAL, "%s: listen: '%.64s' is not tcp://IP:PORT", file,
 				    c->listen);

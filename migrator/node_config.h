@@ -24,6 +24,7 @@ struct node_config {
 	char *advertise;      /* what peers use instead of listen; NULL: the same */
 	char *data_listen;
 	char *data_advertise; /* NULL: the same */
+	char *metrics; /* IP:PORT, HTTP; NULL: not served */
 	struct controller_config *controller; /* as written; what counts is the list */
 	struct controller_config *controllers;
 	unsigned n_controllers; /* of which one leads; 0: none */

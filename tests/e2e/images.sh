@@ -65,6 +65,8 @@ arrival() {
 }
 
 nodes_make a b
+metrics=$(free_port)
+node_configure a "metrics: 127.0.0.1:$metrics"
 node_start a
 node_start b
 vm_describe web tagguest.mem=32M tagguest.rate=1M
@@ -250,4 +252,20 @@ vm_runs_at a first || fail "the VM that lent its memory does not run any more"
 migrator_at b image list --json >"$tmpdir/list"
 file_has "$tmpdir/list" '"base": "guest"' || fail "the list has no base image"
 migrator_at b image remove guest >/dev/null
+
+# --- figures -------------------------------------------------------------------------
+
+python3 - "$metrics" >"$tmpdir/figures" <<'PY'
+import sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+print(opener.open(f"http://127.0.0.1:{sys.argv[1]}/metrics", timeout=5).read().decode())
+PY
+for line in 'vms\{state="running"\} 1' 'images\{kind="base"\} 1' \
+	'moves_total\{direction="out",outcome="done"\} [1-9]' \
+	'moves_total\{direction="out",outcome="sent_ahead"\} 1' \
+	'moves_total\{direction="out",outcome="aborted"\} [1-9]' \
+	'moves_total\{direction="in",outcome="done"\} [1-9]' \
+	'move_blackout_seconds_count [1-9]' 'memory_bytes 2147483648'; do
+	file_has "$tmpdir/figures" "^tagalong_migrator_$line" || fail "no $line: $(cat "$tmpdir/figures")"
+done
 runs_once

@@ -74,6 +74,7 @@ Test(node_config, says_what_is_wrong)
 		{ BASE KEYS "memory: 8G\nimage_max_age: 7\n", "image_max_age" },
 		{ BASE KEYS "memory: 8G\ncontroller:\n  endpoint: tcp://x:1\n", "controller" },
 		{ BASE KEYS "memory: 8G\ndata_advertise: host\n", "data_advertise" },
+		{ BASE KEYS "memory: 8G\nmetrics: everywhere\n", "metrics" },
 		{ BASE "memory: 8G\nplain_text_bus: true\n", "plain_text_data" },
 		{ "name: a b\n" KEYS "listen: tcp://1.1.1.1:1\ndata_listen: 1.1.1.1:2\nstate_dir: /s\n"
 		  "ram_dir: /r\nvcpus: 1\nmemory: 1G\n", "name" },
