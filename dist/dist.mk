@@ -7,17 +7,21 @@ systemdunit_DATA = $(systemd_units)
 systemd_units = \
 	dist/systemd/migratord.service \
 	dist/systemd/placementd.service \
+	dist/systemd/tagalong-reflector.service \
 	dist/systemd/telemetryd.service \
 	$(NULL)
 EXTRA_DIST += $(systemd_units:%=%.in)
 CLEANFILES += $(systemd_units)
 $(systemd_units): %: %.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
-	sed -e 's|@sbindir[@]|$(sbindir)|' \
+	sed -e 's|@sbindir[@]|$(sbindir)|' -e 's|@bindir[@]|$(bindir)|' \
 		'$(srcdir)/$@.in' > $@
 
 sysusersdir = $(prefix)/lib/sysusers.d
 dist_sysusers_DATA = dist/tagalong.conf
+
+sysctldir = $(prefix)/lib/sysctl.d
+dist_sysctl_DATA = dist/60-tagalong.conf
 
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \

@@ -24,7 +24,7 @@ union control {
 static void try_options(int fd)
 {
 	/* Times of sending are asked for by datagram (datagram_send_many). */
-	const int room = 4 << 20; /* so that a flood takes longer to push others out */
+	const int room = (int)DATAGRAM_ROOM; /* so that a flood takes longer to push others out */
 	const int stamping = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE;
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
@@ -52,6 +52,15 @@ static int set_options(int fd, int family)
 		(void)setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &whole, sizeof(whole));
 	try_options(fd);
 	return 0;
+}
+
+size_t datagram_room(int fd)
+{
+	socklen_t len = sizeof(int);
+	int room = 0;
+
+	(void)getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, &len);
+	return (size_t)room / 2; /* the kernel tells twice what was set: socket(7) */
 }
 
 int datagram_open(const struct address *local, int *ret_fd, struct mg_error *err)

@@ -34,6 +34,10 @@ struct datagram {
  * IPv6 only. */
 int datagram_open(const struct address *local, int *ret_fd, struct mg_error *err);
 
+/* What its buffer for what comes has: DATAGRAM_ROOM, or less where net.core.rmem_max is. */
+#define DATAGRAM_ROOM ((size_t)4 << 20)
+size_t datagram_room(int fd);
+
 /* Opens a non-blocking socket for ICMP echo of a family: one that the kernel keeps to our own
  * (net.ipv4.ping_group_range), or else, with CAP_NET_RAW, a raw one, which sees every echo reply
  * that comes to this host, over IPv4 with its IP header. */

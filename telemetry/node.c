@@ -201,8 +201,14 @@ static void on_new_controller(uint64_t epoch, void *userdata)
 static int open_udp(struct node *n, const struct address *listen, struct mg_error *err)
 {
 	bool v6 = listen->any.sa_family == AF_INET6;
+	int *fd = &n->sockets[v6 ? PROBER_STAMP_V6 : PROBER_STAMP_V4].fd;
+	int r = datagram_open(listen, fd, err);
 
-	return datagram_open(listen, &n->sockets[v6 ? PROBER_STAMP_V6 : PROBER_STAMP_V4].fd, err);
+	if (r == 0 && datagram_room(*fd) < DATAGRAM_ROOM)
+		log_warning("main", "there is room for %zu KiB of answers that wait, not %zu: of many "
+			    "clients some will be lost; net.core.rmem_max allows no more",
+			    datagram_room(*fd) >> 10, DATAGRAM_ROOM >> 10);
+	return r;
 }
 
 /* All probes leave in the class of service that they ask for, so that it costs them nothing. */

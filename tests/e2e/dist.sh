@@ -34,12 +34,12 @@ status=0
 if command -v systemd-analyze >/dev/null; then
 	mkdir "$tmpdir/units"
 	for unit in "$top_builddir"/dist/systemd/*.service; do
-		sed "s|^ExecStart=.*/|ExecStart=$top_builddir/|" "$unit" >"$tmpdir/units/$(basename "$unit")"
+		sed "s|^ExecStart=[^ ]*/|ExecStart=$top_builddir/|" "$unit" >"$tmpdir/units/$(basename "$unit")"
 	done
 	SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no "$tmpdir"/units/*.service \
 		>"$tmpdir/verify" 2>&1 || :
 	# It looks at the machine's other units too; those are not ours to judge.
-	grep -E '/units/|migratord|telemetryd|placementd' "$tmpdir/verify" >&2 &&
+	grep -E '/units/|migratord|telemetryd|placementd|tagalong-reflector' "$tmpdir/verify" >&2 &&
 		fail "systemd does not take a unit"
 fi
 
@@ -48,7 +48,8 @@ fi
 MAKEFLAGS='' make -s -C "$top_builddir" install DESTDIR="$tmpdir/root" >"$tmpdir/install.log" 2>&1
 find "$tmpdir/root" -type f -printf '%f\n' | sort >"$tmpdir/installed"
 for file in migrator migratord telemetryd placementd tagalong-reflector edgesim migrator.1 tagalong.7 \
-	migratord.service placementd.service telemetryd.service tagalong.conf vm.yaml guide.md; do
+	migratord.service placementd.service tagalong-reflector.service telemetryd.service \
+	60-tagalong.conf tagalong.conf vm.yaml melbourne.yaml guide.md; do
 	grep -qx "$file" "$tmpdir/installed" || fail "$file is not installed"
 done
 for program in edgesim migrator migratord placementd tagalong-reflector telemetryd; do
