@@ -278,6 +278,8 @@ static void remove_client(struct prober *p, struct client *c)
 	uint64_t before = rate_of(c);
 
 	c->quiet = true;
+	if (p->next_reported == c)
+		p->next_reported = client_table_next(p->clients, c);
 	update_rate(p, c, before);
 	for (unsigned i = 0; i < PROBER_CHANNELS; i++)
 		send_times_forget(&p->send_times[i], c);

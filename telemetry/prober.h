@@ -194,6 +194,11 @@ typedef void (*prober_report_fn)(const struct prober_report *report, void *userd
 size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn fn,
 			     void *userdata);
 
+/* The same of the next `most` clients of a round over all. True: the round is over, and the
+ * next call begins another. Clients that come in the midst of one are told in the next. */
+bool prober_report_some(struct prober *p, uint64_t now_ns, size_t most, prober_report_fn fn,
+			void *userdata, size_t *ret_told);
+
 size_t prober_clients(const struct prober *p);
 
 struct prober_summary {

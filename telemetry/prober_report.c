@@ -19,30 +19,46 @@ static bool read_figures(const struct client *c, uint64_t now_ns, struct rtt_fig
 	return true;
 }
 
+/* Whether there was something to tell. */
+static bool tell(struct client *c, uint64_t now_ns, prober_report_fn fn, void *userdata)
+{
+	struct prober_report report = {
+		.device = c->device,
+		.last_sample_utc_ns = c->last_sample_utc_ns,
+		.level_utc_ns = c->level_utc_ns,
+		.method = c->method,
+		.tlvs = c->tlvs && c->tlvs->is_heard ? &c->tlvs->figures : NULL,
+	};
+
+	if (!read_figures(c, now_ns, &report.rtt))
+		return false;
+	if (!c->changed && report.rtt.confidence == c->reported_confidence)
+		return false;
+	c->changed = false;
+	c->reported_confidence = (uint8_t)report.rtt.confidence;
+	histogram_quantiles(&c->histogram, parts, PROBER_QUANTILES, report.quantiles_ns);
+	fn(&report, userdata);
+	return true;
+}
+
+bool prober_report_some(struct prober *p, uint64_t now_ns, size_t most, prober_report_fn fn,
+			void *userdata, size_t *ret_told)
+{
+	struct client *c = p->next_reported ? p->next_reported : client_table_next(p->clients, NULL);
+
+	*ret_told = 0;
+	for (; c && most > 0; most--, c = client_table_next(p->clients, c))
+		*ret_told += tell(c, now_ns, fn, userdata);
+	p->next_reported = c;
+	return !c;
+}
+
 size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn fn, void *userdata)
 {
-	size_t told = 0;
+	size_t told;
 
-	for (struct client *c = client_table_next(p->clients, NULL); c;
-	     c = client_table_next(p->clients, c)) {
-		struct prober_report report = {
-			.device = c->device,
-			.last_sample_utc_ns = c->last_sample_utc_ns,
-			.level_utc_ns = c->level_utc_ns,
-			.method = c->method,
-			.tlvs = c->tlvs && c->tlvs->is_heard ? &c->tlvs->figures : NULL,
-		};
-
-		if (!read_figures(c, now_ns, &report.rtt))
-			continue;
-		if (!c->changed && report.rtt.confidence == c->reported_confidence)
-			continue;
-		c->changed = false;
-		c->reported_confidence = (uint8_t)report.rtt.confidence;
-		histogram_quantiles(&c->histogram, parts, PROBER_QUANTILES, report.quantiles_ns);
-		fn(&report, userdata);
-		told++;
-	}
+	p->next_reported = NULL;
+	(void)prober_report_some(p, now_ns, SIZE_MAX, fn, userdata, &told);
 	return told;
 }
 

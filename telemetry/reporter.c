@@ -6,12 +6,16 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+/* So many clients are looked at before it is others' turn: probes must not wait for reports. */
+#define SLICE 1000
+
 struct reporter {
 	struct bus_socket *pubs[TELEMETRY_CONTROLLERS_MAX];
 	size_t n_pubs;
 	struct prober *prober;
 	sd_event_source *timer;
 	uint64_t interval_ns;
+	uint64_t round_ns; /* when the round over all clients was due that is under way */
 	/* The batch in the making. */
 	Tagalong__RttSample samples[REPORTER_BATCH];
 	Tagalong__RttSample *pointers[REPORTER_BATCH];
@@ -108,11 +112,18 @@ static void add_sample(const struct prober_report *report, void *userdata)
 static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata)
 {
 	struct reporter *r = userdata;
-	uint64_t now = clock_mono_ns(), next = due_us * NS_PER_US + r->interval_ns;
+	uint64_t now = clock_mono_ns(), next = now;
+	size_t told;
 
-	prober_report_changes(r->prober, now, add_sample, r);
-	send_batch(r);
-	return sd_event_source_set_time(source, (next > now ? next : now) / NS_PER_US);
+	(void)due_us;
+	if (prober_report_some(r->prober, now, SLICE, add_sample, r, &told)) {
+		send_batch(r);
+		r->round_ns += r->interval_ns;
+		if (r->round_ns < now)
+			r->round_ns = now;
+		next = r->round_ns;
+	}
+	return sd_event_source_set_time(source, next / NS_PER_US);
 }
 
 int reporter_new(sd_event *loop, struct bus *bus, const struct telemetry_controller *controllers,
@@ -126,6 +137,7 @@ int reporter_new(sd_event *loop, struct bus *bus, const struct telemetry_control
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	reporter->prober = prober;
 	reporter->interval_ns = interval_ns;
+	reporter->round_ns = clock_mono_ns() + interval_ns;
 	for (size_t i = 0; i < n_controllers && r == 0; i++) {
 		r = bus_connect(bus, BUS_PUB, controllers[i].reports, controllers[i].key, NULL, NULL,
 				&reporter->pubs[i], err);
@@ -135,7 +147,7 @@ int reporter_new(sd_event *loop, struct bus *bus, const struct telemetry_control
 	if (r < 0)
 		return r;
 	r = sd_event_add_time(loop, &reporter->timer, CLOCK_MONOTONIC,
-			      (clock_mono_ns() + interval_ns) / NS_PER_US, NS_PER_MS / NS_PER_US,
+			      reporter->round_ns / NS_PER_US, NS_PER_MS / NS_PER_US,
 			      on_timer, reporter);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(reporter->timer, SD_EVENT_ON);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Publishes what the prober learns: at each report interval one RttReport, or
- * several, with every client of which something has changed. Nobody answers;
+ * several, with every client of which something has changed; over many clients it goes in steps,
+ * between which probes leave. Nobody answers;
  * what is lost is made good by the next sample, for all figures are absolute; numbers tell a
  * controller that something was.
  */

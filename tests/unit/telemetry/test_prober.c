@@ -283,3 +283,27 @@ Test(prober, every_interval_keeps_its_times)
 	cr_assert_eq(w.n, ARRAY_SIZE(intervals));
 	world_end(&w);
 }
+
+/* A round over all, in steps, whoever leaves meanwhile. */
+Test(prober, reports_come_in_steps)
+{
+	struct prober_watch all[5] = { { .device = { { 1 } } }, { .device = { { 2 } } },
+				       { .device = { { 3 } } }, { .device = { { 4 } } },
+				       { .device = { { 5 } } } };
+	struct world w;
+	size_t told;
+
+	world_start(&w);
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, all, ARRAY_SIZE(all)), 0);
+	cr_assert_not(prober_report_some(w.prober, w.now_ns, 2, on_report, &w, &told));
+	cr_assert_eq(told, 0); /* nobody has answered */
+	cr_assert_not(prober_report_some(w.prober, w.now_ns, 2, on_report, &w, &told));
+	/* Whoever is next. */
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, NULL, 0), 0);
+	cr_assert(prober_report_some(w.prober, w.now_ns, 2, on_report, &w, &told));
+	cr_assert(prober_report_some(w.prober, w.now_ns, 2, on_report, &w, &told));
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, all, ARRAY_SIZE(all)), 0);
+	cr_assert_not(prober_report_some(w.prober, w.now_ns, 4, on_report, &w, &told));
+	cr_assert(prober_report_some(w.prober, w.now_ns, 4, on_report, &w, &told));
+	world_end(&w);
+}
