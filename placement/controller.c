@@ -556,6 +556,7 @@ int controller_new(const struct environment *env, struct store *store, uint64_t 
 	executor_init(&c->executor);
 	mec021_init(&c->mec021, &c->fx, &c->fleet);
 	c->executor.mec021 = &c->mec021;
+	TAILQ_INIT(&c->watch.changed);
 	c->awake_end = &c->awake;
 	*ret = c;
 	return 0;

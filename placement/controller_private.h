@@ -4,7 +4,7 @@
  * say), decide.c (from samples to orders), summary.c
  * (what moves have bought), drain.c (empties nodes), maintenance.c
  * (does so by the calendar),
- * parameters.c (what the configuration says of policies),
+ * parameters.c (what the configuration says of policies), neighbours.c (and of which towers adjoin),
  * affinity.c (keeps VMs together or apart), quarantine.c
  * (spares those where moves fail), pairs.c
  * (devices and their VMs), warming.c (sends memory ahead of moves), watch.c (who watches whom), mec021.c and mec021_notices.c (who
@@ -65,8 +65,11 @@ struct controller {
 
 	struct {
 		uint64_t edition; /* of the watch list, from 1 on */
-		uint64_t threshold_ns; /* that it was told with */
+		uint64_t threshold_ns; /* that it was told with, */
+		uint64_t threshold_edition; /* from this edition on */
+		TAILQ_HEAD(watch_devices, device) changed; /* all that have an edition, the latest last */
 	} watch; /* see watch.c */
+	uint64_t neighbourhoods_edition; /* of the configuration's lists; see neighbours.c */
 
 	struct warming *warmings; /* see warming.c */
 	struct forwarded *forwarded;
@@ -88,6 +91,9 @@ void drain_tick(struct controller *c);
 const char *drain_word(const struct node *node);  /* why VMs leave it: "drain", ... */
 const char *drain_state(const struct node *node); /* "drained", ... */
 void drain_on_request(struct controller *c, const struct bus_peer *from, const Envelope *e);
+
+/* neighbours.c: whether a device may go from one to the other. */
+bool neighbours_are(const struct controller *c, struct node *a, struct node *b);
 
 /* parameters.c. They take what is in a Start, or nothing and return an error. */
 int parameters_take(struct controller *c, const Tagalong__Placement__Start *start,

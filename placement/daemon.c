@@ -449,6 +449,8 @@ static Start *make_settings(const struct placement_config *config, const struct 
 	start.n_groups = config->n_groups;
 	start.cells = config->cell_pointers;
 	start.n_cells = config->n_cells;
+	start.neighbourhoods = config->neighbourhood_pointers;
+	start.n_neighbourhoods = config->n_neighbourhoods;
 	start.has_recommend = start.recommend = config->recommend;
 	return copy_start(&start);
 }

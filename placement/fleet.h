@@ -14,6 +14,8 @@
 #ifndef PLACEMENT_FLEET_H
 #define PLACEMENT_FLEET_H
 
+#include <sys/queue.h>
+
 #include "common/address.h"
 #include "common/keys.h"
 #include "common/uuid.h"
@@ -28,6 +30,7 @@
 enum { PROGRAM_MIGRATOR, PROGRAM_TELEMETRY, PROGRAMS };
 
 #define NODE_WINDOWS_MAX 8
+#define NODE_LISTS_MAX 16
 
 /* One of our programs on a node, as its messages show it. */
 struct program {
@@ -73,6 +76,8 @@ struct node {
 		uint32_t vcpus;
 	} load;               /* of its VMs, those that are on their way to it included */
 	uint64_t memory_used; /* by its own account */
+	uint32_t lists[NODE_LISTS_MAX], n_lists; /* of neighbours that it is in; see neighbours.c */
+	uint64_t lists_edition;
 	uint64_t out_bps, in_bps; /* bytes a second, of moves; 0: not seen. See move_cost.h */
 	uint64_t heard_utc_ns;
 	struct {
@@ -154,7 +159,12 @@ struct device {
 	struct address host;   /* the same with port 1, or none */
 	bool asleep;           /* it told that node so: its silence does not mean that it is lost */
 	bool idle;             /* as the watch lists tell it; see device_is_idle() */
-	uint64_t watch_mark, watch_edition; /* see watch.c */
+	/* See watch.c. In the list of those that have an edition, the latest last. */
+	uint64_t watch_mark, watch_edition, watch_edition_before;
+	struct watch_place {
+		struct node *attached, *vm; /* or NULL */
+	} watch_place, watch_place_before;
+	TAILQ_ENTRY(device) watch_link;
 	struct rtt_entry *rtts; /* in the order of the nodes' names */
 	size_t n_rtts;
 	_Alignas(max_align_t) uint8_t policy_state[POLICY_STATE_SIZE];

@@ -76,6 +76,7 @@ static void install(struct controller *c, Start *start, struct device_group *gro
 	if (c->start)
 		tagalong__placement__start__free_unpacked(c->start, NULL);
 	c->start = start;
+	c->neighbourhoods_edition++;
 	c->executor.limits = start->limits;
 	c->executor.node_keys = (const Tagalong__Placement__NodeKey *const *)start->node_keys;
 	c->executor.n_node_keys = start->n_node_keys;
@@ -114,6 +115,7 @@ int parameters_take(struct controller *c, const Start *start, struct mg_error *e
 
 int parameters_reload(struct controller *c, const Start *start, struct mg_error *err)
 {
+	bool has_lists = c->start->n_neighbourhoods > 0 || start->n_neighbourhoods > 0;
 	struct device *device;
 	struct node *node;
 	const char *key;
@@ -125,8 +127,11 @@ int parameters_reload(struct controller *c, const Start *start, struct mg_error 
 		device->group = 0;
 		device->recommended = NULL;
 	}
-	INDEX_FOREACH(node, &c->fleet.nodes)
+	INDEX_FOREACH(node, &c->fleet.nodes) {
 		node->admitted = executor_target_key(&c->executor, node, &key, NULL) == 0;
+		if (has_lists) /* other neighbours watch other devices */
+			watch_restart(node);
+	}
 	effects_decide(&c->fx, "reload", "policy=%s groups=%zu node_keys=%zu%s", start->policy,
 		       start->n_groups, start->n_node_keys, start->recommend ? " recommend" : "");
 	watch_update(c);

@@ -52,6 +52,7 @@ libplacement_la_SOURCES = \
 	placement/move_cost.c \
 	placement/move_cost.h \
 	placement/openapi.h \
+	placement/neighbours.c \
 	placement/pairs.c \
 	placement/parameters.c \
 	placement/placement_config.c \

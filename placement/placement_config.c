@@ -8,6 +8,7 @@
 #include "common/converge.h"
 #include "common/keys.h"
 #include "common/units.h"
+#include "placement/fleet.h"
 #include "placement/policy_parameters.h"
 #include "placement/store.h"
 
@@ -17,6 +18,8 @@
 #define ENDPOINTS_MAX 32
 #define GROUPS_MAX 64
 #define PATTERNS_MAX 1024 /* of a group */
+#define NEIGHBOURS_MAX 64 /* in a list */
+#define NEIGHBOURHOODS_MAX 1024
 #define PATTERN_MAX 255
 #define CELLS_MAX 65536
 #define CELL_MAX 64           /* letters of its identity */
@@ -60,6 +63,11 @@ struct webhook_section {
 	char *url, *secret_file, *cacert;
 };
 
+struct neighbours_section {
+	char **nodes;
+	unsigned n_nodes;
+};
+
 struct cell_section {
 	char *cell, *node;
 };
@@ -82,6 +90,8 @@ struct placement_config_file {
 	struct policy_section policy;
 	struct group_section *groups;
 	unsigned n_groups;
+	struct neighbours_section *neighbours;
+	unsigned n_neighbours;
 	struct limits_section limits;
 };
 
@@ -140,6 +150,16 @@ static const cyaml_schema_field_t group_fields[] = {
 
 static const cyaml_schema_value_t group_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct group_section, group_fields),
+};
+
+static const cyaml_schema_field_t neighbours_fields[] = {
+	CYAML_FIELD_SEQUENCE_COUNT("nodes", CYAML_FLAG_POINTER, struct neighbours_section, nodes,
+				   n_nodes, &pattern_schema, 2, NEIGHBOURS_MAX),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t neighbours_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct neighbours_section, neighbours_fields),
 };
 
 static const cyaml_schema_field_t limits_fields[] = {
@@ -253,6 +273,9 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_SEQUENCE_COUNT("groups", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 				   struct placement_config_file, groups, n_groups, &group_schema, 0,
 				   GROUPS_MAX),
+	CYAML_FIELD_SEQUENCE_COUNT("neighbours", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				   struct placement_config_file, neighbours, n_neighbours,
+				   &neighbours_schema, 0, NEIGHBOURHOODS_MAX),
 	CYAML_FIELD_MAPPING("limits", CYAML_FLAG_OPTIONAL, struct placement_config_file, limits,
 			    limits_fields),
 	CYAML_FIELD_END,
@@ -590,6 +613,39 @@ static void read_mec(struct reader *in, const struct mec_section *s, struct plac
 	}
 }
 
+static unsigned count_lists(const struct placement_config_file *file, const char *node)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < file->n_neighbours; i++)
+		for (unsigned k = 0; k < file->neighbours[i].n_nodes; k++)
+			n += strcmp(file->neighbours[i].nodes[k], node) == 0;
+	return n;
+}
+
+static void read_neighbours(struct reader *in, const struct placement_config_file *file,
+			    struct placement_config *c)
+{
+	for (unsigned i = 0; i < file->n_neighbours && in->r == 0; i++) {
+		const struct neighbours_section *s = &file->neighbours[i];
+		Tagalong__Placement__Neighbourhood *to = &c->neighbourhoods[i];
+
+		for (unsigned k = 0; k < s->n_nodes && in->r == 0; k++) {
+			if (!peer_name_is_valid(s->nodes[k]))
+				refuse(in, "neighbours.nodes", s->nodes[k],
+				       "1 to 63 letters, digits, '-', '_' or '.'");
+			else if (count_lists(file, s->nodes[k]) > NODE_LISTS_MAX)
+				in->r = mg_error_set(in->err, -EINVAL, "%s: neighbours: '%s' is in "
+						     "more than %d lists", in->name, s->nodes[k],
+						     NODE_LISTS_MAX);
+		}
+		tagalong__placement__neighbourhood__init(to);
+		to->nodes = s->nodes;
+		to->n_nodes = s->n_nodes;
+		c->neighbourhood_pointers[c->n_neighbourhoods++] = to;
+	}
+}
+
 static void check_names(struct reader *in, const struct placement_config *c)
 {
 	if (in->r < 0)
@@ -619,7 +675,11 @@ static int read_file(const char *name, struct placement_config_file *file,
 	c->groups = calloc(file->n_groups + 1, sizeof(*c->groups));
 	c->cells = calloc(file->mec.n_cells + 1, sizeof(*c->cells));
 	c->cell_pointers = calloc(file->mec.n_cells + 1, sizeof(*c->cell_pointers));
-	if (!c->groups || !c->cells || !c->cell_pointers)
+	c->neighbourhoods = calloc(file->n_neighbours + 1, sizeof(*c->neighbourhoods));
+	c->neighbourhood_pointers =
+		calloc(file->n_neighbours + 1, sizeof(*c->neighbourhood_pointers));
+	if (!c->groups || !c->cells || !c->cell_pointers || !c->neighbourhoods ||
+	    !c->neighbourhood_pointers)
 		return mg_error_set(err, -ENOMEM, "out of memory");
 	c->name = file->name;
 	c->key = file->key;
@@ -636,6 +696,7 @@ static int read_file(const char *name, struct placement_config_file *file,
 	read_http(&in, file->http, c);
 	read_webhooks(&in, file, c);
 	read_mec(&in, &file->mec, c);
+	read_neighbours(&in, file, c);
 	read_policy(&in, &file->policy, c);
 	read_groups(&in, file, c);
 	check_policy(&in, c);
@@ -671,5 +732,7 @@ void placement_config_free(struct placement_config *config)
 	free(config->groups);
 	free(config->cells);
 	free(config->cell_pointers);
+	free(config->neighbourhoods);
+	free(config->neighbourhood_pointers);
 	free(config);
 }

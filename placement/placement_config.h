@@ -33,6 +33,8 @@ struct placement_config {
 	const char *mec_cacert; /* for callbacks of subscribers; NULL: as this host does */
 	Tagalong__Placement__CellNode *cells, **cell_pointers;
 	size_t n_cells;
+	Tagalong__Placement__Neighbourhood *neighbourhoods, **neighbourhood_pointers;
+	size_t n_neighbourhoods;
 
 	const char *policy;
 	Tagalong__Placement__PolicyParameters parameters;

@@ -9,19 +9,42 @@
 
 /* ---- What each device's entry says -------------------------------------------------------- */
 
-/* The rule who watches whom: a node watches the clients that it serves or
- * might soon serve. For now every node might serve every paired device. */
+/* The rule who watches whom: a node watches the clients that it serves or might soon serve. Those
+ * are the ones that have their VM there, that are attached to it or to a neighbour, or of whom
+ * nobody knows where they are. */
 static bool is_watched(const struct device *device)
 {
 	return device->n_vms > 0;
 }
 
-static void fill(Tagalong__WatchEntry *entry, struct device *device)
+static bool is_near(const struct controller *c, struct node *node, const struct watch_place *place)
+{
+	return !place->attached || node == place->vm || neighbours_are(c, node, place->attached);
+}
+
+/* Without lists of neighbours all is near, and it is no matter where. */
+static struct watch_place place_of(const struct controller *c, const struct device *device)
+{
+	const struct vm *vm = device_foreground(device);
+
+	if (c->start->n_neighbourhoods == 0)
+		return (struct watch_place){ NULL, NULL };
+	return (struct watch_place){ device->attached, vm ? vm->node : NULL };
+}
+
+static bool has_moved(const struct controller *c, const struct device *device)
+{
+	struct watch_place place = place_of(c, device);
+
+	return place.attached != device->watch_place.attached || place.vm != device->watch_place.vm;
+}
+
+static void fill(Tagalong__WatchEntry *entry, struct device *device, bool near)
 {
 	tagalong__watch_entry__init(entry);
 	entry->device = (ProtobufCBinaryData){ UUID_SIZE, device->id.bytes };
 	entry->name = device->name;
-	if (!is_watched(device)) {
+	if (!is_watched(device) || !near) {
 		entry->has_gone = entry->gone = true;
 		return;
 	}
@@ -41,7 +64,7 @@ static uint64_t mark_of(struct device *device)
 	_Static_assert(sizeof(hash) == sizeof(mark), "SipHash-2-4 has 64 bits");
 	if (!is_watched(device))
 		return 0;
-	fill(&entry, device);
+	fill(&entry, device, true);
 	if (tagalong__watch_entry__get_packed_size(&entry) > sizeof(packed))
 		entry.address = NULL; /* longer than any that a node can parse */
 	crypto_shorthash(hash, packed, tagalong__watch_entry__pack(&entry, packed), key);
@@ -56,19 +79,60 @@ static bool note(struct controller *c, struct device *device)
 
 	device->idle = device_is_idle(device);
 	mark = mark_of(device);
-	if (mark == device->watch_mark)
+	if (mark == device->watch_mark && !has_moved(c, device))
 		return false;
+	if (device->watch_edition > 0)
+		TAILQ_REMOVE(&c->watch.changed, device, watch_link);
+	device->watch_place_before = device->watch_place;
+	device->watch_edition_before = device->watch_edition;
+	device->watch_place = place_of(c, device);
 	device->watch_mark = mark;
 	device->watch_edition = c->watch.edition + 1;
+	TAILQ_INSERT_TAIL(&c->watch.changed, device, watch_link);
 	return true;
 }
 
 /* ---- What a node is told --------------------------------------------------------------------- */
 
-/* Whether the entry is a part of what the node is to be told. */
-static bool concerns(const struct node *node, const struct device *device, bool whole)
+/* Whether a change is one of what the node was told, as it knows of all changes before it. */
+static bool concerns(const struct controller *c, struct node *node, const struct device *device)
 {
-	return whole ? device->watch_mark != 0 : device->watch_edition > node->watch.edition_sent;
+	return is_near(c, node, &device->watch_place) ||
+	       is_near(c, node, &device->watch_place_before) ||
+	       node->watch.edition_sent < device->watch_edition_before;
+}
+
+/* What the node has to be told: all that it watches, or what has changed since it was told the last
+ * time. There is room for all devices. Returns how many. */
+static size_t gather(struct controller *c, struct node *node, bool whole,
+		     Tagalong__WatchEntry *entries)
+{
+	struct device *device;
+	size_t n = 0;
+
+	if (whole) {
+		INDEX_FOREACH(device, &c->fleet.devices)
+			if (device->watch_mark != 0 && is_near(c, node, &device->watch_place))
+				fill(&entries[n++], device, true);
+		return n;
+	}
+	for (device = TAILQ_LAST(&c->watch.changed, watch_devices);
+	     device && device->watch_edition > node->watch.edition_sent;
+	     device = TAILQ_PREV(device, watch_devices, watch_link))
+		if (concerns(c, node, device))
+			fill(&entries[n++], device, is_near(c, node, &device->watch_place));
+	return n;
+}
+
+static size_t count_changes(const struct controller *c, const struct node *node)
+{
+	const struct device *device = TAILQ_LAST(&c->watch.changed, watch_devices);
+	size_t n = 0;
+
+	for (; device && device->watch_edition > node->watch.edition_sent;
+	     device = TAILQ_PREV(device, watch_devices, watch_link))
+		n++;
+	return n;
 }
 
 static void send_part(struct controller *c, struct node *node, Tagalong__WatchList *list)
@@ -110,21 +174,21 @@ static void send_entries(struct controller *c, struct node *node, Tagalong__Watc
 static void send_list(struct controller *c, struct node *node)
 {
 	bool whole = !node->watch.edition_sent || !node->watch.takes_changes;
-	size_t room = c->fleet.devices.n + 1, n = 0;
+	size_t room = (whole ? c->fleet.devices.n : count_changes(c, node)) + 1, n;
 	_cleanup_free_ Tagalong__WatchEntry *entries = calloc(room, sizeof(*entries));
 	_cleanup_free_ Tagalong__WatchEntry **pointers = calloc(room, sizeof(*pointers));
-	struct device *device;
 
 	if (!entries || !pointers) {
 		c->fx.error = -ENOMEM;
 		return;
 	}
-	INDEX_FOREACH(device, &c->fleet.devices) {
-		if (!concerns(node, device, whole))
-			continue;
-		pointers[n] = &entries[n];
-		fill(&entries[n++], device);
+	n = gather(c, node, whole, entries);
+	if (n == 0 && !whole && node->watch.edition_sent >= c->watch.threshold_edition) {
+		node->watch.edition_sent = c->watch.edition;
+		return;
 	}
+	for (size_t i = 0; i < n; i++)
+		pointers[i] = &entries[i];
 	effects_decide(&c->fx, "watch", "node=%s %s=%zu", node->name, whole ? "clients" : "changes", n);
 	send_entries(c, node, pointers, n, whole);
 }
@@ -159,13 +223,15 @@ void watch_device(struct controller *c, struct device *device)
 void watch_update(struct controller *c)
 {
 	uint64_t threshold_ns = parameters_of(c, NULL)->threshold_ns;
-	bool changed = c->watch.edition == 0 || threshold_ns != c->watch.threshold_ns;
+	bool other = c->watch.edition == 0 || threshold_ns != c->watch.threshold_ns, changed = other;
 	struct device *device;
 
 	c->watch.threshold_ns = threshold_ns;
 	INDEX_FOREACH(device, &c->fleet.devices)
 		changed |= note(c, device);
 	c->watch.edition += changed;
+	if (other)
+		c->watch.threshold_edition = c->watch.edition;
 	tell_all(c);
 }
 
@@ -188,7 +254,8 @@ void watch_repeat(struct controller *c)
 
 	/* Moves begin and end without a word to us. */
 	INDEX_FOREACH(device, &c->fleet.devices)
-		if (device->n_vms && device_is_idle(device) != device->idle)
+		if (device->n_vms &&
+		    (device_is_idle(device) != device->idle || has_moved(c, device)))
 			changed |= note(c, device);
 	c->watch.edition += changed;
 	tell_all(c);

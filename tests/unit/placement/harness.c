@@ -132,6 +132,8 @@ void harness_start(struct harness *h)
 	start.n_node_keys = 3;
 	start.cells = h->cells;
 	start.n_cells = h->n_cells;
+	start.neighbourhoods = h->neighbourhoods;
+	start.n_neighbourhoods = h->n_neighbourhoods;
 	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_START;
 	record.start = &start;
 	cr_assert_eq(harness_input(h, &record), 0, "%s", h->err.text);

@@ -40,6 +40,8 @@ struct harness {
 	Tagalong__Placement__Limits limits;
 	Tagalong__Placement__CellNode **cells; /* borrowed */
 	size_t n_cells;
+	Tagalong__Placement__Neighbourhood **neighbourhoods; /* borrowed */
+	size_t n_neighbourhoods;
 	struct mg_error err;
 };
 

@@ -64,6 +64,7 @@ Test(placement_config, everything)
 	cr_assert_eq(c->limits.history, 0);
 	cr_assert_eq(c->limits.moves_per_link, 3);
 	cr_assert_eq(c->limits.warmings, 4);
+	cr_assert_eq(c->n_neighbourhoods, 0);
 	cr_assert_eq(c->limits.node_timeout_ns, 4000 * MS);
 	cr_assert_eq(c->limits.move, &c->move_limits);
 	cr_assert_eq(c->move_limits.bandwidth_bps, 7000000);
@@ -142,6 +143,8 @@ Test(placement_config, mistakes_are_named)
 		{ BASE, "policy" },
 		{ POLICY, "name" },
 		{ BASE POLICY "colour: red\n", "colour" },
+		{ BASE POLICY "neighbours: [{nodes: [a]}]\n", "Insufficient" },
+		{ BASE POLICY "neighbours: [{nodes: [a, b/c]}]\n", "neighbours.nodes: 'b/c'" },
 		{ BASE "policy: {threshold: 20ms, hold: 2s, margin: 5ms, mode: dream}\n",
 		  "policy.mode: 'dream'" },
 		{ BASE POLICY "groups: [{name: a, devices: [x], policy: {margin: 20ms}}]\n",

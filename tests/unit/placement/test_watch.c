@@ -185,3 +185,103 @@ Test(watch, a_node_of_an_earlier_release_gets_whole_lists)
 	cr_assert_not(next(&h)->e->watch_list->has_after);
 	harness_close(&h);
 }
+
+/* ---- Neighbours --------------------------------------------------------------------------- */
+
+static void telemetry_hello(struct harness *h, const char *node)
+{
+	Tagalong__NodeHello hello = TAGALONG__NODE_HELLO__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+
+	hello.role = TAGALONG__NODE_ROLE__NODE_TELEMETRY;
+	hello.has_takes_watch_changes = hello.takes_watch_changes = true;
+	e.body_case = BODY(NODE_HELLO);
+	e.node_hello = &hello;
+	harness_receive(h, PEER_ROLE_NODE, node, 0, &e);
+}
+
+static void attach(struct harness *h, const char *node, unsigned i)
+{
+	Tagalong__ClientSeen seen = TAGALONG__CLIENT_SEEN__INIT;
+	Envelope e = TAGALONG__ENVELOPE__INIT;
+	struct uuid id = device(i);
+
+	seen.device = (ProtobufCBinaryData){ UUID_SIZE, id.bytes };
+	seen.address = (char *)"10.0.0.5:862";
+	seen.attached = true;
+	e.body_case = BODY(CLIENT_SEEN);
+	e.client_seen = &seen;
+	harness_receive(h, PEER_ROLE_NODE, node, 0, &e);
+}
+
+/* What the node was told last: '+' it watches the device, '-' not any more, '0' a list without it,
+ * ' ' nothing. */
+static char told(struct harness *h, size_t from, const char *node)
+{
+	const struct sent *s;
+	char last = ' ';
+
+	h->seen = from;
+	while ((s = harness_next(h, node, BODY(WATCH_LIST)))) {
+		const Tagalong__WatchList *list = s->e->watch_list;
+
+		if (list->n_clients > 0)
+			last = list->clients[0]->gone ? '-' : '+';
+		else if (!list->has_after)
+			last = '0';
+		answer_done(h, s);
+	}
+	return last;
+}
+
+static const char *all(struct harness *h)
+{
+	static char text[4];
+	size_t from = h->seen;
+
+	for (int i = 0; i < 3; i++)
+		text[i] = told(h, from, (const char *[]){ "tower-a", "tower-b", "tower-c" }[i]);
+	harness_forget(h);
+	return text;
+}
+
+/* A row of three. */
+Test(watch, neighbours_watch_and_others_do_not)
+{
+	char *west[] = { (char *)"tower-a", (char *)"tower-b" };
+	char *east[] = { (char *)"tower-b", (char *)"tower-c" };
+	Tagalong__Placement__Neighbourhood lists[2], *pointers[] = { &lists[0], &lists[1] };
+	struct harness h;
+
+	for (int i = 0; i < 2; i++) {
+		tagalong__placement__neighbourhood__init(&lists[i]);
+		lists[i].nodes = i ? east : west;
+		lists[i].n_nodes = 2;
+	}
+	harness_open(&h);
+	h.neighbourhoods = pointers;
+	h.n_neighbourhoods = 2;
+	harness_start(&h);
+	telemetry_hello(&h, "tower-a");
+	telemetry_hello(&h, "tower-b");
+	telemetry_hello(&h, "tower-c");
+	cr_assert_str_eq(all(&h), "000");
+	pair(&h, 0);
+	cr_assert_str_eq(all(&h), "+++", "nobody knows where it is");
+	attach(&h, "tower-a", 0);
+	cr_assert_str_eq(all(&h), "++-");
+	attach(&h, "tower-b", 0);
+	cr_assert_str_eq(all(&h), "+++");
+	attach(&h, "tower-c", 0);
+	cr_assert_str_eq(all(&h), "-++");
+	/* Its VM is there, until it has gone. */
+	migrator_hello(&h, "tower-a", 8 * GIB, "vm0", TAGALONG__VM_STATE__VM_RUNNING, NULL, 0);
+	harness_run(&h, 2 * SECOND);
+	cr_assert_str_eq(all(&h), "+++");
+	node_status(&h, "tower-a", NULL, TAGALONG__VM_STATE__VM_RUNNING);
+	migrator_hello(&h, "tower-b", 8 * GIB, "vm0", TAGALONG__VM_STATE__VM_RUNNING, NULL, 0);
+	harness_run(&h, 2 * SECOND);
+	cr_assert_str_eq(all(&h), "-++");
+	harness_replay(&h);
+	harness_close(&h);
+}
