@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -40,6 +42,16 @@ int file_read(const char *path, size_t max, char **ret_text, size_t *ret_len, st
 	return 0;
 }
 
+/* Given by systemd (LoadCredential=), whose files are of root's group: its bits are the mask of an
+ * access list there. */
+static bool is_credential(const char *path)
+{
+	const char *directory = getenv("CREDENTIALS_DIRECTORY");
+	size_t len = directory ? strlen(directory) : 0;
+
+	return len > 0 && strncmp(path, directory, len) == 0 && path[len] == '/';
+}
+
 int file_read_secret(const char *path, size_t max, char **ret_text, size_t *ret_len,
 		     struct mg_error *err)
 {
@@ -47,7 +59,7 @@ int file_read_secret(const char *path, size_t max, char **ret_text, size_t *ret_
 
 	if (stat(path, &st) < 0)
 		return mg_error_set(err, -errno, "%s: %s", path, strerror(errno));
-	if (st.st_mode & 077)
+	if (st.st_mode & (is_credential(path) ? 037 : 077))
 		return mg_error_set(err, -EPERM, "%s: others may read this secret; 'chmod 600' it",
 				    path);
 	return file_read(path, max, ret_text, ret_len, err);

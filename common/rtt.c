@@ -31,16 +31,17 @@ static struct rtt_min_entry *queue_at(struct rtt *r, unsigned i)
 	return &r->queue[index_of(r, i)];
 }
 
-/* Not more than 65,535 buckets ago. */
+/* Not more than 32,767 buckets ago. */
 static bool has_left_window(uint16_t bucket, uint64_t now_bucket)
 {
-	return (uint16_t)(now_bucket - bucket) > RTT_MIN_BUCKETS;
+	return (int16_t)(uint16_t)(now_bucket - bucket) > RTT_MIN_BUCKETS;
 }
 
 /* Since the newest sample: then all have left. */
 static bool window_has_passed(const struct rtt *r, uint64_t now_ns)
 {
-	return now_ns - r->estimate.last_at_ns > (RTT_MIN_BUCKETS + 1) * r->bucket_ns;
+	return now_ns > r->estimate.last_at_ns &&
+	       now_ns - r->estimate.last_at_ns > (RTT_MIN_BUCKETS + 1) * r->bucket_ns;
 }
 
 /* A sample makes all older ones that are not smaller irrelevant for good. What

@@ -79,7 +79,7 @@ static bool note(struct controller *c, struct device *device)
 
 	device->idle = device_is_idle(device);
 	mark = mark_of(device);
-	if (mark == device->watch_mark && !has_moved(c, device))
+	if (mark == device->watch_mark && (mark == 0 || !has_moved(c, device)))
 		return false;
 	if (device->watch_edition > 0)
 		TAILQ_REMOVE(&c->watch.changed, device, watch_link);

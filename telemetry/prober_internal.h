@@ -23,7 +23,8 @@ struct prober {
 	uint8_t echo_key[ECHO_KEY_SIZE];
 	struct probe_tlvs tlvs;
 	uint8_t packets[PROBER_BATCH * (STAMP_AUTH_SIZE + PROBE_TLVS_MAX)]; /* on their way */
-	struct client *next_reported; /* in the round of reports; NULL: another one begins */
+	bool reporting;               /* a round of reports is under way */
+	struct client *next_reported; /* in it */
 	struct client **told; /* those whose sessions were told of */
 	size_t n_told, room_told;
 	struct prober_counters counters;

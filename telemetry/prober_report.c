@@ -44,12 +44,13 @@ static bool tell(struct client *c, uint64_t now_ns, prober_report_fn fn, void *u
 bool prober_report_some(struct prober *p, uint64_t now_ns, size_t most, prober_report_fn fn,
 			void *userdata, size_t *ret_told)
 {
-	struct client *c = p->next_reported ? p->next_reported : client_table_next(p->clients, NULL);
+	struct client *c = p->reporting ? p->next_reported : client_table_next(p->clients, NULL);
 
 	*ret_told = 0;
 	for (; c && most > 0; most--, c = client_table_next(p->clients, c))
 		*ret_told += tell(c, now_ns, fn, userdata);
 	p->next_reported = c;
+	p->reporting = c != NULL;
 	return !c;
 }
 
@@ -57,7 +58,7 @@ size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn
 {
 	size_t told;
 
-	p->next_reported = NULL;
+	p->reporting = false;
 	(void)prober_report_some(p, now_ns, SIZE_MAX, fn, userdata, &told);
 	return told;
 }

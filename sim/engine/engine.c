@@ -53,7 +53,6 @@ static int allocate(struct run *run)
 	run->phones = aligned_alloc(_Alignof(struct phone), devices * sizeof(*run->phones));
 	run->path_hosts = calloc(paths, sizeof(*run->path_hosts));
 	run->estimates = calloc(paths, sizeof(*run->estimates));
-	run->wishes = calloc(devices, sizeof(*run->wishes));
 	if (run->set->background.memory > 0) {
 		run->background = calloc(devices, sizeof(*run->background));
 		if (!run->background)
@@ -81,7 +80,7 @@ static int allocate(struct run *run)
 	if (ring_init(&run->probes, devices) < 0 ||
 	    images_init(&run->images, towers, run->set->image_memory, run->set->image_age_ns) < 0)
 		return -ENOMEM;
-	return run->phones && run->path_hosts && run->estimates && run->wishes && run->attached &&
+	return run->phones && run->path_hosts && run->estimates && run->attached &&
 			       run->stretch && run->nodes && run->by_number && run->moves &&
 			       run->links
 		       ? 0

@@ -326,11 +326,13 @@ static void put_candidate(const struct run *run, struct policy_candidate *candid
 	};
 }
 
-void phone_view(const struct run *run, uint32_t i, uint64_t now,
-		struct policy_candidate *candidates, struct policy_view *ret)
+/* At the time when it is heard of: so time never runs backwards for a policy. */
+void phone_view(const struct run *run, uint32_t i, struct policy_candidate *candidates,
+		struct policy_view *ret)
 {
 	const struct phone *p = &run->phones[i];
 	const struct paths paths = paths_of(run, i);
+	uint64_t now = run->now_ns + run->set->probing.delay_ns;
 
 	*ret = (struct policy_view){
 		.now_ns = now,
@@ -352,7 +354,7 @@ static void report(struct run *run, uint32_t i)
 	const struct policy_ops *policy = run->in->policy;
 	struct policy_view view;
 
-	phone_view(run, i, run->now_ns + run->set->probing.delay_ns, candidates, &view);
+	phone_view(run, i, candidates, &view);
 	policy->on_sample(&run->in->parameters, run->learnt, policy_state(run, i), &view);
 	if (!p->moving && !p->wishing &&
 	    (policy->wishes(&run->in->parameters, run->learnt, policy_state(run, i), &view,

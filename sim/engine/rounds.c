@@ -4,21 +4,41 @@
  * planner grants some wishes, and these become moves. Here only phones that came
  * to a wish since the last round are asked.
  */
+#include <string.h>
+
 #include "sim/engine/run.h"
 
-void round_wish(struct run *run, uint32_t i)
+/* When the first of those that wait is heard of, but not too soon after the last round. */
+static void expect_round(struct run *run)
 {
-	uint64_t at = run->now_ns + run->set->probing.delay_ns; /* when it is heard of */
+	uint64_t at = run->n_wishes > 0 ? run->wishes[0].heard_ns : 0;
 
-	run->phones[i].wishing = true;
-	run->wishes[run->n_wishes++] = i;
-	if (run->round_is_due)
+	if (run->round_is_due || run->n_wishes == 0)
 		return;
 	if (run->had_round && run->round_ns + run->set->round_ns > at)
 		at = run->round_ns + run->set->round_ns;
 	run->round_is_due = true;
 	if (queue_push(&run->queue, event_make(at, EVENT_ROUND, 0)) < 0)
 		run->error = -ENOMEM;
+}
+
+void round_wish(struct run *run, uint32_t i)
+{
+	if (run->n_wishes == run->room_wishes) {
+		uint32_t room = run->room_wishes ? 2 * run->room_wishes : 64;
+		struct wish_told *wishes = reallocarray(run->wishes, room, sizeof(*wishes));
+
+		if (!wishes) {
+			run->error = -ENOMEM;
+			return;
+		}
+		run->wishes = wishes;
+		run->room_wishes = room;
+	}
+	run->phones[i].wishing = true;
+	run->wishes[run->n_wishes++] =
+		(struct wish_told){ run->now_ns + run->set->probing.delay_ns, i };
+	expect_round(run);
 }
 
 /* What the planner sees of a phone's VM. */
@@ -56,25 +76,28 @@ static void wish(const struct run *run, uint32_t i, const struct policy_view *vi
 	item->vm = vm;
 }
 
+/* Of those that have been heard of by now. */
 static size_t gather(struct run *run, struct plan_item *items, struct vm *vms)
 {
+	uint32_t k = 0;
 	size_t n = 0;
 
-	for (uint32_t k = 0; k < run->n_wishes; k++) {
+	for (; k < run->n_wishes && run->wishes[k].heard_ns <= run->now_ns; k++) {
 		struct policy_candidate candidates[CANDIDATES_MAX];
-		uint32_t i = run->wishes[k];
+		uint32_t i = run->wishes[k].phone;
 		struct phone *p = &run->phones[i];
 		struct policy_view view;
 
 		p->wishing = false;
 		if (!p->present || p->moving)
 			continue;
-		phone_view(run, i, run->now_ns, candidates, &view);
+		phone_view(run, i, candidates, &view);
 		wish(run, i, &view, &items[n], &vms[n]);
 		if (items[n].n_wishes > 0)
 			n++;
 	}
-	run->n_wishes = 0;
+	run->n_wishes -= k;
+	memmove(run->wishes, run->wishes + k, run->n_wishes * sizeof(*run->wishes));
 	return n;
 }
 
@@ -111,6 +134,7 @@ void round_hold(struct run *run)
 		return;
 	}
 	n = gather(run, items, vms);
+	expect_round(run);
 	count_traffic(run, &traffic);
 	if (planner_plan(&fleet, &limits, run->now_ns, &traffic, items, n) < 0) {
 		run->error = -ENOMEM;

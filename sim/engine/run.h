@@ -97,8 +97,11 @@ struct run {
 	struct node **by_number;
 	Tagalong__NodeHello hello;
 
-	uint32_t *wishes; /* phones that wish, in the order in which they came to it */
-	uint32_t n_wishes;
+	struct wish_told {
+		uint64_t heard_ns;
+		uint32_t phone;
+	} * wishes; /* of phones that wish, in the order in which they came to it */
+	uint32_t n_wishes, room_wishes;
 	bool round_is_due;
 	uint64_t round_ns; /* the last one */
 	bool had_round;
@@ -150,9 +153,8 @@ uint64_t phone_probe(struct run *run, uint32_t i);
 void phones_draw(struct run *run);
 /* It will be probed soon: what that touches is fetched into the caches meanwhile. */
 void phone_expect(const struct run *run, uint32_t i);
-/* As it is known now, and seen at that time. */
-void phone_view(const struct run *run, uint32_t i, uint64_t now,
-		struct policy_candidate *candidates, struct policy_view *ret);
+void phone_view(const struct run *run, uint32_t i, struct policy_candidate *candidates,
+		struct policy_view *ret);
 void phone_moved(struct run *run, uint32_t i, uint32_t host);
 
 /* rounds.c */

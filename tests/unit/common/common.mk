@@ -9,6 +9,7 @@ UNIT_TESTS += \
 	tests/unit/common/test_daemon \
 	tests/unit/common/test_database \
 	tests/unit/common/test_envelope \
+	tests/unit/common/test_file \
 	tests/unit/common/test_histogram \
 	tests/unit/common/test_http \
 	tests/unit/common/test_keys \
@@ -33,6 +34,7 @@ tests_unit_common_test_histogram_SOURCES = \
 	tests/unit/common/recorded.h \
 	tests/unit/common/test_histogram.c \
 	$(NULL)
+tests_unit_common_test_file_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_histogram_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_http_LDADD = libcommon.la $(UNIT_LDADD)
 tests_unit_common_test_keys_LDADD = libcommon.la $(UNIT_LDADD)

@@ -245,6 +245,21 @@ static const char *all(struct harness *h)
 	return text;
 }
 
+static void reload(struct harness *h, size_t n_neighbourhoods)
+{
+	Tagalong__Placement__Start start = TAGALONG__PLACEMENT__START__INIT;
+	PlacementRecord record = TAGALONG__PLACEMENT__RECORD__INIT;
+
+	start.policy = (char *)h->policy;
+	start.parameters = &h->parameters;
+	start.limits = &h->limits;
+	start.neighbourhoods = h->neighbourhoods;
+	start.n_neighbourhoods = n_neighbourhoods;
+	record.input_case = TAGALONG__PLACEMENT__RECORD__INPUT_RELOAD;
+	record.reload = &start;
+	cr_assert_eq(harness_input(h, &record), 0, "%s", h->err.text);
+}
+
 /* A row of three. */
 Test(watch, neighbours_watch_and_others_do_not)
 {
@@ -282,6 +297,11 @@ Test(watch, neighbours_watch_and_others_do_not)
 	migrator_hello(&h, "tower-b", 8 * GIB, "vm0", TAGALONG__VM_STATE__VM_RUNNING, NULL, 0);
 	harness_run(&h, 2 * SECOND);
 	cr_assert_str_eq(all(&h), "-++");
+	/* Other neighbours. */
+	reload(&h, 0);
+	cr_assert_str_eq(all(&h), "+++");
+	reload(&h, 2);
+	cr_assert_str_eq(all(&h), "0++");
 	harness_replay(&h);
 	harness_close(&h);
 }
