@@ -12,7 +12,9 @@
  *
  * Errors: -EINVAL (a key that is none), -ENOENT, -ESTALE, and those of the
  * backend: -ENOSPC, -EROFS, -EBUSY, -EACCES, -E2BIG, -EUCLEAN, -EIO, -ENOMEM. After
- * -EIO and -EBUSY of store_txn() nobody knows whether it was carried out.
+ * -EIO, -EBUSY and -ENOSPC of store_txn() nobody knows whether it was carried out:
+ * etcd applies the first transaction that exceeds its quota, and refuses it with
+ * the same words as those it does not (server/etcdserver/apply/quota.go).
  */
 #ifndef PLACEMENT_STORE_H
 #define PLACEMENT_STORE_H
