@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "telemetry/exporter.h"
 
-#include "common/clock.h"
 #include "common/metrics.h"
 
 struct exporter {
@@ -97,25 +96,23 @@ static void write_clients(struct metrics *m, const struct prober *prober)
 		{ "quantile", "0.99" },
 		{ "quantile", "0.999" },
 	};
-	struct prober_summary summary;
+	const struct prober_summary *summary = prober_summary(prober);
 	uint64_t ns[ARRAY_SIZE(parts)];
 
-	prober_summarize(prober, clock_mono_ns(), &summary);
-	histogram_quantiles(&summary.srtt, parts, ARRAY_SIZE(parts), ns);
+	histogram_quantiles(&summary->srtt, parts, ARRAY_SIZE(parts), ns);
 	metrics_family(m, METRICS_GAUGE, "tagalong_telemetry_clients",
 		       "Clients on the watch list.");
 	metrics_value(m, (double)prober_clients(prober), METRICS_NO_LABELS);
 	metrics_family(m, METRICS_GAUGE, "tagalong_telemetry_clients_quiet",
 		       "Clients that are asleep or idle, and so are not probed.");
-	metrics_value(m, (double)summary.quiet, METRICS_NO_LABELS);
+	metrics_value(m, (double)summary->quiet, METRICS_NO_LABELS);
 	metrics_family(m, METRICS_GAUGE, "tagalong_telemetry_clients_measured",
 		       "Clients whose figures have a confidence of at least one half.");
-	metrics_value(m, (double)summary.measured, METRICS_NO_LABELS);
+	metrics_value(m, (double)summary->measured, METRICS_NO_LABELS);
 	metrics_family(m, METRICS_GAUGE, "tagalong_telemetry_client_srtt_seconds",
 		       "Quantiles, over the measured clients, of their smoothed round-trip times.");
-	for (size_t i = 0; i < ARRAY_SIZE(parts) && summary.measured; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(parts) && summary->measured; i++)
 		metrics_value(m, (double)ns[i] / 1e9, METRICS_LABELS(quantiles[i]));
-	histogram_clear(&summary.srtt);
 }
 
 static void write_passing(struct metrics *m, const struct bridge_watch_counters *c)

@@ -46,6 +46,8 @@ void prober_free(struct prober *p)
 	if (!p)
 		return;
 	client_table_free(p->clients);
+	histogram_clear(&p->counted.srtt);
+	histogram_clear(&p->summary.srtt);
 	free(p->told);
 	free(p);
 }

@@ -203,11 +203,13 @@ size_t prober_clients(const struct prober *p);
 
 struct prober_summary {
 	size_t quiet;          /* asleep or idle: not probed */
-	size_t measured;       /* those whose confidence is 50 or more now */
-	struct histogram srtt; /* over these; for the caller to clear */
+	size_t measured;       /* those whose confidence was 50 or more */
+	struct histogram srtt; /* over these */
 };
 
-void prober_summarize(const struct prober *p, uint64_t now_ns, struct prober_summary *ret);
+/* What the last whole round of reports found: counted on its way, so that being asked costs nothing,
+ * however many clients there are. The prober's. */
+const struct prober_summary *prober_summary(const struct prober *p);
 const struct prober_counters *prober_counters(const struct prober *p);
 
 #endif

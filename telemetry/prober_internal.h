@@ -23,8 +23,10 @@ struct prober {
 	uint8_t echo_key[ECHO_KEY_SIZE];
 	struct probe_tlvs tlvs;
 	uint8_t packets[PROBER_BATCH * (STAMP_AUTH_SIZE + PROBE_TLVS_MAX)]; /* on their way */
-	bool reporting;               /* a round of reports is under way */
-	struct client *next_reported; /* in it */
+	bool reporting;                /* a round of reports is under way */
+	struct client *next_reported;  /* in it */
+	struct prober_summary counted; /* by it until now */
+	struct prober_summary summary; /* by the last whole one */
 	struct client **told; /* those whose sessions were told of */
 	size_t n_told, room_told;
 	struct prober_counters counters;

@@ -19,8 +19,18 @@ static bool read_figures(const struct client *c, uint64_t now_ns, struct rtt_fig
 	return true;
 }
 
+static void count(struct prober_summary *s, const struct client *c, const struct rtt_figures *figures)
+{
+	s->quiet += c->quiet;
+	if (!figures || figures->confidence < MEASURED)
+		return;
+	s->measured++;
+	(void)histogram_add(&s->srtt, figures->srtt_ns);
+}
+
 /* Whether there was something to tell. */
-static bool tell(struct client *c, uint64_t now_ns, prober_report_fn fn, void *userdata)
+static bool tell(struct prober *p, struct client *c, uint64_t now_ns, prober_report_fn fn,
+		 void *userdata)
 {
 	struct prober_report report = {
 		.device = c->device,
@@ -29,10 +39,10 @@ static bool tell(struct client *c, uint64_t now_ns, prober_report_fn fn, void *u
 		.method = c->method,
 		.tlvs = c->tlvs && c->tlvs->is_heard ? &c->tlvs->figures : NULL,
 	};
+	bool known = read_figures(c, now_ns, &report.rtt);
 
-	if (!read_figures(c, now_ns, &report.rtt))
-		return false;
-	if (!c->changed && report.rtt.confidence == c->reported_confidence)
+	count(&p->counted, c, known ? &report.rtt : NULL);
+	if (!known || (!c->changed && report.rtt.confidence == c->reported_confidence))
 		return false;
 	c->changed = false;
 	c->reported_confidence = (uint8_t)report.rtt.confidence;
@@ -41,16 +51,34 @@ static bool tell(struct client *c, uint64_t now_ns, prober_report_fn fn, void *u
 	return true;
 }
 
+static void begin_round(struct prober *p)
+{
+	histogram_clear(&p->counted.srtt);
+	p->counted = (struct prober_summary){ 0 };
+	p->next_reported = client_table_next(p->clients, NULL);
+}
+
+static void end_round(struct prober *p)
+{
+	histogram_clear(&p->summary.srtt);
+	p->summary = p->counted;
+	p->counted = (struct prober_summary){ 0 };
+}
+
 bool prober_report_some(struct prober *p, uint64_t now_ns, size_t most, prober_report_fn fn,
 			void *userdata, size_t *ret_told)
 {
-	struct client *c = p->reporting ? p->next_reported : client_table_next(p->clients, NULL);
+	struct client *c;
 
+	if (!p->reporting)
+		begin_round(p);
 	*ret_told = 0;
-	for (; c && most > 0; most--, c = client_table_next(p->clients, c))
-		*ret_told += tell(c, now_ns, fn, userdata);
+	for (c = p->next_reported; c && most > 0; most--, c = client_table_next(p->clients, c))
+		*ret_told += tell(p, c, now_ns, fn, userdata);
 	p->next_reported = c;
 	p->reporting = c != NULL;
+	if (!c)
+		end_round(p);
 	return !c;
 }
 
@@ -63,19 +91,9 @@ size_t prober_report_changes(struct prober *p, uint64_t now_ns, prober_report_fn
 	return told;
 }
 
-void prober_summarize(const struct prober *p, uint64_t now_ns, struct prober_summary *ret)
+const struct prober_summary *prober_summary(const struct prober *p)
 {
-	*ret = (struct prober_summary){ 0 };
-	for (struct client *c = client_table_next(p->clients, NULL); c;
-	     c = client_table_next(p->clients, c)) {
-		struct rtt_figures figures;
-
-		ret->quiet += c->quiet;
-		if (!read_figures(c, now_ns, &figures) || figures.confidence < MEASURED)
-			continue;
-		ret->measured++;
-		(void)histogram_add(&ret->srtt, figures.srtt_ns);
-	}
+	return &p->summary;
 }
 
 size_t prober_clients(const struct prober *p)

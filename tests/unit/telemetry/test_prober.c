@@ -284,6 +284,35 @@ Test(prober, every_interval_keeps_its_times)
 	world_end(&w);
 }
 
+/* What is said of all is that of a whole round, not of one that is under way. */
+Test(prober, a_summary_is_of_a_whole_round)
+{
+	const struct prober_summary *summary;
+	struct prober_watch all[4];
+	struct world w;
+	uint64_t median;
+	size_t told;
+
+	world_start(&w);
+	summary = prober_summary(w.prober);
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		all[i] = client(i + 1);
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, all, ARRAY_SIZE(all)), 0);
+	answer_for(&w, NS_PER_S, NS_PER_MS);
+	cr_assert_not(prober_report_some(w.prober, w.now_ns, 3, on_report, &w, &told));
+	cr_assert_eq(summary->measured, 0);
+	cr_assert(prober_report_some(w.prober, w.now_ns, 3, on_report, &w, &told));
+	cr_assert_eq(summary->measured, 4);
+	histogram_quantiles(&summary->srtt, (const unsigned[]){ 5000 }, 1, &median);
+	cr_assert_float_eq((double)median, (double)NS_PER_MS, (double)NS_PER_MS / 10);
+	all[3].asleep = true;
+	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, all + 1, 3), 0);
+	prober_report_changes(w.prober, w.now_ns, on_report, &w);
+	cr_assert_eq(summary->measured, 3);
+	cr_assert_eq(summary->quiet, 1);
+	world_end(&w);
+}
+
 /* A round over all, in steps, whoever leaves meanwhile. */
 Test(prober, reports_come_in_steps)
 {

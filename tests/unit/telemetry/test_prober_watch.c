@@ -264,7 +264,6 @@ Test(prober_watch, who_is_registered_here_knows_better_whether_it_sleeps)
 Test(prober_watch, idle_clients_are_not_probed_wherever_they_are)
 {
 	struct prober_watch watch = client(1);
-	struct prober_summary summary;
 	struct world w;
 
 	world_start(&w);
@@ -273,8 +272,8 @@ Test(prober_watch, idle_clients_are_not_probed_wherever_they_are)
 	prober_set_registered(w.prober, 0, &watch.device, &watch.address, false);
 	world_run_until(&w, NS_PER_S);
 	cr_assert_eq(w.n, 0);
-	prober_summarize(w.prober, w.now_ns, &summary);
-	cr_assert_eq(summary.quiet, 1);
+	prober_report_changes(w.prober, w.now_ns, on_report, &w);
+	cr_assert_eq(prober_summary(w.prober)->quiet, 1);
 	watch.interval_ns = 2 * INTERVAL; /* changed while it is quiet */
 	cr_assert_eq(prober_set_watch_list(w.prober, w.now_ns, &watch, 1), 0);
 	world_run_until(&w, 2 * NS_PER_S);
