@@ -18,9 +18,9 @@
 
 #define EXPIRY_NS (250 * NS_PER_MS) /* between two looks for expired registrations */
 #define STATISTICS_NS (60 * NS_PER_S)
-/* Between two rounds of telling the controller what it was told before: another
- * node's word may have come between. */
-#define RETELL_NS (10 * NS_PER_S)
+/* The controller is told again what it was told before, as another node's word may have come
+ * between: at each look a part, and all within 10 s. */
+#define RETELL_PARTS 40
 
 struct node {
 	struct probe_loop_socket sockets[PROBER_CHANNELS];
@@ -39,7 +39,7 @@ struct node {
 	struct exporter *exporter; /* NULL: no metrics are served */
 	sd_event_source *expiry_timer;
 	uint64_t statistics_ns; /* when they are logged next */
-	uint64_t retell_ns;     /* when all registrations are told again */
+	unsigned retold; /* parts of the registrations that were told again in this round */
 };
 
 /* Rounded up: too early a call would find nothing to do. */
@@ -138,10 +138,8 @@ static int on_expiry_timer(sd_event_source *source, uint64_t due_us, void *userd
 
 	(void)due_us;
 	registry_expire(n->registry, now, on_expired, n);
-	if (now >= n->retell_ns) {
-		n->retell_ns = now + RETELL_NS;
-		registry_for_each(n->registry, tell_controllers, n);
-	}
+	registry_for_part(n->registry, n->retold, RETELL_PARTS, tell_controllers, n);
+	n->retold = (n->retold + 1) % RETELL_PARTS;
 	if (now >= n->statistics_ns) {
 		n->statistics_ns = now + STATISTICS_NS;
 		log_statistics(n);
@@ -376,7 +374,6 @@ int node_start(const struct node_config *config, sd_event *loop, struct node **r
 		n->sockets[i].fd = -1;
 	n->needs_keys = config->authenticated || config->protect_tlvs;
 	n->statistics_ns = clock_mono_ns() + STATISTICS_NS;
-	n->retell_ns = clock_mono_ns() + RETELL_NS;
 	r = make_parts(n, config, loop, err);
 	if (r == 0)
 		r = make_sources(n, config, loop, err);

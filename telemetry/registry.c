@@ -328,7 +328,13 @@ void registry_expire(struct registry *r, uint64_t now_ns, registry_device_fn fn,
 
 void registry_for_each(struct registry *r, registry_device_fn fn, void *userdata)
 {
-	for (size_t i = 0; i < r->n; i++)
+	registry_for_part(r, 0, 1, fn, userdata);
+}
+
+void registry_for_part(struct registry *r, unsigned part, unsigned parts, registry_device_fn fn,
+		       void *userdata)
+{
+	for (size_t i = r->n * part / parts; i < r->n * (part + 1) / parts; i++)
 		if (!address_is_none(&r->entries[i].device.address))
 			fn(&r->entries[i].device, userdata);
 }

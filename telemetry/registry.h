@@ -81,6 +81,10 @@ void registry_expire(struct registry *r, uint64_t now_ns, registry_device_fn fn,
 /* Every device that is registered here now, and those without an agent. */
 void registry_for_each(struct registry *r, registry_device_fn fn, void *userdata);
 
+/* Those of them in part `part`, from 0, of `parts` that are of the same size, but for one device. */
+void registry_for_part(struct registry *r, unsigned part, unsigned parts, registry_device_fn fn,
+		       void *userdata);
+
 const struct registry_counters *registry_counters(const struct registry *r);
 
 #endif

@@ -104,6 +104,34 @@ static unsigned registered(struct fixture *f)
 	return n;
 }
 
+static void mark(const struct device *device, void *userdata)
+{
+	unsigned *times = userdata;
+
+	times[device->id.bytes[15]]++;
+}
+
+Test(registry, parts_are_each_device_once)
+{
+	static const unsigned all_parts[] = { 1, 3, 10, 40 };
+	_cleanup_(registry_free_p) struct registry *registry = NULL;
+	struct mg_error err = { 0 };
+	char text[10 * 80] = "";
+
+	for (unsigned i = 0; i < 10; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+			 "00000000-0000-4000-8000-00000000000%u d%u icmp:192.0.2.%u\n", i, i, i + 1);
+	cr_assert_eq(registry_parse("devices", text, &registry, &err), 0, "%s", err.text);
+	for (size_t i = 0; i < ARRAY_SIZE(all_parts); i++) {
+		unsigned times[10] = { 0 };
+
+		for (unsigned part = 0; part < all_parts[i]; part++)
+			registry_for_part(registry, part, all_parts[i], mark, times);
+		for (unsigned device = 0; device < 10; device++)
+			cr_assert_eq(times[device], 1, "%u: %u times", device, times[device]);
+	}
+}
+
 Test(registry, a_device_registers_refreshes_and_moves)
 {
 	struct fixture f;
