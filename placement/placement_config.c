@@ -613,37 +613,64 @@ static void read_mec(struct reader *in, const struct mec_section *s, struct plac
 	}
 }
 
-static unsigned count_lists(const struct placement_config_file *file, const char *node)
-{
-	unsigned n = 0;
+/* A node's place in a list. */
+struct neighbour {
+	const char *node;
+	unsigned list;
+};
 
-	for (unsigned i = 0; i < file->n_neighbours; i++)
-		for (unsigned k = 0; k < file->neighbours[i].n_nodes; k++)
-			n += strcmp(file->neighbours[i].nodes[k], node) == 0;
-	return n;
+static int by_node(const void *a, const void *b)
+{
+	const struct neighbour *x = a, *y = b;
+	int r = strcmp(x->node, y->node);
+
+	return r ? r : (x->list > y->list) - (x->list < y->list);
+}
+
+static void check_neighbours(struct reader *in, struct neighbour *all, size_t n)
+{
+	unsigned lists = 1;
+
+	qsort(all, n, sizeof(*all), by_node);
+	for (size_t i = 0; i < n && in->r == 0; i++) {
+		bool again = i > 0 && strcmp(all[i].node, all[i - 1].node) == 0;
+
+		lists = again ? lists + 1 : 1;
+		if (!peer_name_is_valid(all[i].node))
+			refuse(in, "neighbours.nodes", all[i].node,
+			       "1 to 63 letters, digits, '-', '_' or '.'");
+		else if (again && all[i].list == all[i - 1].list)
+			in->r = mg_error_set(in->err, -EINVAL, "%s: neighbours: '%s' is twice in "
+					     "one list", in->name, all[i].node);
+		else if (lists > NODE_LISTS_MAX)
+			in->r = mg_error_set(in->err, -EINVAL, "%s: neighbours: '%s' is in more "
+					     "than %d lists", in->name, all[i].node,
+					     NODE_LISTS_MAX);
+	}
 }
 
 static void read_neighbours(struct reader *in, const struct placement_config_file *file,
 			    struct placement_config *c)
 {
+	_cleanup_free_ struct neighbour *all =
+		calloc((size_t)file->n_neighbours * NEIGHBOURS_MAX + 1, sizeof(*all));
+	size_t n = 0;
+
+	if (!all && in->r == 0)
+		in->r = mg_error_set(in->err, -ENOMEM, "out of memory");
 	for (unsigned i = 0; i < file->n_neighbours && in->r == 0; i++) {
 		const struct neighbours_section *s = &file->neighbours[i];
 		Tagalong__Placement__Neighbourhood *to = &c->neighbourhoods[i];
 
-		for (unsigned k = 0; k < s->n_nodes && in->r == 0; k++) {
-			if (!peer_name_is_valid(s->nodes[k]))
-				refuse(in, "neighbours.nodes", s->nodes[k],
-				       "1 to 63 letters, digits, '-', '_' or '.'");
-			else if (count_lists(file, s->nodes[k]) > NODE_LISTS_MAX)
-				in->r = mg_error_set(in->err, -EINVAL, "%s: neighbours: '%s' is in "
-						     "more than %d lists", in->name, s->nodes[k],
-						     NODE_LISTS_MAX);
-		}
+		for (unsigned k = 0; k < s->n_nodes; k++)
+			all[n++] = (struct neighbour){ s->nodes[k], i };
 		tagalong__placement__neighbourhood__init(to);
 		to->nodes = s->nodes;
 		to->n_nodes = s->n_nodes;
 		c->neighbourhood_pointers[c->n_neighbourhoods++] = to;
 	}
+	if (in->r == 0)
+		check_neighbours(in, all, n);
 }
 
 static void check_names(struct reader *in, const struct placement_config *c)

@@ -10,6 +10,8 @@
 #define BASE                                                                              \
 	"name: main\nkey: k\nallow: a\nlisten: tcp://*:1\nlisten_reports: tcp://*:2\nstore: s\n"
 #define BASE_OF_ETCD "name: main\nkey: k\nallow: a\nlisten: tcp://*:1\nlisten_reports: tcp://*:2\n"
+#define LIST "{nodes: [a, b]}, "
+#define LISTS4 LIST LIST LIST LIST
 #define POLICY "policy: {threshold: 20ms, hold: 2s, margin: 5ms}\n"
 
 static int parse(const char *text, struct placement_config **ret, struct mg_error *err)
@@ -145,6 +147,9 @@ Test(placement_config, mistakes_are_named)
 		{ BASE POLICY "colour: red\n", "colour" },
 		{ BASE POLICY "neighbours: [{nodes: [a]}]\n", "Insufficient" },
 		{ BASE POLICY "neighbours: [{nodes: [a, b/c]}]\n", "neighbours.nodes: 'b/c'" },
+		{ BASE POLICY "neighbours: [{nodes: [b, a, b]}]\n", "'b' is twice in one list" },
+		{ BASE POLICY "neighbours: [" LISTS4 LISTS4 LISTS4 LISTS4 LIST "]\n",
+		  "'a' is in more than 16 lists" },
 		{ BASE "policy: {threshold: 20ms, hold: 2s, margin: 5ms, mode: dream}\n",
 		  "policy.mode: 'dream'" },
 		{ BASE POLICY "groups: [{name: a, devices: [x], policy: {margin: 20ms}}]\n",
