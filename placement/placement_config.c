@@ -22,6 +22,7 @@
 #define NEIGHBOURHOODS_MAX 1024
 #define PATTERN_MAX 255
 #define CELLS_MAX 65536
+#define DIGITS "0123456789"
 #define CELL_MAX 64           /* letters of its identity */
 #define CONNECTIONS_MAX 10000 /* of HTTP */
 
@@ -597,13 +598,34 @@ static void read_webhooks(struct reader *in, const struct placement_config_file 
 	}
 }
 
+/* MCC-MNC-CELL; how the last is written is the platform's affair. */
+static bool is_cell(const char *text)
+{
+	size_t mcc = strspn(text, DIGITS), mnc;
+
+	if (mcc != 3 || text[mcc] != '-')
+		return false;
+	mnc = strspn(text + 4, DIGITS);
+	return mnc >= 2 && mnc <= 3 && text[4 + mnc] == '-' && text[5 + mnc];
+}
+
+static int by_cell(const void *a, const void *b)
+{
+	const Tagalong__Placement__CellNode *const *x = a, *const *y = b;
+
+	return strcmp((*x)->cell, (*y)->cell);
+}
+
 static void read_mec(struct reader *in, const struct mec_section *s, struct placement_config *c)
 {
 	c->mec_cacert = s->cacert;
 	for (unsigned i = 0; i < s->n_cells && in->r == 0; i++) {
 		Tagalong__Placement__CellNode *cell = &c->cells[c->n_cells];
 
-		if (!peer_name_is_valid(s->cells[i].node))
+		if (!is_cell(s->cells[i].cell))
+			refuse(in, "mec.cells.cell", s->cells[i].cell,
+			       "MCC-MNC-CELL, such as 001-01-A");
+		else if (!peer_name_is_valid(s->cells[i].node))
 			refuse(in, "mec.cells.node", s->cells[i].node,
 			       "1 to 63 letters, digits, '-', '_' or '.'");
 		tagalong__placement__cell_node__init(cell);
@@ -611,6 +633,11 @@ static void read_mec(struct reader *in, const struct mec_section *s, struct plac
 		cell->node = s->cells[i].node;
 		c->cell_pointers[c->n_cells++] = cell;
 	}
+	qsort(c->cell_pointers, c->n_cells, sizeof(*c->cell_pointers), by_cell);
+	for (size_t i = 1; i < c->n_cells && in->r == 0; i++)
+		if (by_cell(&c->cell_pointers[i - 1], &c->cell_pointers[i]) == 0)
+			in->r = mg_error_set(in->err, -EINVAL, "%s: mec.cells: '%s' is there twice",
+					     in->name, c->cell_pointers[i]->cell);
 }
 
 /* A node's place in a list. */

@@ -146,6 +146,10 @@ Test(placement_config, mistakes_are_named)
 		{ POLICY, "name" },
 		{ BASE POLICY "colour: red\n", "colour" },
 		{ BASE POLICY "neighbours: [{nodes: [a]}]\n", "Insufficient" },
+		{ BASE POLICY "mec: {cells: [{cell: 001-01-A, node: a}, {cell: 001-02-A, node: a},"
+			      "{cell: 001-01-A, node: b}]}\n", "'001-01-A' is there twice" },
+		{ BASE POLICY "mec: {cells: [{cell: 1-01-A, node: a}]}\n", "mec.cells.cell: '1-01-A'" },
+		{ BASE POLICY "mec: {cells: [{cell: 001-01-, node: a}]}\n", "mec.cells.cell" },
 		{ BASE POLICY "neighbours: [{nodes: [a, b/c]}]\n", "neighbours.nodes: 'b/c'" },
 		{ BASE POLICY "neighbours: [{nodes: [b, a, b]}]\n", "'b' is twice in one list" },
 		{ BASE POLICY "neighbours: [" LISTS4 LISTS4 LISTS4 LISTS4 LIST "]\n",
