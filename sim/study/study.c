@@ -60,26 +60,40 @@ static double plain(struct reading *in, const char *path, const char *text)
 	return v;
 }
 
-/* A quantity with a unit. */
-static uint64_t quantity(struct reading *in, const char *path, const char *text,
-			 int (*parse)(const char *text, uint64_t *ret), const char *like)
-{
-	uint64_t v = 0;
-
-	if (parse(text, &v) < 0)
-		refuse(in, path, "'%.40s' is not a %s", text, like);
-	return v;
-}
-
 static void check_range(struct reading *in, const char *path, const char *text, double v,
 			double min, double max)
 {
 	if (!(v >= min && v <= max))
-		refuse(in, path, "%s is not between %g and %g%s", text, min, max,
-		       max > 1e7 ? " (ns or bytes)" : "");
+		refuse(in, path, "%s is not between %g and %g", text, min, max);
 }
 
-#define DURATION_LIKE "duration such as 20ms or 1.5s"
+/* What a quantity is written like, and how it is said to people. */
+struct dimension {
+	int (*parse)(const char *text, uint64_t *ret);
+	const char *(*format)(uint64_t v, char text[UNITS_TEXT_SIZE]);
+	const char *like;
+};
+
+static const struct dimension duration = { duration_parse, duration_format,
+					   "duration such as 20ms or 1.5s" };
+static const struct dimension size = { size_parse, size_format, "size such as 64M" };
+static const struct dimension rate = { rate_parse, rate_format, "rate such as 100Mbit" };
+
+/* A quantity with a unit; the limits are in that in which it is parsed, and below 2^63. */
+static uint64_t quantity(struct reading *in, const char *path, const char *text,
+			 const struct dimension *dimension, double min, double max)
+{
+	char least[UNITS_TEXT_SIZE], most[UNITS_TEXT_SIZE];
+	uint64_t v = 0;
+
+	if (dimension->parse(text, &v) < 0)
+		refuse(in, path, "'%.40s' is not a %s", text, dimension->like);
+	else if ((double)v < min || (double)v > max)
+		refuse(in, path, "%s is not between %s and %s", text,
+		       dimension->format((uint64_t)min, least),
+		       dimension->format((uint64_t)max, most));
+	return v;
+}
 
 static void take_number(struct reading *in, const char *path, const char *text, double min,
 			double max, double *ret)
@@ -119,37 +133,32 @@ static void take_permille(struct reading *in, const char *path, const char *text
 static void take_duration(struct reading *in, const char *path, const char *text, double min,
 			  double max, uint64_t *ret)
 {
-	*ret = quantity(in, path, text, duration_parse, DURATION_LIKE);
-	check_range(in, path, text, (double)*ret, min, max);
+	*ret = quantity(in, path, text, &duration, min, max);
 }
 
 static void take_nanoseconds(struct reading *in, const char *path, const char *text, double min,
 			     double max, double *ret)
 {
-	*ret = (double)quantity(in, path, text, duration_parse, DURATION_LIKE);
-	check_range(in, path, text, *ret, min, max);
+	*ret = (double)quantity(in, path, text, &duration, min, max);
 }
 
 static void take_seconds(struct reading *in, const char *path, const char *text, double min,
 			 double max, double *ret)
 {
-	*ret = (double)quantity(in, path, text, duration_parse, DURATION_LIKE) / 1e9;
-	check_range(in, path, text, *ret, min, max);
+	*ret = (double)quantity(in, path, text, &duration, min * 1e9, max * 1e9) / 1e9;
 }
 
 static void take_size(struct reading *in, const char *path, const char *text, double min,
 		      double max, uint64_t *ret)
 {
-	*ret = quantity(in, path, text, size_parse, "size such as 64M");
-	check_range(in, path, text, (double)*ret, min, max);
+	*ret = quantity(in, path, text, &size, min, max);
 }
 
 /* In bits a second, kept as bytes a second. */
 static void take_rate(struct reading *in, const char *path, const char *text, double min,
 		      double max, uint64_t *ret)
 {
-	*ret = quantity(in, path, text, rate_parse, "rate such as 100Mbit") / 8;
-	check_range(in, path, text, (double)*ret, min, max);
+	*ret = quantity(in, path, text, &rate, min * 8, max * 8) / 8;
 }
 
 #define TAKE(prefix, raw, key, kind, target, otherwise, min, max)                                  \

@@ -140,6 +140,8 @@ Test(study, errors_name_the_line)
 	refuses(HEAD MOVERS NONE "radio:\n  loss: 1.5\n",
 		"study.yaml:7: radio.loss: 1.5 is not between 0 and 1");
 	refuses(HEAD MOVERS NONE "duration: 10\n", "duration: '10' is not a duration");
+	refuses(HEAD MOVERS NONE "telemetry: {delay: 200s}\n",
+		"telemetry.delay: 200s is not between 0 ns and 100 s");
 	refuses(HEAD MOVERS NONE "seed: -1\n", "seed: '-1' is no number");
 	refuses(HEAD MOVERS NONE "seed: 9223372036854775808\n", "is no number from 0");
 	refuses(HEAD MOVERS NONE "hosts: {memory: 1M}\n", "hosts.memory: not one device's VMs fit");
