@@ -54,7 +54,7 @@ static void min_add(struct rtt *r, uint64_t now_ns, uint64_t rtt_ns)
 	if (window_has_passed(r, now_ns))
 		r->length = 0;
 	while (r->length && has_left_window(queue_at(r, 0)->bucket, bucket)) {
-		r->head = index_of(r, 1);
+		r->head = (uint8_t)index_of(r, 1);
 		r->length--;
 	}
 	while (r->length && queue_at(r, r->length - 1)->rtt_ns >= rtt_ns)

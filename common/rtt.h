@@ -29,7 +29,7 @@
 
 /* A minimum leaves the window when it is between 1 and 1 + 1/RTT_MIN_BUCKETS
  * windows old; that slack is what bounds the memory. */
-#define RTT_MIN_BUCKETS 16
+#define RTT_MIN_BUCKETS 8
 
 /* All but the minimum and the counts, for those who keep very many. Zeroed: no sample yet. */
 struct rtt_estimate {
@@ -108,7 +108,7 @@ struct rtt {
 	/* The windowed minimum: a queue of times and values that both rise, at
 	 * most one entry a bucket, in a ring. */
 	struct rtt_min_entry queue[RTT_MIN_BUCKETS + 2];
-	unsigned head, length;
+	uint8_t head, length;
 };
 
 struct rtt_figures {

@@ -37,24 +37,25 @@ struct client {
 	struct client *next[CLIENT_INDEXES]; /* the table's own */
 	struct address address; /* the one in use; changed by client_table_set_address() */
 	bool quiet;             /* what follows from being asleep or idle: not due until that changes */
-	enum prober_method method; /* of the last sample */
-	uint64_t session_ns;       /* the least time that its sessions had this time; 0: none */
+	bool is_registered;     /* here, which goes before what the watch list tells */
+	bool told_asleep, registered_asleep;
+	uint64_t session_ns; /* the least time that its sessions had this time; 0: none */
 
 	struct uuid device;
-	struct address told;       /* by the watch list */
-	struct address registered; /* here; goes before that */
-	bool told_asleep, registered_asleep, idle;
+	struct address told;      /* by the watch list */
+	enum prober_method method; /* of the last sample */
 	uint64_t interval_ns; /* at the fastest; as it is now: interval_of() */
-	bool own_interval;    /* told by the watch list, rather than the default */
-	struct pace pace;
 	uint64_t next_ns; /* due, or CLIENT_NEVER; changed by client_table_set_next() */
 	uint32_t sequence;
-	uint16_t ssid; /* of its STAMP session (RFC 8972, section 3); never 0 */
 	uint32_t list_generation; /* of the last watch list that had it */
 	struct probe *open;       /* a ring with room for `room`; sequence numbers rise by one */
 	uint8_t room, head, length;
+	bool own_interval; /* told by the watch list, rather than the default */
+	bool idle;
 	bool changed;
 	uint8_t reported_confidence;
+	struct pace pace;
+	uint16_t ssid; /* of its STAMP session (RFC 8972, section 3); never 0 */
 	struct rtt rtt;
 	struct histogram histogram;
 	struct level level;

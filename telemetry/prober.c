@@ -154,10 +154,8 @@ static void drop_oldest(struct prober *p, struct client *c)
 }
 
 /* What is on its way to the old address is lost: the client is not there. */
-static void update_address(struct prober *p, struct client *c)
+static void use_address(struct prober *p, struct client *c, const struct address *a)
 {
-	const struct address *a = address_is_none(&c->registered) ? &c->told : &c->registered;
-
 	if (address_equal(a, &c->address))
 		return;
 	while (c->length)
@@ -196,8 +194,7 @@ static uint64_t first_round(struct prober *p, uint64_t now_ns, uint64_t interval
 
 static void update_quiet(struct prober *p, uint64_t now_ns, struct client *c)
 {
-	bool is_here = !address_is_none(&c->registered);
-	bool quiet = c->idle || (is_here ? c->registered_asleep : c->told_asleep);
+	bool quiet = c->idle || (c->is_registered ? c->registered_asleep : c->told_asleep);
 	uint64_t before = rate_of(c);
 
 	if (quiet == c->quiet)
@@ -256,7 +253,8 @@ static void update_client(struct prober *p, uint64_t now_ns, struct client *c,
 	c->told_asleep = w->asleep;
 	c->idle = w->idle;
 	update_quiet(p, now_ns, c);
-	update_address(p, c);
+	if (!c->is_registered)
+		use_address(p, c, &c->told);
 }
 
 void prober_set_timing(struct prober *p, uint64_t now_ns, const struct prober_timing *timing)
@@ -347,10 +345,10 @@ void prober_set_registered(struct prober *p, uint64_t now_ns, const struct uuid 
 
 	if (!c)
 		return;
-	c->registered = address ? *address : (struct address){ 0 };
-	c->registered_asleep = address && asleep;
+	c->is_registered = address && !address_is_none(address);
+	c->registered_asleep = c->is_registered && asleep;
 	update_quiet(p, now_ns, c);
-	update_address(p, c);
+	use_address(p, c, c->is_registered ? address : &c->told);
 }
 
 /* ---- What a time tells ----------------------------------------------------------- */

@@ -153,6 +153,7 @@ Test(rtt, the_minimum_is_that_of_the_window)
 
 Test(rtt, a_rising_minimum_needs_no_more_room_than_there_is)
 {
+	const uint64_t window = 1600, longest = window + window / RTT_MIN_BUCKETS; /* samples */
 	struct rtt r;
 
 	rtt_init(&r, WINDOW, INTERVAL);
@@ -161,9 +162,9 @@ Test(rtt, a_rising_minimum_needs_no_more_room_than_there_is)
 
 		rtt_add_sample(&r, now, i);
 		cr_assert_leq(r.length, ARRAY_SIZE(r.queue));
-		if (i > 1700) {
-			cr_assert_leq(read_at(&r, now).min_ns, i - 1600);
-			cr_assert_geq(read_at(&r, now).min_ns, i - 1700);
+		if (i > longest) {
+			cr_assert_leq(read_at(&r, now).min_ns, i - window);
+			cr_assert_geq(read_at(&r, now).min_ns, i - longest);
 		}
 	}
 }
