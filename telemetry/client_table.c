@@ -124,7 +124,7 @@ static void wheel_put(struct client_table *t, struct client *c)
 	/* What is overdue is due at once. */
 	if (tick < t->tick)
 		tick = t->tick;
-	c->slot = tick % SLOTS;
+	c->slot = (uint16_t)(tick % SLOTS);
 	LIST_INSERT_HEAD(&t->wheel[c->slot], c, due);
 	t->used[c->slot / 64] |= UINT64_C(1) << c->slot % 64;
 }
@@ -250,7 +250,8 @@ void client_table_remove(struct client_table *t, struct client *c)
 		unlink_client(t, (enum client_index)i, c);
 	t->n--;
 	histogram_clear(&c->histogram);
-	free(c->open);
+	if (c->open != c->first)
+		free(c->open);
 	free(c->tlvs);
 	free(c);
 }

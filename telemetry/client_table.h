@@ -49,6 +49,7 @@ struct client {
 	uint32_t sequence;
 	uint32_t list_generation; /* of the last watch list that had it */
 	struct probe *open;       /* a ring with room for `room`; sequence numbers rise by one */
+	struct probe first[2];    /* which it is as long as it is enough: for most, for ever */
 	uint8_t room, head, length;
 	bool own_interval; /* told by the watch list, rather than the default */
 	bool idle;
@@ -56,6 +57,7 @@ struct client {
 	uint8_t reported_confidence;
 	struct pace pace;
 	uint16_t ssid; /* of its STAMP session (RFC 8972, section 3); never 0 */
+	uint16_t slot; /* of the wheel; the table's own */
 	struct rtt rtt;
 	struct histogram histogram;
 	struct level level;
@@ -65,7 +67,6 @@ struct client {
 	uint64_t probed_ns; /* when the last probe left; 0: none did */
 	/* the table's own */
 	LIST_ENTRY(client) link, due;
-	size_t slot; /* of the wheel */
 };
 
 struct client_table;

@@ -214,6 +214,8 @@ static struct client *add_client(struct prober *p, uint64_t now_ns, const struct
 	if (!c)
 		return NULL;
 	c->device = w->device;
+	c->open = c->first;
+	c->room = ARRAY_SIZE(c->first);
 	c->ssid = (uint16_t)(1 + randombytes_uniform(UINT16_MAX));
 	c->interval_ns = held_interval(p, w->interval_ns);
 	c->next_ns = first_round(p, now_ns, c->interval_ns);
@@ -390,20 +392,21 @@ static void give_up_held(struct prober *p, uint64_t now_ns, struct client *c)
 
 /* ---- Sending -------------------------------------------------------------------- */
 
-/* Makes room for one more open probe. Few clients ever have more than two. */
+/* Makes room for one more open probe. */
 static struct probe *add_open(struct prober *p, struct client *c)
 {
 	if (c->length == PROBER_OPEN_MAX)
 		drop_oldest(p, c);
 	if (c->length == c->room) {
-		uint8_t room = c->room ? (uint8_t)(2 * c->room) : 2;
+		uint8_t room = (uint8_t)(2 * c->room);
 		struct probe *open = calloc(room, sizeof(*open));
 
 		if (!open)
 			return NULL;
 		for (unsigned i = 0; i < c->length; i++)
 			open[i] = *open_at(c, i);
-		free(c->open);
+		if (c->open != c->first)
+			free(c->open);
 		c->open = open;
 		c->room = room;
 		c->head = 0;
