@@ -41,6 +41,19 @@ static const struct sent *order(struct harness *h)
 	return harness_next(h, "tower-a", BODY(MOVE_ORDER));
 }
 
+/* What is likely makes its memory go ahead: the order, which its source has taken. */
+static const struct sent *warm(struct harness *h)
+{
+	const struct sent *sent;
+
+	walk(h, 2, 15);
+	sent = order(h);
+	cr_assert_not_null(sent);
+	cr_assert(sent->e->move_order->warm);
+	answer_done(h, sent);
+	return sent;
+}
+
 /* Until it is served so badly that its VM is to move: the order. */
 static const struct sent *walk_away(struct harness *h)
 {
@@ -77,14 +90,10 @@ Test(warming, memory_goes_ahead_once)
 	struct harness h;
 
 	set_up(&h, 1);
-	walk(&h, 2, 15);
-	sent = order(&h);
-	cr_assert_not_null(sent);
-	cr_assert(sent->e->move_order->warm);
+	sent = warm(&h);
 	cr_assert_str_eq(sent->e->move_order->vm, "web");
 	cr_assert_str_eq(sent->e->move_order->target, "tower-b");
 	cr_assert_eq(sent->e->move_order->priority, TAGALONG__MOVE_PRIORITY__PRIORITY_LOW);
-	answer_done(&h, sent);
 	harness_forget(&h); /* it was told twice */
 	walk(&h, 10, 15);
 	cr_assert_null(order(&h), "while it is under way");
@@ -121,10 +130,7 @@ Test(warming, a_move_need_not_wait)
 	struct harness h;
 
 	set_up(&h, 1);
-	walk(&h, 2, 15);
-	warming = order(&h);
-	cr_assert_not_null(warming);
-	answer_done(&h, warming);
+	warming = warm(&h);
 	harness_forget(&h);
 	node_status(&h, "tower-a", "web", TAGALONG__VM_STATE__VM_MOVING);
 	move = walk_away(&h);
@@ -184,10 +190,7 @@ Test(warming, a_restart_of_the_controller)
 	struct harness h;
 
 	set_up(&h, 1);
-	walk(&h, 2, 15);
-	sent = order(&h);
-	cr_assert_not_null(sent);
-	answer_done(&h, sent);
+	sent = warm(&h);
 	move_info(&info, "tower-a", sent->e->move_order, STATE(COPYING));
 	reason.code = (char *)"warm";
 	reason.text = (char *)"a move there is likely";
@@ -205,7 +208,6 @@ Test(warming, a_restart_of_the_controller)
 /* What has been sent to a target takes room there, but not from the move that it is for. */
 Test(warming, a_tight_target_is_not_full)
 {
-	const struct sent *warming;
 	struct harness h;
 
 	harness_open(&h);
@@ -216,10 +218,7 @@ Test(warming, a_tight_target_is_not_full)
 	node_hello(&h, "tower-b", GIB, NULL); /* room for one */
 	set_pair(&h, &phone, "phone", "web");
 	harness_forget(&h);
-	walk(&h, 2, 15);
-	warming = order(&h);
-	cr_assert_not_null(warming);
-	answer_done(&h, warming);
+	warm(&h);
 	harness_forget(&h);
 	node_status(&h, "tower-a", "web", TAGALONG__VM_STATE__VM_MOVING);
 	node_status(&h, "tower-b", "web", TAGALONG__VM_STATE__VM_INCOMING);

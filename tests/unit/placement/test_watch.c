@@ -26,7 +26,7 @@ static void pair(struct harness *h, unsigned i)
 	set_pair(h, &id, name, vm);
 }
 
-static void hello(struct harness *h, bool takes_changes)
+static void hello(struct harness *h, const char *node, bool takes_changes)
 {
 	Tagalong__NodeHello hello = TAGALONG__NODE_HELLO__INIT;
 	Envelope e = TAGALONG__ENVELOPE__INIT;
@@ -35,7 +35,7 @@ static void hello(struct harness *h, bool takes_changes)
 	hello.has_takes_watch_changes = hello.takes_watch_changes = takes_changes;
 	e.body_case = BODY(NODE_HELLO);
 	e.node_hello = &hello;
-	harness_receive(h, PEER_ROLE_NODE, "tower-a", 0, &e);
+	harness_receive(h, PEER_ROLE_NODE, node, 0, &e);
 }
 
 static void setup(struct harness *h, unsigned devices)
@@ -60,14 +60,14 @@ Test(watch, the_list_and_then_what_changes_of_it)
 	uint64_t number;
 
 	setup(&h, 3);
-	hello(&h, true);
+	hello(&h, "tower-a", true);
 	s = next(&h);
 	list = s->e->watch_list;
 	cr_assert(!list->has_after && !list->more);
 	cr_assert_eq(list->n_clients, 3);
 	number = list->number;
 	answer_done(&h, s);
-	hello(&h, true);
+	hello(&h, "tower-a", true);
 	harness_run(&h, 10 * SECOND);
 	cr_assert_null(next(&h), "nothing has changed");
 	pair(&h, 3);
@@ -90,7 +90,7 @@ Test(watch, who_is_paired_no_more_is_gone)
 	struct harness h;
 
 	setup(&h, 2);
-	hello(&h, true);
+	hello(&h, "tower-a", true);
 	answer_done(&h, next(&h));
 	remove.device_name = (char *)"phone1";
 	remove.vm = (char *)"vm1";
@@ -104,7 +104,7 @@ Test(watch, who_is_paired_no_more_is_gone)
 	harness_kill(&h);
 	harness_start(&h);
 	pair(&h, 2);
-	hello(&h, true);
+	hello(&h, "tower-a", true);
 	list = next(&h)->e->watch_list;
 	cr_assert_eq(list->n_clients, 2);
 	cr_assert_eq(list->threshold_ns, 20 * MS);
@@ -122,7 +122,7 @@ Test(watch, a_long_list_goes_in_parts_that_fit)
 	struct harness h;
 
 	setup(&h, DEVICES);
-	hello(&h, true);
+	hello(&h, "tower-a", true);
 	while ((s = next(&h))) {
 		list = s->e->watch_list;
 		cr_assert_eq(list->has_after, parts > 0);
@@ -150,7 +150,7 @@ Test(watch, what_is_not_answered_or_not_taken_is_told_anew_as_a_whole)
 	struct harness h;
 
 	setup(&h, 3);
-	hello(&h, true);
+	hello(&h, "tower-a", true);
 	answer_done(&h, next(&h));
 	for (int i = 0; i < 2; i++) {
 		pair(&h, 3 + (unsigned)i);
@@ -160,7 +160,7 @@ Test(watch, what_is_not_answered_or_not_taken_is_told_anew_as_a_whole)
 			answer_failure(&h, s, EAGAIN, "what it goes on from is not here");
 		for (int k = 0; k < 3; k++) {
 			harness_run(&h, SECOND);
-			hello(&h, true);
+			hello(&h, "tower-a", true);
 		}
 		s = next(&h);
 		cr_assert_not_null(s);
@@ -179,7 +179,7 @@ Test(watch, a_node_of_an_earlier_release_gets_whole_lists)
 	struct harness h;
 
 	setup(&h, 2);
-	hello(&h, false);
+	hello(&h, "tower-a", false);
 	answer_done(&h, next(&h));
 	pair(&h, 2);
 	cr_assert_not(next(&h)->e->watch_list->has_after);
@@ -187,18 +187,6 @@ Test(watch, a_node_of_an_earlier_release_gets_whole_lists)
 }
 
 /* ---- Neighbours --------------------------------------------------------------------------- */
-
-static void telemetry_hello(struct harness *h, const char *node)
-{
-	Tagalong__NodeHello hello = TAGALONG__NODE_HELLO__INIT;
-	Envelope e = TAGALONG__ENVELOPE__INIT;
-
-	hello.role = TAGALONG__NODE_ROLE__NODE_TELEMETRY;
-	hello.has_takes_watch_changes = hello.takes_watch_changes = true;
-	e.body_case = BODY(NODE_HELLO);
-	e.node_hello = &hello;
-	harness_receive(h, PEER_ROLE_NODE, node, 0, &e);
-}
 
 static void attach(struct harness *h, const char *node, unsigned i)
 {
@@ -277,9 +265,9 @@ Test(watch, neighbours_watch_and_others_do_not)
 	h.neighbourhoods = pointers;
 	h.n_neighbourhoods = 2;
 	harness_start(&h);
-	telemetry_hello(&h, "tower-a");
-	telemetry_hello(&h, "tower-b");
-	telemetry_hello(&h, "tower-c");
+	hello(&h, "tower-a", true);
+	hello(&h, "tower-b", true);
+	hello(&h, "tower-c", true);
 	cr_assert_str_eq(all(&h), "000");
 	pair(&h, 0);
 	cr_assert_str_eq(all(&h), "+++", "nobody knows where it is");
